@@ -1,0 +1,27 @@
+//! The words that both Lockgate programs speak.
+//!
+//! The program on the host (`lockgate`) and the one in the gateway
+//! (`lockgate-agent`) share nothing but these types and HTTP. Everything here is
+//! a value: no I/O, no async, no clock, so that a decision made from it can be
+//! tested by a table.
+//!
+//! ```text
+//! workspace ─▶ Manifest ─▶ Statement ═ HTTP ═▶ agent ─▶ Report ═ HTTP ═▶ status
+//! ```
+
+mod duration;
+pub mod environment;
+mod manifest;
+mod names;
+pub mod ports;
+pub mod protocol;
+mod report;
+mod settings;
+mod statement;
+
+pub use duration::duration_text;
+pub use manifest::{BUILD_INFO, FilePath, Manifest, ManifestFile};
+pub use names::{BuildId, Digest, EnvName, GatewayName, KeyId, NameError};
+pub use report::{Phase, Refusal, Report, Running, Timings};
+pub use settings::{AppSettings, AppSocket, Limits, Readiness};
+pub use statement::{SignedStatement, Statement};
