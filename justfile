@@ -1,0 +1,54 @@
+# One word a check; `./test.sh` and CI run the same words.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+target := "target/" + arch() + "-unknown-linux-gnu/release"
+
+# Lists the words
+list:
+    @just --list --unsorted
+
+# Every check, in the order in which they fail fastest
+check: fmt walls lint deny doc test e2e
+
+# Formatting is rustfmt's
+fmt:
+    cargo fmt --all --check
+
+# Clippy, with every warning an error
+lint:
+    cargo clippy --locked --workspace --all-targets -- -D warnings
+
+# The crate walls: who may import whom
+walls:
+    scripts/walls.sh
+
+# Licences, banned crates, sources
+deny:
+    cargo deny --locked check licenses bans sources
+
+# The documentation builds without a warning
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
+
+# Unit and component tests
+test:
+    cargo nextest run --locked --workspace --exclude lockgate-e2e --no-tests=pass
+
+# The example application, built once, again when its sources change
+example:
+    scripts/example.sh
+
+# Journeys with real processes
+e2e: example
+    cargo build --locked -p lockgate -p lockgate-agent
+    cargo nextest run --locked -p lockgate-e2e
+
+# Both programs, static, in one release build
+build:
+    RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target {{arch()}}-unknown-linux-gnu -p lockgate -p lockgate-agent
+    @ls -l {{target}}/lockgate {{target}}/lockgate-agent
+
+# Benchmarks: `just bench pack`, `serve`, `deploy` or `all`
+bench what="all": build example
+    LOCKGATE_BIN_DIR={{target}} cargo run --locked --release -p lockgate-bench -- {{what}}

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Installs what the checks need and this machine lacks. Rust (rustup) and Node are expected to be there.
+#   scripts/setup.sh          what `lockgate` needs to be built and tried
+#   scripts/setup.sh checks   also what the checks need
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+need() { command -v "$1" >/dev/null 2>&1; }
+for program in cargo node npm; do
+    need "$program" || { echo "error: \`$program\` is not installed; Lockgate is built with Rust 1.95 or newer and tried with Node 20 or newer" >&2; exit 1; }
+done
+
+# Debian and Ubuntu packages, by the program that shows they are there.
+packages=()
+need cc || packages+=(gcc libc6-dev)
+need git || packages+=(git)
+need curl || packages+=(curl)
+if [ "${1:-}" = checks ]; then
+    need faketime || packages+=(faketime)
+    need python3 || packages+=(python3)
+fi
+if [ ${#packages[@]} -gt 0 ]; then
+    echo "setup: installing ${packages[*]}"
+    as_root=()
+    [ "$(id -u)" = 0 ] || as_root=(sudo)
+    "${as_root[@]}" apt-get update -qq
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+fi
+[ "${1:-}" = checks ] || exit 0
+
+cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
+cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
+need just || { echo "setup: installing just"; cargo install --quiet --locked just; }
+need cargo-nextest || { echo "setup: installing cargo-nextest"; cargo install --quiet --locked cargo-nextest; }
+need cargo-deny || { echo "setup: installing cargo-deny"; cargo install --quiet --locked cargo-deny; }
