@@ -1,0 +1,1 @@
+//! Holds listening sockets.

@@ -1,0 +1,204 @@
+//! The supervisor: one application process, kept running the build that is wanted.
+//!
+//! ```text
+//!   Handle ──command──▶ driver ──event──▶ machine (pure)
+//!      ▲                  │ ▲                │
+//!      └──── Snapshot ────┘ └── actions ◀────┘
+//! ```
+//!
+//! `machine` decides, `driver` does. Callers hold a [`Handle`], say what is wanted
+//! and watch a [`Snapshot`]; they never see the state itself.
+
+use std::ffi::OsString;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use lockgate_model::{AppSettings, BuildId, Phase, Refusal, Running, Timings};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+/// What shall run: a release, how to start it, and the number of the statement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// The build.
+    pub build: BuildId,
+    /// The folder of the release; the application is started from below it.
+    pub release: PathBuf,
+    /// How it is started, checked and stopped.
+    pub settings: AppSettings,
+    /// The statement's number.
+    pub seq: u64,
+    /// The statement's restart counter; a restart when it changes.
+    pub restart: u64,
+}
+
+/// Makes the gateway's root point at a target's release. Called while no process
+/// runs, before each start of another build. A failure is reported and the
+/// application starts all the same, since it runs from its real release path.
+pub type Swap = Box<dyn FnMut(&Target) -> io::Result<()> + Send>;
+
+/// What a supervisor needs to know at its start.
+pub struct SupervisorConfig {
+    /// Where crash logs and the preload are written.
+    pub state_dir: PathBuf,
+    /// The application's log.
+    pub log_file: PathBuf,
+    /// Whether log lines are also copied to the agent's stdout.
+    pub copy_to_stdout: bool,
+    /// The address of the application's first socket, `LOCKGATE_APP_ADDRESS`; by
+    /// default `127.0.0.1` and the port that the settings name.
+    pub app_address: Option<SocketAddr>,
+    /// The application's environment: the agent's own, without what is secret of
+    /// ours. `LOCKGATE_TOKEN…` is left out in any case.
+    pub environment: Vec<(OsString, OsString)>,
+    /// The program that holds `exec-step`: `/proc/self/exe`.
+    pub exec_step: PathBuf,
+    /// Makes the gateway's root point at a release.
+    pub swap: Swap,
+    /// The last target that passed its trial, from an earlier run of the agent.
+    pub good: Option<Target>,
+    /// What an earlier run of the agent gave up on.
+    pub refused: Option<Refusal>,
+}
+
+/// What the supervisor does at this moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// `Waiting` before the first command; else one of `Stopping`, `Starting`,
+    /// `Ready`, `Backoff`, `Stopped`.
+    pub phase: Phase,
+    /// What was asked for last; `None` before that and after `stop`.
+    pub wanted: Option<Target>,
+    /// The process, when there is one.
+    pub running: Option<Running>,
+    /// Whether the running build is still on trial.
+    pub on_trial: bool,
+    /// The last target that passed its trial. To be kept across runs of the agent.
+    pub good: Option<Target>,
+    /// What was given up on last. To be kept across runs of the agent.
+    pub refused: Option<Refusal>,
+    /// The highest statement number that is done with: ready, refused or stopped.
+    pub settled: u64,
+    /// Starts after a crash, since the agent started.
+    pub restarts: u64,
+    /// The last thing that went wrong; gone when the application is ready again.
+    pub problem: Option<String>,
+    /// `stop_ms`, `start_ms` and `unavailable_ms` of the newest change.
+    pub timings: Timings,
+    /// Where the application's first socket listens, when it is held.
+    pub address: Option<SocketAddr>,
+}
+
+impl Snapshot {
+    /// The state before the first command.
+    pub fn initial() -> Self {
+        Self {
+            phase: Phase::Waiting,
+            wanted: None,
+            running: None,
+            on_trial: false,
+            good: None,
+            refused: None,
+            settled: 0,
+            restarts: 0,
+            problem: None,
+            timings: Timings::default(),
+            address: None,
+        }
+    }
+}
+
+/// What callers ask of the driver.
+#[derive(Debug, Clone)]
+pub(crate) enum Command {
+    /// Run this.
+    Run(Box<Target>),
+    /// Run nothing; settled when the process is gone.
+    Stop { seq: u64 },
+    /// Start the same target again.
+    Restart,
+    /// Stop and end the driver; the second time by KILL.
+    Shutdown,
+}
+
+/// Says to the supervisor what is wanted. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    commands: mpsc::Sender<Command>,
+    snapshots: watch::Receiver<Snapshot>,
+}
+
+impl Handle {
+    /// Runs this target from now on. Where the same build, settings and restart
+    /// counter run already, only the number is taken over. A target with a lower
+    /// number than the last one is ignored.
+    pub async fn run(&self, target: Target) {
+        self.send(Command::Run(Box::new(target))).await;
+    }
+
+    /// Ends the application and keeps it ended, by statement `seq`.
+    pub async fn stop(&self, seq: u64) {
+        self.send(Command::Stop { seq }).await;
+    }
+
+    /// Starts the wanted target again: at once also during a backoff.
+    pub async fn restart(&self) {
+        self.send(Command::Restart).await;
+    }
+
+    /// Ends the application and then the supervisor; await its `JoinHandle`. Asked
+    /// a second time, the application is killed at once.
+    pub async fn shutdown(&self) {
+        self.send(Command::Shutdown).await;
+    }
+
+    /// The snapshots, the newest at once.
+    pub fn watch(&self) -> watch::Receiver<Snapshot> {
+        self.snapshots.clone()
+    }
+
+    /// A supervisor that has ended needs no command any more.
+    async fn send(&self, command: Command) {
+        let _ = self.commands.send(command).await;
+    }
+}
+
+/// Why a supervisor could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum SupervisorError {
+    /// A folder or file it needs.
+    #[error("cannot prepare `{path}` for the supervisor")]
+    Prepare {
+        /// The path.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// Signals or threads.
+    #[error("cannot start the supervisor")]
+    Start(#[source] io::Error),
+}
+
+/// The supervisor itself.
+#[derive(Debug)]
+pub struct Supervisor;
+
+impl Supervisor {
+    /// Starts the supervisor on the current runtime; nothing runs until
+    /// [`Handle::run`]. It ends after [`Handle::shutdown`], or when all handles are
+    /// gone; the application ends with it.
+    pub fn start(_config: SupervisorConfig) -> Result<(Handle, JoinHandle<()>), SupervisorError> {
+        let (commands, _) = mpsc::channel(16);
+        let (_, snapshots) = watch::channel(Snapshot::initial());
+        Ok((
+            Handle {
+                commands,
+                snapshots,
+            },
+            tokio::spawn(async {}),
+        ))
+    }
+}
