@@ -1,0 +1,1 @@
+//! Ports of gateways, unique over all environments.

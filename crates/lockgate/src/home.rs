@@ -1,0 +1,198 @@
+//! Where everything of one host lies: environments, builds, sockets, locks.
+//!
+//! ```text
+//! $LOCKGATE_HOME/envs/{env}/{env.toml,key,seq,…}     0700, private
+//! $LOCKGATE_HOME/builds/                             what the build server may open
+//! $XDG_RUNTIME_DIR/lockgate/{home}.sock              the server's control socket
+//!                           {home}-{gateway}.sock    an agent's control socket
+//! ```
+//!
+//! Paths only; nothing here reads an environment variable or knows what a file holds.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Component, Path, PathBuf};
+
+use lockgate_model::{EnvName, GatewayName};
+use sha2::{Digest as _, Sha256};
+
+/// The longest path of a unix socket in bytes: `sun_path` without its closing zero.
+const SOCKET_PATH_MAX: usize = 107;
+
+/// A folder that cannot be used as a home.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HomeError {
+    /// A folder could not be made or looked at.
+    #[error("`{path}` cannot be used")]
+    Unusable {
+        /// The folder.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// A folder for sockets belongs to somebody else, or others may write to it.
+    #[error(
+        "`{path}` is not private: it belongs to user {owner} and has mode {mode:o}, expected user {user} and mode 700"
+    )]
+    NotPrivate {
+        /// The folder.
+        path: PathBuf,
+        /// Its owner.
+        owner: u32,
+        /// Its permission bits.
+        mode: u32,
+        /// Who asks.
+        user: u32,
+    },
+    /// A socket's path does not fit into a socket address.
+    #[error("`{path}` is too long for a socket: {} bytes, at most {SOCKET_PATH_MAX}", path.as_os_str().len())]
+    SocketPathTooLong {
+        /// The path.
+        path: PathBuf,
+    },
+}
+
+/// One home: its folder, its builds, its sockets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Home {
+    dir: PathBuf,
+    builds: PathBuf,
+    runtime: PathBuf,
+    short: String,
+}
+
+impl Home {
+    /// The home in `dir` (absolute), with builds and sockets in these folders. Makes nothing.
+    pub(crate) fn new(dir: &Path, builds: &Path, runtime: &Path) -> Self {
+        let dir = tidy(dir);
+        let short = short_name(dir.as_os_str().as_encoded_bytes());
+        Self {
+            builds: tidy(builds),
+            runtime: tidy(runtime),
+            short,
+            dir,
+        }
+    }
+
+    /// Makes the folders that are missing and refuses a socket folder that others could write to.
+    pub(crate) fn prepare(&self) -> Result<(), HomeError> {
+        for folder in [&self.dir, &self.envs_dir()] {
+            make_private(folder)?;
+        }
+        make_private(&self.runtime)?;
+        check_private(&self.runtime, nix::unistd::getuid().as_raw())?;
+        for socket in [self.control_socket(), self.socket_of("00000000")] {
+            if socket.as_os_str().len() > SOCKET_PATH_MAX {
+                return Err(HomeError::SocketPathTooLong { path: socket });
+            }
+        }
+        Ok(())
+    }
+
+    /// The home's folder.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The folder that the build server may open.
+    pub(crate) fn builds(&self) -> &Path {
+        &self.builds
+    }
+
+    /// The folder of all environments.
+    pub(crate) fn envs_dir(&self) -> PathBuf {
+        self.dir.join("envs")
+    }
+
+    /// An environment's folder.
+    pub(crate) fn env_dir(&self, env: &EnvName) -> PathBuf {
+        self.envs_dir().join(env.as_str())
+    }
+
+    /// The folder of one gateway: its token, and in the local runtime its releases and logs.
+    pub(crate) fn gateway_dir(&self, gateway: &GatewayName) -> PathBuf {
+        self.env_dir(&gateway.env())
+            .join("gateways")
+            .join(gateway.number().to_string())
+    }
+
+    /// The application's log of a gateway in the local runtime.
+    pub(crate) fn gateway_log(&self, gateway: &GatewayName) -> PathBuf {
+        self.gateway_dir(gateway).join("gateway.log")
+    }
+
+    /// The lock that lets one process at a time lease ports.
+    pub(crate) fn ports_lock(&self) -> PathBuf {
+        self.dir.join("ports.lock")
+    }
+
+    /// The lock of the one server of this home.
+    pub(crate) fn server_lock(&self) -> PathBuf {
+        self.dir.join("server.lock")
+    }
+
+    /// The log of a server in the background.
+    pub(crate) fn server_log(&self) -> PathBuf {
+        self.dir.join("server.log")
+    }
+
+    /// The server's control socket.
+    pub(crate) fn control_socket(&self) -> PathBuf {
+        self.runtime.join(format!("{}.sock", self.short))
+    }
+
+    /// The control socket of a gateway's agent in the local runtime.
+    pub(crate) fn agent_socket(&self, gateway: &GatewayName) -> PathBuf {
+        self.socket_of(&short_name(gateway.as_str().as_bytes()))
+    }
+
+    fn socket_of(&self, who: &str) -> PathBuf {
+        self.runtime.join(format!("{}-{who}.sock", self.short))
+    }
+}
+
+/// The path without `.` and doubled or trailing slashes, so that one folder has one name.
+fn tidy(path: &Path) -> PathBuf {
+    path.components()
+        .filter(|part| !matches!(part, Component::CurDir))
+        .collect()
+}
+
+/// Eight hex digits that stand for a longer name.
+fn short_name(bytes: &[u8]) -> String {
+    let digest: [u8; 32] = Sha256::digest(bytes).into();
+    let digest = lockgate_model::Digest::from_bytes(digest);
+    digest.hex().chars().take(8).collect()
+}
+
+/// Makes a folder and its parents, readable by its owner alone, unless it is there.
+pub(crate) fn make_private(path: &Path) -> Result<(), HomeError> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|source| HomeError::Unusable {
+            path: path.to_owned(),
+            source,
+        })
+}
+
+/// Refuses a folder that is not `user`'s own or that others may enter; sockets in it are trusted.
+fn check_private(path: &Path, user: u32) -> Result<(), HomeError> {
+    let found = fs::symlink_metadata(path).map_err(|source| HomeError::Unusable {
+        path: path.to_owned(),
+        source,
+    })?;
+    let mode = found.mode() & 0o777;
+    if found.is_dir() && found.uid() == user && mode & 0o077 == 0 {
+        Ok(())
+    } else {
+        Err(HomeError::NotPrivate {
+            path: path.to_owned(),
+            owner: found.uid(),
+            mode,
+            user,
+        })
+    }
+}

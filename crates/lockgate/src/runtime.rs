@@ -1,0 +1,1 @@
+//! Where gateways run. One runtime so far: child processes of the server.
