@@ -1,0 +1,285 @@
+//! A `LOCKGATE_HOME` of its own, the programs that work in it, and its end.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{Workspace, get, leftovers, until};
+
+/// One journey's world. Dropping it stops its server and fails the journey if a
+/// process is left.
+#[derive(Debug)]
+pub struct World {
+    dir: TempDir,
+    /// The build server's port.
+    pub port: u16,
+}
+
+/// How a program ended.
+#[derive(Debug)]
+pub struct Ran {
+    /// The exit code; -1 after a signal.
+    pub code: i32,
+    /// What it wrote to standard output.
+    pub stdout: String,
+    /// What it wrote to standard error.
+    pub stderr: String,
+}
+
+impl Ran {
+    /// Fails unless the program ended with this code.
+    #[track_caller]
+    pub fn expect(&self, code: i32) -> &Self {
+        assert_eq!(
+            self.code, code,
+            "stdout:\n{}\nstderr:\n{}",
+            self.stdout, self.stderr
+        );
+        self
+    }
+
+    /// Fails unless standard error holds this text.
+    #[track_caller]
+    pub fn says(&self, text: &str) -> &Self {
+        assert!(
+            self.stderr.contains(text) || self.stdout.contains(text),
+            "`{text}` is missing in\nstdout:\n{}\nstderr:\n{}",
+            self.stdout,
+            self.stderr
+        );
+        self
+    }
+
+    /// Standard output as JSON.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        match serde_json::from_str(&self.stdout) {
+            Ok(value) => value,
+            Err(error) => unreachable!("not JSON ({error}):\n{}", self.stdout),
+        }
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::new_without_default,
+    reason = "journeys start the programs here; a test ends by panic"
+)]
+impl World {
+    /// An empty world with a free port for its build server.
+    pub fn new() -> Self {
+        // Short, since unix sockets live below it.
+        let dir = tempfile::Builder::new()
+            .prefix("lg")
+            .tempdir_in("/tmp")
+            .expect("a folder in /tmp");
+        let free = TcpListener::bind("127.0.0.1:0")
+            .and_then(|it| it.local_addr())
+            .expect("a free port");
+        Self {
+            dir,
+            port: free.port(),
+        }
+    }
+
+    /// The world's folder.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Its `LOCKGATE_HOME`.
+    pub fn home(&self) -> PathBuf {
+        self.dir.path().join("home")
+    }
+
+    /// A copy of the built example.
+    pub fn workspace(&self, name: &str) -> Workspace {
+        Workspace::copy_to(&self.dir.path().join(name))
+    }
+
+    /// One of the two programs, ready to be started in this world.
+    pub fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(bin_dir().join(name));
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.dir.path())
+            .env("LOCKGATE_HOME", self.home())
+            .env("LOCKGATE_SERVE_PORT", self.port.to_string())
+            .env("XDG_RUNTIME_DIR", self.dir.path())
+            .env("NO_COLOR", "1")
+            .current_dir(self.dir.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs `lockgate` to its end.
+    pub fn lockgate(&self, args: &[&str]) -> Ran {
+        ran(&self
+            .program("lockgate")
+            .args(args)
+            .output()
+            .expect("`lockgate` starts"))
+    }
+
+    /// Starts `lockgate` and leaves it running, its output in `{name}.out` and `{name}.err`.
+    pub fn start(&self, name: &str, args: &[&str]) -> Child {
+        let file = |ending: &str| {
+            std::fs::File::create(self.dir.path().join(format!("{name}.{ending}")))
+                .expect("an output file")
+        };
+        self.program("lockgate")
+            .args(args)
+            .stdout(file("out"))
+            .stderr(file("err"))
+            .spawn()
+            .expect("`lockgate` starts")
+    }
+
+    /// What a program started with [`World::start`] has written so far.
+    pub fn written(&self, name: &str) -> String {
+        let read = |ending: &str| {
+            std::fs::read_to_string(self.dir.path().join(format!("{name}.{ending}")))
+                .unwrap_or_default()
+        };
+        read("out") + &read("err")
+    }
+
+    /// Starts the build server of this world.
+    pub fn serve(&self) {
+        self.lockgate(&["serve", "--detach"]).expect(0);
+    }
+
+    /// Server, environment with three gateways, first deploy.
+    pub fn running(&self, env: &str, workspace: &Workspace) {
+        self.serve();
+        self.create(env, workspace);
+        self.deploy(env).expect(0);
+    }
+
+    /// Creates an environment with three gateways.
+    pub fn create(&self, env: &str, workspace: &Workspace) {
+        let path = workspace.path.display().to_string();
+        let domain = format!("{env}.localhost");
+        self.lockgate(&["create", env, &domain, &path]).expect(0);
+    }
+
+    /// Deploys what is in the environment's workspace.
+    pub fn deploy(&self, env: &str) -> Ran {
+        self.lockgate(&["deploy", env])
+    }
+
+    /// `lockgate status ENV --format json`: the gateways.
+    pub fn gateways(&self, env: &str) -> Vec<Value> {
+        let status = self.lockgate(&["status", env, "--format", "json"]).json();
+        let gateways = status
+            .pointer("/environments/0/gateways")
+            .or_else(|| status.get("gateways"));
+        gateways
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// The HTTP ports of an environment's gateways.
+    pub fn ports(&self, env: &str) -> Vec<u16> {
+        let port = |gateway: &Value| gateway.get("http_port")?.as_u64()?.try_into().ok();
+        self.gateways(env).iter().filter_map(port).collect()
+    }
+
+    /// What each gateway's application answers at `/`; `Null` where it does not.
+    pub fn answers(&self, env: &str) -> Vec<Value> {
+        let answer = |port| get(port, "/").map_or(Value::Null, |answer| answer.json());
+        self.ports(env).into_iter().map(answer).collect()
+    }
+
+    /// Fails unless all three gateways answer with this version.
+    #[track_caller]
+    pub fn expect_version(&self, env: &str, version: &str) {
+        let answers = self.answers(env);
+        assert_eq!(answers.len(), 3, "{answers:?}");
+        for answer in &answers {
+            assert_eq!(
+                answer.get("version").and_then(Value::as_str),
+                Some(version),
+                "{answers:?}"
+            );
+        }
+    }
+
+    /// Sends a signal to one process.
+    pub fn signal(&self, pid: u64, signal: Signal) {
+        let pid = i32::try_from(pid).expect("a process number");
+        assert!(
+            leftovers::processes_of(self.dir.path()).contains(&pid),
+            "process {pid} is not of this world"
+        );
+        kill(Pid::from_raw(pid), signal).expect("the process is there");
+    }
+
+    /// Stops the server and waits until no process of this world is left.
+    pub fn stop(&self) {
+        self.lockgate(&["serve", "stop"]);
+        until(
+            "no process of this world is left",
+            Duration::from_secs(20),
+            || {
+                leftovers::processes_of(self.dir.path())
+                    .is_empty()
+                    .then_some(())
+            },
+        );
+    }
+}
+
+impl Drop for World {
+    #[expect(
+        clippy::print_stderr,
+        reason = "a failed journey shows what its server wrote"
+    )]
+    fn drop(&mut self) {
+        self.lockgate(&["serve", "stop"]);
+        let left = leftovers::processes_of(self.dir.path());
+        for pid in &left {
+            // It may have ended meanwhile.
+            let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
+        }
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(self.home().join("server.log")).unwrap_or_default();
+            eprintln!("server.log:\n{log}");
+        } else {
+            assert!(
+                left.is_empty(),
+                "left behind:\n{}",
+                leftovers::describe(&left)
+            );
+        }
+    }
+}
+
+fn ran(output: &Output) -> Ran {
+    Ran {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// Where the programs are: `LOCKGATE_BIN_DIR`, or the folder of the last debug build.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the harness is told here which programs it tests"
+)]
+fn bin_dir() -> PathBuf {
+    std::env::var_os("LOCKGATE_BIN_DIR").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/debug"),
+        PathBuf::from,
+    )
+}
