@@ -1,5 +1,14 @@
 //! Journeys: real programs, from a built bundle to three running gateways.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a journey starts programs and ends by panic"
+)]
+
 mod broken_builds;
 mod convergence;
 mod everyday;
