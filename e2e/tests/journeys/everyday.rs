@@ -21,7 +21,7 @@ fn up_brings_three_gateways_and_ctrl_c_ends_them() {
     let workspace = world.workspace("monorepo");
     let path = workspace.path.display().to_string();
     let mut up = world.start("up", &["up", &path]);
-    until("`up` prints its URLs", Duration::from_secs(60), || {
+    until("`up` prints its URLs", Duration::from_mins(1), || {
         if let Ok(Some(status)) = up.try_wait() {
             panic!("`up` ended with {status}:\n{}", world.written("up"));
         }

@@ -3,8 +3,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
     clippy::disallowed_methods,
     reason = "a journey starts programs and ends by panic"
 )]
