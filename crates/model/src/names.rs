@@ -194,6 +194,13 @@ name_type!(
     |text| text.len() == 16 && is_hex(text)
 );
 
+impl KeyId {
+    /// The key with this number, as minisign prints it.
+    pub fn from_number(number: u64) -> Self {
+        Self(format!("{number:016x}"))
+    }
+}
+
 fn is_hex(text: &str) -> bool {
     text.bytes()
         .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))

@@ -1,0 +1,162 @@
+//! A build's archive in three encodings, and the one that counts as current.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use libdeflater::{CompressionLvl, Compressor};
+use lockgate_model::{BuildId, EnvName};
+use nix::fcntl::FlockArg;
+
+use super::builds::lock_folder;
+use super::{Store, StoreError, write};
+
+/// The uncompressed archive's file name.
+pub(super) const IDENTITY: &str = "archive.tar";
+const GZIP: &str = "archive.tar.gz";
+const ZSTD: &str = "archive.tar.zst";
+
+/// The level of `gzip` itself; smaller than its output at a third of the time.
+const GZIP_LEVEL: i32 = 6;
+/// 25 MB in a tenth of a second at gzip's size.
+const ZSTD_LEVEL: i32 = 3;
+
+/// How an archive's bytes are encoded on their way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Encoding {
+    /// The tar itself.
+    Identity,
+    /// gzip, for everything that ever spoke HTTP.
+    Gzip,
+    /// zstd, for agents that are not near.
+    Zstd,
+}
+
+impl Store {
+    /// A build's archive in an encoding, made when it is missing; `None` when there is
+    /// no such build. Blocks while it compresses.
+    pub fn archive(
+        &self,
+        env: &EnvName,
+        build: &BuildId,
+        encoding: Encoding,
+    ) -> Result<Option<PathBuf>, StoreError> {
+        let folder = self.build_dir(env, build);
+        let identity = folder.join(IDENTITY);
+        if !exists(&identity)? {
+            return Ok(None);
+        }
+        match encoding {
+            Encoding::Identity => Ok(Some(identity)),
+            Encoding::Gzip => encoded(&folder, GZIP, gzip).map(Some),
+            Encoding::Zstd => encoded(&folder, ZSTD, zstd).map(Some),
+        }
+    }
+
+    /// Makes `archive.tar.gz` (if missing) and points `gateway-{env}.tar.gz` at it by
+    /// rename. Returns path and size in bytes.
+    pub fn make_current(
+        &self,
+        env: &EnvName,
+        build: &BuildId,
+    ) -> Result<(PathBuf, u64), StoreError> {
+        let unknown = || StoreError::UnknownBuild {
+            env: env.clone(),
+            build: build.clone(),
+        };
+        let archive = self
+            .archive(env, build, Encoding::Gzip)?
+            .ok_or_else(unknown)?;
+        let _lock = self.lock(env)?;
+        let current = self.current_path(env);
+        let found = std::fs::metadata(&archive).map_err(StoreError::io("read", &archive))?;
+        if !same_file(&archive, &current) {
+            point(&self.dir, &archive, &current).map_err(StoreError::io("write", &current))?;
+        }
+        Ok((current, found.len()))
+    }
+
+    /// The build whose archive is current.
+    pub fn current(&self, env: &EnvName) -> Result<Option<BuildId>, StoreError> {
+        let current = self.current_path(env);
+        let builds = self.builds(env)?;
+        Ok(builds
+            .into_iter()
+            .rev()
+            .find(|build| same_file(&self.build_dir(env, build).join(GZIP), &current)))
+    }
+}
+
+fn exists(path: &Path) -> Result<bool, StoreError> {
+    path.try_exists().map_err(StoreError::io("read", path))
+}
+
+/// The file with this name beside the identity archive, made by `encode` when missing.
+/// Several who ask at once wait for the one who makes it.
+fn encoded(
+    folder: &Path,
+    name: &str,
+    encode: fn(&Path) -> io::Result<Vec<u8>>,
+) -> Result<PathBuf, StoreError> {
+    let path = folder.join(name);
+    if exists(&path)? {
+        return Ok(path);
+    }
+    let _turn =
+        lock_folder(folder, FlockArg::LockExclusive).map_err(StoreError::io("lock", folder))?;
+    if !exists(&path)? {
+        let identity = folder.join(IDENTITY);
+        let bytes = encode(&identity).map_err(StoreError::io("compress", &identity))?;
+        write::replace(&path, 0o644, &bytes).map_err(StoreError::io("write", &path))?;
+    }
+    Ok(path)
+}
+
+fn gzip(identity: &Path) -> io::Result<Vec<u8>> {
+    let input = std::fs::read(identity)?;
+    let level = CompressionLvl::new(GZIP_LEVEL)
+        .map_err(|_| io::Error::other("the gzip level is out of range"))?;
+    let mut compressor = Compressor::new(level);
+    let mut output = vec![0; compressor.gzip_compress_bound(input.len())];
+    let size = compressor
+        .gzip_compress(&input, &mut output)
+        .map_err(io::Error::other)?;
+    output.truncate(size);
+    Ok(output)
+}
+
+fn zstd(identity: &Path) -> io::Result<Vec<u8>> {
+    let file = File::open(identity)?;
+    let size = file.metadata()?.len();
+    let mut encoder = zstd::Encoder::new(Vec::new(), ZSTD_LEVEL)?;
+    encoder.set_pledged_src_size(Some(size))?;
+    encoder.include_checksum(true)?;
+    io::copy(
+        &mut io::BufReader::with_capacity(1 << 20, file),
+        &mut encoder,
+    )?;
+    encoder.finish()
+}
+
+/// Replaces `current` by a second name of `archive`; by a copy where the file system
+/// has no second names.
+fn point(folder: &Path, archive: &Path, current: &Path) -> io::Result<()> {
+    let linked = tempfile::Builder::new()
+        .prefix(".tmp-")
+        .make_in(folder, |path| std::fs::hard_link(archive, path));
+    match linked {
+        Ok(temporary) => {
+            temporary.into_temp_path().persist(current)?;
+            write::sync_folder(folder)
+        }
+        Err(_) => write::replace(current, 0o644, &std::fs::read(archive)?),
+    }
+}
+
+fn same_file(one: &Path, other: &Path) -> bool {
+    match (std::fs::metadata(one), std::fs::metadata(other)) {
+        (Ok(one), Ok(other)) => one.ino() == other.ino() && one.dev() == other.dev(),
+        _ => false,
+    }
+}
