@@ -24,7 +24,9 @@ pub struct Asked<'a> {
 pub enum Decision {
     /// To this upstream.
     To(Upstream),
-    /// Its upstream is known and does not run: 503 with a page that says so.
+    /// Its upstream is known and does not run: 503 with a page that says so. Requests
+    /// that wait for their answer when this is decided end with it too, so it is for a
+    /// process that will not come, not for one that is being exchanged.
     Unavailable(Unavailable),
     /// No route: 404.
     NotFound,

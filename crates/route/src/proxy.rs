@@ -1,9 +1,31 @@
 //! The embedded proxy: accepts, forwards, streams, and ends in good order.
+//!
+//! ```text
+//! accept ─▶ forward ─┬─▶ pool ─▶ upstream      one request, one answer, both streamed
+//!                    ├─▶ tunnel                 what was upgraded: bytes both ways
+//!                    └─▶ page                   404, 502, 503: its own answers
+//! ```
+//!
+//! Nothing is buffered beyond what a socket read brings, and a connect has no
+//! timeout: while an application restarts, its listening socket is held by somebody
+//! else and the request waits there.
+
+mod accept;
+mod body;
+mod connection;
+mod forward;
+mod headers;
+mod page;
+mod pool;
+mod tunnel;
+
+use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::lookup::Lookup;
+use crate::proxy::forward::Forwarder;
 
 /// What happens to `X-Forwarded-*` headers that a client sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,8 +76,10 @@ impl EmbeddedProxy {
         stop: CancellationToken,
     ) -> Result<(), ProxyError> {
         let addr = listener.local_addr().map_err(ProxyError::Listener)?;
-        tracing::debug!(%addr, lookup = ?self.lookup, forwarded = ?self.forwarded, "door open");
-        stop.cancelled().await;
+        let forwarder = Arc::new(Forwarder::new(self.lookup, self.forwarded));
+        tracing::debug!(%addr, "door open");
+        accept::accept(listener, forwarder, &stop).await;
+        tracing::debug!(%addr, "door closed");
         Ok(())
     }
 }

@@ -1,0 +1,116 @@
+//! Connections: options of a client's, and opening one to an upstream.
+
+use std::error::Error as _;
+use std::io;
+use std::net::SocketAddr;
+
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use nix::sys::socket::{setsockopt, sockopt};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::body::RequestBody;
+
+/// Seconds of silence before the kernel asks whether a peer still lives.
+const KEEPALIVE_IDLE_SECS: u32 = 60;
+/// Seconds between two such questions.
+const KEEPALIVE_INTERVAL_SECS: u32 = 15;
+/// Unanswered questions after which the peer is gone.
+const KEEPALIVE_PROBES: u32 = 4;
+
+/// The largest piece that is read from an upstream at once.
+const MAX_READ_BYTES: usize = 256 * 1024;
+
+/// Why an upstream did not answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum UpstreamError {
+    /// Nobody listens, or the host cannot be reached.
+    #[error("cannot connect to {addr}")]
+    Connect {
+        /// The upstream.
+        addr: SocketAddr,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// The connection ended, or what came is not HTTP.
+    #[error("no answer from {addr}")]
+    Exchange {
+        /// The upstream.
+        addr: SocketAddr,
+        /// What happened on the connection.
+        #[source]
+        source: hyper::Error,
+    },
+}
+
+impl UpstreamError {
+    /// Whether the connection ended before an answer began, so that the request may
+    /// never have been seen. What is not HTTP was an answer.
+    pub(super) fn is_early_end(&self) -> bool {
+        match self {
+            Self::Connect { .. } => false,
+            Self::Exchange { source, .. } => !source.is_parse() && !source.is_user(),
+        }
+    }
+
+    /// The error with its causes, in one line for people.
+    pub(super) fn sentence(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
+    }
+}
+
+/// Sets what an accepted connection needs: no delay, and an end when the peer is gone.
+pub(super) fn prepare_client(stream: &TcpStream) {
+    let set = stream.set_nodelay(true).and_then(|()| {
+        setsockopt(stream, sockopt::KeepAlive, &true)?;
+        setsockopt(stream, sockopt::TcpKeepIdle, &KEEPALIVE_IDLE_SECS)?;
+        setsockopt(stream, sockopt::TcpKeepInterval, &KEEPALIVE_INTERVAL_SECS)?;
+        setsockopt(stream, sockopt::TcpKeepCount, &KEEPALIVE_PROBES)?;
+        Ok(())
+    });
+    if let Err(error) = set {
+        // The peer may be gone already; the next read says so.
+        tracing::debug!(%error, "cannot set options of a client connection");
+    }
+}
+
+/// Opens a connection to an upstream. Its own task belongs to `tasks` and ends by `cut`.
+///
+/// There is no timeout: a socket that is held while its application restarts takes
+/// the connection at once, and the answer comes when the application does.
+pub(super) async fn open(
+    addr: SocketAddr,
+    tasks: &TaskTracker,
+    cut: &CancellationToken,
+) -> Result<SendRequest<RequestBody>, UpstreamError> {
+    let connect_error = |source| UpstreamError::Connect { addr, source };
+    let stream = TcpStream::connect(addr).await.map_err(connect_error)?;
+    stream.set_nodelay(true).map_err(connect_error)?;
+    let (sender, connection) = http1::Builder::new()
+        .max_buf_size(MAX_READ_BYTES)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|source| UpstreamError::Exchange { addr, source })?;
+    let cut = cut.clone();
+    tasks.spawn(async move {
+        tokio::select! {
+            ended = connection.with_upgrades() => {
+                if let Err(error) = ended {
+                    tracing::debug!(%addr, %error, "upstream connection ended early");
+                }
+            }
+            () = cut.cancelled() => {}
+        }
+    });
+    Ok(sender)
+}

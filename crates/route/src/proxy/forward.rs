@@ -1,0 +1,313 @@
+//! One request on its way to an upstream, and its answer on the way back.
+
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::task::Poll;
+
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http_body::Body as _;
+use http_body_util::{Either, Empty};
+use hyper::body::Incoming;
+use hyper::upgrade::{self, OnUpgrade};
+use lockgate_model::protocol;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::ForwardedHeaders;
+use super::body::{AnswerBody, RequestBody};
+use super::connection::{self, UpstreamError};
+use super::headers::{self, Unforwardable};
+use super::page::{self, Page};
+use super::pool::{Lease, Pool};
+use super::tunnel::tunnel;
+use crate::lookup::{Asked, Decision, Lookup, Upstream};
+
+/// What all connections of one door share.
+#[derive(Debug)]
+pub(super) struct Forwarder {
+    lookup: Lookup,
+    forwarded: ForwardedHeaders,
+    pub(super) pool: Pool,
+    /// Every task of the door: clients, upstream connections, tunnels.
+    pub(super) tasks: TaskTracker,
+    /// Ends what the drain did not.
+    pub(super) cut: CancellationToken,
+}
+
+/// What a request asks for, kept while its head travels.
+struct Wanted {
+    host: Option<HeaderValue>,
+    path: PathAndQuery,
+}
+
+impl Wanted {
+    fn asked(&self) -> Asked<'_> {
+        let host = self.host.as_ref().and_then(|host| host.to_str().ok());
+        Asked {
+            host: headers::without_port(host.unwrap_or_default()),
+            path: self.path.path(),
+        }
+    }
+}
+
+/// An answer's head, and the connection it came on.
+struct Answered {
+    response: Response<Incoming>,
+    lease: Lease,
+}
+
+/// An attempt that brought no answer.
+struct Failed {
+    error: UpstreamError,
+    /// Whether the connection had served another request before.
+    reused: bool,
+}
+
+impl Forwarder {
+    pub(super) fn new(lookup: Lookup, forwarded: ForwardedHeaders) -> Self {
+        let tasks = TaskTracker::new();
+        Self {
+            lookup,
+            forwarded,
+            pool: Pool::new(tasks.clone()),
+            tasks,
+            cut: CancellationToken::new(),
+        }
+    }
+
+    /// Answers a request: with the upstream's answer, or with a page that says why not.
+    pub(super) async fn forward(
+        &self,
+        peer: SocketAddr,
+        request: Request<Incoming>,
+    ) -> Response<AnswerBody> {
+        let html = page::wants_html(request.headers());
+        match self.exchange(peer, request).await {
+            Ok(answer) => answer,
+            Err(page) => page.answer(html),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        peer: SocketAddr,
+        mut request: Request<Incoming>,
+    ) -> Result<Response<AnswerBody>, Page> {
+        let client = upgrade::on(&mut request);
+        let (mut parts, body) = request.into_parts();
+        let host = headers::host(&parts)?;
+        let wanted = Wanted {
+            host: host.clone(),
+            path: path_of(&parts),
+        };
+        let upstream = decided(self.lookup.decide(&wanted.asked()))?;
+        let upgrade = headers::to_upstream(&mut parts, host, peer, self.forwarded)?;
+        let answered = self
+            .answered(parts, body, upgrade, &upstream, &wanted)
+            .await?;
+        self.returned(answered, upgrade.then_some(client), &upstream, &wanted)
+    }
+
+    /// Sends a request until it is answered, at most twice.
+    ///
+    /// An idempotent request without a body is sent once more, on a fresh connection,
+    /// when the first ended unanswered for a reason that is not the request: it had
+    /// been idle, or the upstream's process was exchanged meanwhile.
+    async fn answered(
+        &self,
+        parts: Parts,
+        body: Incoming,
+        upgrade: bool,
+        upstream: &Upstream,
+        wanted: &Wanted,
+    ) -> Result<Answered, Page> {
+        let repeatable = !upgrade && body.is_end_stream() && parts.method.is_idempotent();
+        let mut again = repeatable.then(|| with_body(&parts, Either::Right(Empty::new())));
+        let body = if body.is_end_stream() {
+            Either::Right(Empty::new())
+        } else {
+            Either::Left(body)
+        };
+        let mut changed = self.lookup.changed();
+        let mut exchanged = false;
+        let mut attempt = pin!(self.send(with_body(&parts, body), upstream.addr, repeatable));
+        loop {
+            tokio::select! {
+                biased;
+                answer = attempt.as_mut() => {
+                    let failed = match answer {
+                        Ok(answered) => return Ok(answered),
+                        Err(failed) => failed,
+                    };
+                    exchanged |= is_ready(changed.as_mut()).await;
+                    let blameless = failed.reused || exchanged;
+                    match again.take() {
+                        Some(request) if blameless && failed.error.is_early_end() => {
+                            tracing::debug!(error = %failed.error, "asking once more");
+                            attempt.set(self.send(request, upstream.addr, false));
+                        }
+                        _ => return Err(self.unanswered(&failed, upstream, wanted)),
+                    }
+                }
+                () = changed.as_mut() => {
+                    changed = self.lookup.changed();
+                    exchanged = true;
+                    if let Decision::Unavailable(why) = self.lookup.decide(&wanted.asked()) {
+                        return Err(Page::unavailable(why));
+                    }
+                }
+            }
+        }
+    }
+
+    /// One attempt, on an idle connection when `reuse` allows it and there is one.
+    async fn send(
+        &self,
+        request: Request<RequestBody>,
+        addr: SocketAddr,
+        reuse: bool,
+    ) -> Result<Answered, Failed> {
+        let idle = if reuse { self.pool.take(addr) } else { None };
+        let reused = idle.is_some();
+        let mut sender = match idle {
+            Some(sender) => sender,
+            None => connection::open(addr, &self.tasks, &self.cut)
+                .await
+                .map_err(|error| Failed { error, reused })?,
+        };
+        match sender.send_request(request).await {
+            Ok(response) => Ok(Answered {
+                response,
+                lease: self.pool.lease(addr, sender),
+            }),
+            Err(source) => Err(Failed {
+                error: UpstreamError::Exchange { addr, source },
+                reused,
+            }),
+        }
+    }
+
+    /// The page for a request that got no answer.
+    fn unanswered(&self, failed: &Failed, upstream: &Upstream, wanted: &Wanted) -> Page {
+        if let Decision::Unavailable(why) = self.lookup.decide(&wanted.asked()) {
+            return Page::unavailable(why);
+        }
+        let why = failed.error.sentence();
+        tracing::warn!(
+            gateway = upstream.gateway.as_ref().map(tracing::field::display),
+            path = wanted.path.path(),
+            why,
+            "request not answered"
+        );
+        Page {
+            status: StatusCode::BAD_GATEWAY,
+            gateway: upstream.gateway.clone(),
+            build: self.build_now(upstream, wanted),
+            why,
+            retry_after_secs: None,
+        }
+    }
+
+    /// Turns the upstream's answer into the client's.
+    fn returned(
+        &self,
+        answered: Answered,
+        client: Option<OnUpgrade>,
+        upstream: &Upstream,
+        wanted: &Wanted,
+    ) -> Result<Response<AnswerBody>, Page> {
+        let Answered {
+            mut response,
+            lease,
+        } = answered;
+        let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        let upgraded = switched.then(|| upgrade::on(&mut response));
+        let (mut parts, incoming) = response.into_parts();
+        headers::from_upstream(&mut parts.headers, switched);
+        parts.version = Version::HTTP_11;
+        if let Some(build) = self.build_now(upstream, wanted).as_ref()
+            && let Some(value) = page::build_value(build)
+        {
+            parts.headers.insert(protocol::BUILD_HEADER, value);
+        }
+        let body = match (upgraded, client) {
+            (None, _) => AnswerBody::streamed(incoming, Some(lease)),
+            (Some(upgraded), Some(client)) => {
+                self.tasks.spawn(tunnel(client, upgraded, self.cut.clone()));
+                AnswerBody::empty()
+            }
+            (Some(_), None) => {
+                return Err(Page::plain(
+                    StatusCode::BAD_GATEWAY,
+                    "the application switched protocols unasked",
+                ));
+            }
+        };
+        Ok(Response::from_parts(parts, body))
+    }
+
+    /// The build that answers now. A request that waited for a new process was decided
+    /// when the old build was the one, so it is asked for again when the answer comes.
+    fn build_now(&self, upstream: &Upstream, wanted: &Wanted) -> Option<lockgate_model::BuildId> {
+        match self.lookup.decide(&wanted.asked()) {
+            Decision::To(now) if now.addr == upstream.addr => now.build,
+            _ => upstream.build.clone(),
+        }
+    }
+}
+
+/// Whether a future is done already; it is not polled again when it was.
+async fn is_ready(mut future: Pin<&mut (dyn Future<Output = ()> + Send)>) -> bool {
+    poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_ready())).await
+}
+
+impl From<Unforwardable> for Page {
+    fn from(why: Unforwardable) -> Self {
+        let (status, text) = match why {
+            Unforwardable::Host => (
+                StatusCode::BAD_REQUEST,
+                "an HTTP/1.1 request names exactly one host",
+            ),
+            Unforwardable::Connect => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "this is a reverse proxy: CONNECT is not served",
+            ),
+            Unforwardable::TransferCoding => (
+                StatusCode::NOT_IMPLEMENTED,
+                "the only transfer coding served is `chunked`",
+            ),
+        };
+        Self::plain(status, text)
+    }
+}
+
+fn decided(decision: Decision) -> Result<Upstream, Page> {
+    match decision {
+        Decision::To(upstream) => Ok(upstream),
+        Decision::Unavailable(why) => Err(Page::unavailable(why)),
+        Decision::NotFound => Err(Page::plain(
+            StatusCode::NOT_FOUND,
+            "no route for this host and path",
+        )),
+    }
+}
+
+fn path_of(parts: &Parts) -> PathAndQuery {
+    parts
+        .uri
+        .path_and_query()
+        .cloned()
+        .unwrap_or_else(|| PathAndQuery::from_static("/"))
+}
+
+/// A request with this head; the client connection's own extensions stay behind.
+fn with_body(parts: &Parts, body: RequestBody) -> Request<RequestBody> {
+    let mut request = Request::new(body);
+    *request.method_mut() = Method::clone(&parts.method);
+    *request.uri_mut() = parts.uri.clone();
+    *request.headers_mut() = parts.headers.clone();
+    request
+}

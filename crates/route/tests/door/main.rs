@@ -1,0 +1,12 @@
+//! The embedded proxy on real sockets.
+
+#[cfg(test)]
+mod answers;
+#[cfg(test)]
+mod ends;
+#[cfg(test)]
+mod races;
+#[cfg(test)]
+mod rig;
+#[cfg(test)]
+mod streams;

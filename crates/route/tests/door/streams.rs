@@ -1,0 +1,160 @@
+//! Bodies in both directions, as they come.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::mpsc;
+
+use crate::rig::{Application, Door, header, ok, soon};
+
+#[tokio::test]
+async fn an_event_passes_before_the_next_one_is_made() {
+    let (next, events) = mpsc::channel::<&str>(1);
+    let events = std::sync::Arc::new(tokio::sync::Mutex::new(events));
+    let application = Application::start(move |mut peer, _| {
+        let events = events.clone();
+        async move {
+            peer.head().await;
+            peer.send("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n")
+                .await;
+            peer.send("transfer-encoding: chunked\r\n\r\n").await;
+            while let Some(event) = events.lock().await.recv().await {
+                peer.send(&format!("{:x}\r\n{event}\r\n", event.len()))
+                    .await;
+            }
+            peer.send("0\r\n\r\n").await;
+            peer.ended().await;
+        }
+    })
+    .await;
+    let door = Door::to(application.addr).await;
+    let mut client = door.client().await;
+    client.ask("GET", "/events").await;
+    let head = client.head().await.unwrap();
+    assert_eq!(header(&head, "content-type"), Some("text/event-stream"));
+    for event in ["data: 1\n\n", "data: 2\n\n"] {
+        next.send(event).await.unwrap();
+        assert_eq!(client.chunk().await.as_deref(), Some(event));
+    }
+    drop(next);
+    assert_eq!(client.chunk().await, None);
+}
+
+#[tokio::test]
+async fn an_upload_is_not_kept_in_memory() {
+    const BODY: usize = 64 << 20;
+    const PIECE: usize = 64 << 10;
+    let (go, gone) = mpsc::channel::<()>(1);
+    let gone = std::sync::Arc::new(tokio::sync::Mutex::new(gone));
+    let application = Application::start(move |mut peer, _| {
+        let gone = gone.clone();
+        async move {
+            peer.head().await;
+            gone.lock().await.recv().await;
+            let mut left = BODY - peer.early().len();
+            let mut piece = vec![0; PIECE];
+            while left > 0 {
+                let read = peer.stream.read(&mut piece).await.unwrap();
+                assert!(read > 0, "the upload ended {left} bytes too early");
+                left -= read;
+            }
+            peer.send(&ok("all of it")).await;
+            peer.ended().await;
+        }
+    })
+    .await;
+    let door = Door::to(application.addr).await;
+    let mut client = door.client().await;
+    client
+        .send(&format!(
+            "PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: {BODY}\r\n\r\n"
+        ))
+        .await;
+    // The application reads nothing: what goes in fills socket buffers and stops.
+    let piece = vec![b'x'; PIECE];
+    let mut sent = 0;
+    while let Ok(written) =
+        tokio::time::timeout(Duration::from_millis(500), client.stream.write(&piece)).await
+    {
+        sent += written.unwrap();
+        assert!(sent < BODY / 2, "{sent} bytes went in and none came out");
+    }
+    go.send(()).await.unwrap();
+    while sent < BODY {
+        let next = PIECE.min(BODY - sent);
+        client.stream.write_all(&piece[..next]).await.unwrap();
+        sent += next;
+    }
+    assert_eq!(client.message().await.body, "all of it");
+}
+
+#[tokio::test]
+async fn a_client_that_asks_first_is_told_to_continue() {
+    let application = Application::start(|mut peer, _| async move {
+        let head = peer.head().await.unwrap();
+        assert_eq!(header(&head, "expect"), None);
+        let body = peer.exactly(4).await;
+        peer.send(&ok(&body)).await;
+        peer.ended().await;
+    })
+    .await;
+    let door = Door::to(application.addr).await;
+    let mut client = door.client().await;
+    client
+        .send("POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n")
+        .await;
+    let interim = client.head().await.unwrap();
+    assert!(interim.starts_with("HTTP/1.1 100 "), "{interim}");
+    client.send("body").await;
+    assert_eq!(client.message().await.body, "body");
+}
+
+#[tokio::test]
+async fn an_upgrade_becomes_a_tunnel() {
+    let application = Application::start(|mut peer, _| async move {
+        let head = peer.head().await.unwrap();
+        assert_eq!(header(&head, "connection"), Some("upgrade"));
+        assert_eq!(header(&head, "upgrade"), Some("echo"));
+        peer.send("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: echo\r\n")
+            .await;
+        peer.send("x-key: 1\r\n\r\nwelcome").await;
+        let early = peer.early();
+        peer.send(&early).await;
+        let mut piece = vec![0; 4096];
+        while let Ok(read @ 1..) = peer.stream.read(&mut piece).await {
+            peer.stream.write_all(&piece[..read]).await.unwrap();
+        }
+    })
+    .await;
+    let door = Door::to(application.addr).await;
+    let mut client = door.client().await;
+    client
+        .send("GET /ws HTTP/1.1\r\nhost: a\r\nconnection: keep-alive, Upgrade\r\nupgrade: echo\r\n\r\nearly")
+        .await;
+    let head = client.head().await.unwrap();
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    assert_eq!(header(&head, "upgrade"), Some("echo"));
+    assert_eq!(header(&head, "x-key"), Some("1"));
+    assert_eq!(header(&head, "lockgate-build"), Some("0123456789ab"));
+    assert_eq!(client.exactly(12).await, "welcomeearly");
+    for number in 0..100 {
+        let text = format!("message {number}");
+        client.send(&text).await;
+        assert_eq!(client.exactly(text.len()).await, text);
+    }
+    client.stream.shutdown().await.unwrap();
+    soon("the tunnel's end", client.ended()).await;
+}
+
+#[tokio::test]
+async fn an_upgrade_that_is_declined_is_an_answer_like_any_other() {
+    let application = Application::answering(|_| ok("no")).await;
+    let door = Door::to(application.addr).await;
+    let mut client = door.client().await;
+    client
+        .send("GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n")
+        .await;
+    assert_eq!(client.message().await.body, "no");
+    client.ask("GET", "/").await;
+    assert_eq!(client.message().await.body, "no");
+}
