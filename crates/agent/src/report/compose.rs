@@ -1,0 +1,187 @@
+//! Makes a report from what the loop and the supervisor show.
+
+use lockgate_builds::fetch::Step;
+use lockgate_model::{GatewayName, Phase, Report, Timings};
+use tokio::sync::watch;
+
+use crate::converge::View;
+use crate::supervisor::Snapshot;
+
+/// Who reports.
+#[derive(Debug, Clone)]
+pub(crate) struct Us {
+    /// The gateway.
+    pub(crate) gateway: GatewayName,
+    /// The agent's process number.
+    pub(crate) pid: u32,
+}
+
+/// Gives the report of the moment. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Reporting {
+    us: Us,
+    views: watch::Receiver<View>,
+    snapshots: watch::Receiver<Snapshot>,
+}
+
+impl Reporting {
+    pub(crate) fn new(
+        us: Us,
+        views: watch::Receiver<View>,
+        snapshots: watch::Receiver<Snapshot>,
+    ) -> Self {
+        Self {
+            us,
+            views,
+            snapshots,
+        }
+    }
+
+    /// The report of this moment; what changes after it is seen by [`changed`](Self::changed).
+    pub(crate) fn now(&mut self) -> Report {
+        let view = self.views.borrow_and_update();
+        compose(&self.us, &view, &self.snapshots.borrow_and_update())
+    }
+
+    /// Waits until the report may differ from the last one. False when it never will.
+    pub(crate) async fn changed(&mut self) -> bool {
+        tokio::select! {
+            changed = self.views.changed() => changed.is_ok(),
+            changed = self.snapshots.changed() => changed.is_ok(),
+        }
+    }
+
+    /// The loop's part of it.
+    pub(crate) fn view(&self) -> View {
+        self.views.borrow().clone()
+    }
+
+    /// The supervisor's part of it.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.snapshots.borrow().clone()
+    }
+}
+
+/// The decision what is said, apart from who watches.
+fn compose(us: &Us, view: &View, snapshot: &Snapshot) -> Report {
+    let refused = view
+        .refused
+        .as_ref()
+        .or(snapshot.refused.as_ref())
+        .filter(|refused| view.seq != 0 && refused.seq == view.seq);
+    // A statement refused in an earlier run of the agent is done with, whatever the
+    // supervisor was told instead.
+    let settled = if refused.is_some() {
+        view.seq
+    } else {
+        snapshot.settled.min(view.seq)
+    };
+    let phase = match view.fetching {
+        Some(Step::Fetching) => Phase::Fetching,
+        Some(Step::Verifying) => Phase::Verifying,
+        None => snapshot.phase,
+    };
+    let problem = [
+        &view.fetch_problem,
+        &snapshot.problem,
+        &view.server_problem,
+        &view.state_problem,
+    ]
+    .into_iter()
+    .find_map(Clone::clone);
+    Report {
+        env: us.gateway.env(),
+        gateway: us.gateway.clone(),
+        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        agent_pid: us.pid,
+        seq: view.seq,
+        settled,
+        desired_build: view.build.clone(),
+        phase,
+        running: snapshot.running.clone(),
+        restarts: snapshot.restarts,
+        refused: refused.cloned(),
+        problem,
+        timings: Timings {
+            fetch_ms: view.fetch_ms,
+            verify_ms: view.verify_ms,
+            ..snapshot.timings.clone()
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lockgate_model::{BuildId, Refusal};
+
+    fn us() -> Us {
+        Us {
+            gateway: GatewayName::parse("gw-pool-dev-001-0").unwrap(),
+            pid: 7,
+        }
+    }
+
+    fn refusal(seq: u64) -> Refusal {
+        Refusal {
+            build: BuildId::parse("0123456789ab").unwrap(),
+            seq,
+            reason: "threw".to_owned(),
+            log: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn before_the_first_statement_the_gateway_waits() {
+        let report = compose(&us(), &View::default(), &Snapshot::initial());
+        assert_eq!((report.seq, report.settled), (0, 0));
+        assert_eq!(report.phase, Phase::Waiting);
+        assert_eq!(report.env.as_str(), "dev-001");
+    }
+
+    #[test]
+    fn a_fetch_is_shown_while_the_old_build_serves() {
+        let view = View {
+            seq: 2,
+            fetching: Some(Step::Verifying),
+            ..View::default()
+        };
+        let snapshot = Snapshot {
+            phase: Phase::Ready,
+            settled: 1,
+            ..Snapshot::initial()
+        };
+        let report = compose(&us(), &view, &snapshot);
+        assert_eq!((report.phase, report.settled), (Phase::Verifying, 1));
+    }
+
+    #[test]
+    fn a_refusal_counts_for_the_statement_that_names_it() {
+        let mut view = View {
+            seq: 5,
+            refused: Some(refusal(5)),
+            ..View::default()
+        };
+        let report = compose(&us(), &view, &Snapshot::initial());
+        assert_eq!((report.settled, report.refused), (5, Some(refusal(5))));
+        view.seq = 6;
+        let report = compose(&us(), &view, &Snapshot::initial());
+        assert_eq!((report.settled, report.refused), (0, None));
+    }
+
+    #[test]
+    fn the_problem_nearest_to_the_new_build_is_shown() {
+        let mut view = View {
+            server_problem: Some("no server".to_owned()),
+            ..View::default()
+        };
+        let snapshot = Snapshot {
+            problem: Some("crashed".to_owned()),
+            ..Snapshot::initial()
+        };
+        let problem = |view: &View| compose(&us(), view, &snapshot).problem;
+        assert_eq!(problem(&view).as_deref(), Some("crashed"));
+        view.fetch_problem = Some("torn archive".to_owned());
+        assert_eq!(problem(&view).as_deref(), Some("torn archive"));
+    }
+}
