@@ -1,2 +1,41 @@
-//! x
-fn main() {}
+//! `lockgate-agent`: the program in the gateway.
+//!
+//! It converges to the statement meant for its gateway: fetches the build, starts
+//! it, keeps it running, and tells what it really runs.
+//!
+//! ```text
+//!   build server ══ HTTP ══▶ converge ──Target──▶ supervisor ──▶ node
+//!        ▲                    │    ▲                  │
+//!        └────── report ◀─────┴────┴──── Snapshot ◀───┤
+//!                                                     ▼
+//!   clients ═══════════════════════════════════════▶ door
+//! ```
+
+mod cli;
+mod commands;
+mod error;
+
+mod config;
+mod state;
+
+mod converge;
+mod release;
+mod report;
+mod server;
+
+mod control;
+mod door;
+
+mod exec_step;
+mod listener;
+mod logs;
+mod probe;
+mod process;
+mod reaper;
+mod supervisor;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

@@ -1,0 +1,278 @@
+//! `lockgate-agent run`: puts the parts together, and takes them apart in order.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use clap::Args;
+use lockgate_model::environment as var;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::asking::runtime;
+use super::signals::{Asked, Askers};
+use crate::config::{self, Config};
+use crate::control::{self, Control};
+use crate::converge::{self, Asker, Converging, Means, Remembered};
+use crate::error::{CommandError, in_one_line};
+use crate::report::{Reporting, Us, tell};
+use crate::state::State;
+use crate::supervisor::{Handle, Supervisor, SupervisorConfig, Swap};
+use crate::{door, release};
+
+/// Run this gateway: the entrypoint of its container
+///
+/// Everything is told by environment variables: ENV_NAME, GATEWAY_HTTP_PORT,
+/// GATEWAY_VPN_PORT, GATEWAY_ID, GATEWAY_TOKEN, GANYMEDE_FQDN, DOMAIN, LOCKGATE_KEY
+/// and LOCKGATE_TOKEN_FILE are required. TERM and INT end it in good order, HUP
+/// reloads.
+#[derive(Debug, Args)]
+#[expect(
+    clippy::doc_markdown,
+    reason = "the text is shown as help, as it stands"
+)]
+pub(crate) struct RunArgs {
+    /// End when stdin ends: whoever holds its other end is gone then
+    #[arg(long)]
+    stop_on_stdin_eof: bool,
+    /// Leave the application's log out of stdout
+    #[arg(long)]
+    quiet: bool,
+}
+
+/// How long the last words to server and clients may take after the application's end.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+pub(crate) fn run(args: &RunArgs) -> Result<(), CommandError> {
+    start_log();
+    let config = config::load().map_err(|problems| {
+        let count = problems.len();
+        let these = if count == 1 { "problem" } else { "problems" };
+        problems
+            .iter()
+            .fold(
+                CommandError::configuration(format!(
+                    "this gateway's environment cannot be used: {count} {these}"
+                )),
+                |error, problem| error.cause(problem.to_string()),
+            )
+            .hint("`lockgate create` makes gateways with all of these; in a container of your own set them with `--env`")
+    })?;
+    for warning in &config.warnings {
+        warn!("{warning}");
+    }
+    runtime()?.block_on(run_until_asked_to_end(config, args))
+}
+
+/// The agent's own log goes to stderr; `RUST_LOG` changes how much of it.
+fn start_log() {
+    let filter = tracing_subscriber::EnvFilter::builder()
+        .with_default_directive(tracing::Level::INFO.into())
+        .from_env_lossy();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        // A stderr that nobody reads must not end the agent.
+        .log_internal_errors(false)
+        .init();
+}
+
+/// The parts that run until they are told to end.
+struct Parts {
+    supervisor: Handle,
+    supervising: JoinHandle<()>,
+    converging: Converging,
+    /// Loop, control socket: ended before the application is.
+    ending_first: CancellationToken,
+    /// The door: stops accepting while the application finishes its requests.
+    door: JoinHandle<()>,
+    /// Reports what happens until the very end.
+    teller: JoinHandle<()>,
+    ending_last: CancellationToken,
+    socket: PathBuf,
+}
+
+async fn run_until_asked_to_end(config: Config, args: &RunArgs) -> Result<(), CommandError> {
+    let mut askers = Askers::listen(args.stop_on_stdin_eof)
+        .map_err(|error| CommandError::failed("cannot listen to signals").because(&error))?;
+    let mut parts = start(config, args).await?;
+    loop {
+        tokio::select! {
+            asked = askers.next() => match asked {
+                Asked::Reload => {
+                    info!("reload asked by HUP");
+                    let converging = parts.converging.clone();
+                    tokio::spawn(async move { converging.reload().await });
+                }
+                Asked::End(signal) => {
+                    info!(signal, "ending");
+                    break;
+                }
+                Asked::ParentGone => {
+                    info!("stdin has ended: ending");
+                    break;
+                }
+            },
+            ended = &mut parts.supervising => {
+                error!(?ended, "the supervisor ended by itself");
+                return Err(CommandError::failed("the supervisor ended by itself"));
+            }
+        }
+    }
+    end(parts, &mut askers).await;
+    Ok(())
+}
+
+async fn start(config: Config, args: &RunArgs) -> Result<Parts, CommandError> {
+    let gateway = config.gateway.clone();
+    info!(%gateway, env = %config.env(), door = %config.door, "agent starts");
+    let cannot_start = |error: &(dyn std::error::Error + 'static)| {
+        CommandError::failed(format!("gateway `{gateway}` cannot start")).because(error)
+    };
+    let state = State::open(&config.state()).map_err(|error| cannot_start(&error))?;
+    let releases = prepare_releases(&config).map_err(|error| cannot_start(&error))?;
+    let listener = control::bind(&config.socket)
+        .await
+        .map_err(|error| cannot_start(&error))?;
+    let door = TcpListener::bind(config.door).await.map_err(|error| {
+        CommandError::failed(format!(
+            "cannot listen on the gateway's port {}",
+            config.door
+        ))
+        .because(&error)
+        .hint(format!(
+            "`{}` says the port; is another process using it?",
+            var::GATEWAY_HTTP_PORT
+        ))
+    })?;
+
+    let remembered = Remembered::load(&state, &config.key, &config.gateway);
+    let (supervisor, supervising) = Supervisor::start(SupervisorConfig {
+        state_dir: config.state(),
+        log_file: config.log_file.clone(),
+        copy_to_stdout: !args.quiet,
+        app_address: config.app_address,
+        environment: config.environment.clone(),
+        exec_step: "/proc/self/exe".into(),
+        swap: swap(&config, &releases),
+        good: remembered.good.as_ref().map(|good| good.target(&releases)),
+        refused: remembered.refused.clone(),
+    })
+    .map_err(|error| cannot_start(&error))?;
+
+    let asker = Asker {
+        servers: config.servers,
+        key: config.key,
+        gateway: config.gateway.clone(),
+        token: config.token,
+    };
+    let (ending_first, ending_last) = (CancellationToken::new(), CancellationToken::new());
+    let means = Means {
+        asker: asker.clone(),
+        releases,
+        state,
+        supervisor: supervisor.clone(),
+    };
+    let (converging, _) = converge::start(means, remembered, ending_first.clone());
+    let us = Us {
+        gateway: config.gateway,
+        pid: std::process::id(),
+    };
+    let reporting = Reporting::new(us, converging.watch(), supervisor.watch());
+    let control = Control {
+        converging: converging.clone(),
+        supervisor: supervisor.clone(),
+        reporting: reporting.clone(),
+    };
+    let stop = ending_first.clone();
+    tokio::spawn(async move {
+        if let Err(error) = control::serve(listener, control, stop).await {
+            error!(%error, "the control socket failed");
+        }
+    });
+    let snapshots = supervisor.watch();
+    let stop = ending_first.clone();
+    let door = tokio::spawn(async move {
+        if let Err(error) = door::serve(door, gateway, snapshots, stop).await {
+            error!(why = in_one_line(&error), "the door failed");
+        }
+    });
+    let teller = tokio::spawn(tell(reporting, asker, ending_last.clone()));
+    Ok(Parts {
+        supervisor,
+        supervising,
+        converging,
+        ending_first,
+        door,
+        teller,
+        ending_last,
+        socket: config.socket,
+    })
+}
+
+/// Makes the folder of releases; its real path is where applications are started.
+fn prepare_releases(config: &Config) -> Result<PathBuf, FolderError> {
+    let make = || {
+        std::fs::create_dir_all(&config.releases)?;
+        config.releases.canonicalize()
+    };
+    make().map_err(|source| FolderError {
+        path: config.releases.clone(),
+        source,
+    })
+}
+
+/// A folder that cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot use the folder of releases `{path}`")]
+struct FolderError {
+    path: PathBuf,
+    #[source]
+    source: std::io::Error,
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what is moved aside is named by the time at which it was found"
+)]
+fn swap(config: &Config, releases: &std::path::Path) -> Swap {
+    let (root, releases) = (config.gateway_root.clone(), releases.to_owned());
+    Box::new(move |target| {
+        release::swap(&root, &releases, &target.release, SystemTime::now())
+            .map(drop)
+            .map_err(std::io::Error::other)
+    })
+}
+
+/// Takes the parts apart: nothing new is begun, the application ends, the last word
+/// goes to the server. A second signal ends the application at once.
+async fn end(mut parts: Parts, askers: &mut Askers) {
+    parts.ending_first.cancel();
+    parts.supervisor.shutdown().await;
+    loop {
+        tokio::select! {
+            _ = &mut parts.supervising => break,
+            asked = askers.next() => match asked {
+                Asked::End(signal) => {
+                    warn!(signal, "asked again: the application is killed");
+                    parts.supervisor.shutdown().await;
+                }
+                Asked::ParentGone | Asked::Reload => {}
+            },
+        }
+    }
+    parts.ending_last.cancel();
+    let farewell = async {
+        let _ = parts.teller.await;
+        let _ = parts.door.await;
+    };
+    if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
+        warn!("some connections were cut");
+    }
+    let _ = std::fs::remove_file(&parts.socket);
+    info!("ended");
+}

@@ -1,0 +1,161 @@
+//! The agent's control socket: what `lockgate-agent status`, `reload` and `restart`
+//! ask. HTTP on a unix socket that only the agent's own user can open.
+
+mod ancestry;
+mod settle;
+mod socket;
+
+use std::time::Duration;
+
+use axum::extract::connect_info::{ConnectInfo, Connected};
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use axum::serve::IncomingStream;
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+use tokio::net::UnixListener;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::converge::Converging;
+use crate::report::Reporting;
+use crate::supervisor::Handle;
+
+pub(crate) use settle::Unsettled;
+pub(crate) use socket::bind;
+
+/// `GET`: the report.
+pub(crate) const STATUS: &str = "/v1/status";
+/// `POST`: ask the server now; answered with the report when the gateway is settled.
+pub(crate) const RELOAD: &str = "/v1/reload";
+/// `POST`: start the application again; answered with the report when it is ready.
+pub(crate) const RESTART: &str = "/v1/restart";
+/// How long a reload or restart may take where the caller does not say: the longest
+/// start (20 s) of a new build and of the old one after it, and a fetch.
+pub(crate) const WITHIN: Duration = Duration::from_secs(60);
+
+/// What the control socket speaks for.
+#[derive(Debug, Clone)]
+pub(crate) struct Control {
+    /// The loop.
+    pub(crate) converging: Converging,
+    /// The application.
+    pub(crate) supervisor: Handle,
+    /// What is answered.
+    pub(crate) reporting: Reporting,
+}
+
+/// How long the caller waits.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Patience {
+    /// In seconds.
+    pub(crate) timeout: Option<u64>,
+}
+
+impl Patience {
+    fn within(&self) -> Duration {
+        self.timeout.map_or(WITHIN, Duration::from_secs)
+    }
+}
+
+/// Who connected, by its process number as the kernel knows it.
+#[derive(Debug, Clone, Copy)]
+struct Peer(Option<i32>);
+
+impl Connected<IncomingStream<'_, UnixListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
+        Self(stream.io().peer_cred().ok().and_then(|peer| peer.pid()))
+    }
+}
+
+/// Serves the socket until `stop` is cancelled.
+pub(crate) async fn serve(
+    listener: UnixListener,
+    control: Control,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
+    let router = Router::new()
+        .route(STATUS, get(status))
+        .route(RELOAD, post(reload))
+        .route(RESTART, post(restart))
+        .fallback(|| async { said(StatusCode::NOT_FOUND, "there is nothing at this path") })
+        .with_state(control);
+    let service = router.into_make_service_with_connect_info::<Peer>();
+    axum::serve(listener, service)
+        .with_graceful_shutdown(async move { stop.cancelled().await })
+        .await
+}
+
+async fn status(State(mut control): State<Control>) -> Response {
+    Json(control.reporting.now()).into_response()
+}
+
+async fn reload(
+    State(mut control): State<Control>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Query(patience): Query<Patience>,
+) -> Response {
+    info!("reload asked");
+    if asks_from_below(&control, peer) {
+        // The application waits for this answer: its end must not wait for it.
+        let converging = control.converging.clone();
+        tokio::spawn(async move { converging.reload().await });
+        return (StatusCode::ACCEPTED, Json(control.reporting.now())).into_response();
+    }
+    answer(&mut control, async |control| {
+        settle::reload(control, patience.within()).await
+    })
+    .await
+}
+
+async fn restart(
+    State(mut control): State<Control>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Query(patience): Query<Patience>,
+) -> Response {
+    info!("restart asked");
+    if asks_from_below(&control, peer) {
+        let supervisor = control.supervisor.clone();
+        tokio::spawn(async move { supervisor.restart().await });
+        return (StatusCode::ACCEPTED, Json(control.reporting.now())).into_response();
+    }
+    answer(&mut control, async |control| {
+        settle::restart(control, patience.within()).await
+    })
+    .await
+}
+
+async fn answer(
+    control: &mut Control,
+    work: impl AsyncFnOnce(&mut Control) -> Result<(), Unsettled>,
+) -> Response {
+    match work(control).await {
+        Ok(()) => Json(control.reporting.now()).into_response(),
+        Err(why) => {
+            let status = match why {
+                Unsettled::NotWanted => StatusCode::CONFLICT,
+                Unsettled::NoServer(_) | Unsettled::Fetch(_) | Unsettled::Crashed(_) => {
+                    StatusCode::BAD_GATEWAY
+                }
+                Unsettled::TooSlow { .. } => StatusCode::GATEWAY_TIMEOUT,
+                Unsettled::Ending => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            said(status, &crate::error::in_one_line(&why))
+        }
+    }
+}
+
+/// Whether the caller is the application or a process that it started.
+fn asks_from_below(control: &Control, peer: Peer) -> bool {
+    let running = control.reporting.snapshot().running;
+    match (peer.0, running) {
+        (Some(peer), Some(running)) => ancestry::is_below(peer, running.pid),
+        _ => false,
+    }
+}
+
+fn said(status: StatusCode, error: &str) -> Response {
+    (status, Json(serde_json::json!({ "error": error }))).into_response()
+}

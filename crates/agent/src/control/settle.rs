@@ -1,0 +1,110 @@
+//! Waits until a reload or a restart has come to its end.
+
+use std::time::Duration;
+
+use lockgate_model::Phase;
+use tokio::time::{Instant, timeout_at};
+
+use super::Control;
+use crate::supervisor::Snapshot;
+
+/// Why it did not come to a good end. A refused build is an end: the report says it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unsettled {
+    /// No server answered; the gateway keeps what it runs.
+    #[error("the build server did not answer: {0}")]
+    NoServer(String),
+    /// The build is not here; it is tried again.
+    #[error("the build could not be fetched, it will be tried again: {0}")]
+    Fetch(String),
+    /// The application crashed instead of becoming ready.
+    #[error("the application did not become ready: {0}")]
+    Crashed(String),
+    /// There is nothing to restart.
+    #[error("no application is wanted to run in this gateway")]
+    NotWanted,
+    /// The caller's patience is over; the work goes on.
+    #[error("not settled within {} s, the work goes on: {doing}", within.as_secs())]
+    TooSlow {
+        /// The caller's patience.
+        within: Duration,
+        /// What is being done.
+        doing: &'static str,
+    },
+    /// The agent is being stopped.
+    #[error("the agent is ending")]
+    Ending,
+}
+
+/// Asks the server now, then waits until its statement is done with.
+pub(super) async fn reload(control: &mut Control, within: Duration) -> Result<(), Unsettled> {
+    let deadline = Instant::now() + within;
+    let failed_before = control.reporting.view().failed_fetches;
+    let seq = match timeout_at(deadline, control.converging.reload()).await {
+        Ok(answer) => answer.map_err(Unsettled::NoServer)?,
+        Err(_) => return Err(too_slow(control, within)),
+    };
+    loop {
+        let report = control.reporting.now();
+        if report.settled >= seq {
+            return Ok(());
+        }
+        let view = control.reporting.view();
+        if view.failed_fetches > failed_before
+            && let Some(why) = view.fetch_problem
+        {
+            return Err(Unsettled::Fetch(why));
+        }
+        wait(control, deadline, within).await?;
+    }
+}
+
+/// Starts the application again, then waits until the new process is ready.
+pub(super) async fn restart(control: &mut Control, within: Duration) -> Result<(), Unsettled> {
+    let deadline = Instant::now() + within;
+    let before = control.reporting.snapshot();
+    if before.wanted.is_none() {
+        return Err(Unsettled::NotWanted);
+    }
+    control.supervisor.restart().await;
+    loop {
+        control.reporting.now();
+        if let Some(end) = restarted(&before, &control.reporting.snapshot()) {
+            return end;
+        }
+        wait(control, deadline, within).await?;
+    }
+}
+
+/// Whether a restart has ended, and how.
+fn restarted(before: &Snapshot, now: &Snapshot) -> Option<Result<(), Unsettled>> {
+    let pid = |snapshot: &Snapshot| snapshot.running.as_ref().map(|running| running.pid);
+    let crashed = now.restarts > before.restarts;
+    match now.phase {
+        Phase::Ready if pid(now) != pid(before) => Some(Ok(())),
+        Phase::Backoff if crashed && !now.on_trial => Some(Err(Unsettled::Crashed(
+            now.problem.clone().unwrap_or_default(),
+        ))),
+        Phase::Stopped if now.wanted.is_none() => Some(Err(Unsettled::NotWanted)),
+        Phase::Stopped if now.refused != before.refused => {
+            let reason = now.refused.as_ref().map(|refused| refused.reason.clone());
+            Some(Err(Unsettled::Crashed(reason.unwrap_or_default())))
+        }
+        _ => None,
+    }
+}
+
+async fn wait(control: &mut Control, deadline: Instant, within: Duration) -> Result<(), Unsettled> {
+    match timeout_at(deadline, control.reporting.changed()).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Unsettled::Ending),
+        Err(_) => Err(too_slow(control, within)),
+    }
+}
+
+fn too_slow(control: &mut Control, within: Duration) -> Unsettled {
+    Unsettled::TooSlow {
+        within,
+        doing: control.reporting.now().phase.as_str(),
+    }
+}
