@@ -14,13 +14,14 @@ pub(crate) mod lock;
 pub(crate) mod ports;
 pub(crate) mod publish;
 
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use lockgate_model::{EnvName, GatewayName};
 use serde::{Deserialize, Serialize};
 
-use crate::home::Home;
+use crate::home::{Home, durable};
 
 /// Everything that is written down about an environment, without its secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,12 +82,14 @@ pub(crate) enum EnvironmentError {
         known: Vec<EnvName>,
     },
     /// There is no gateway of this number.
-    #[error("environment `{env}` has no gateway {number}")]
+    #[error("environment `{env}` has no gateway `{asked}`")]
     UnknownGateway {
         /// The environment.
         env: EnvName,
-        /// The number asked for.
-        number: u32,
+        /// What was asked for.
+        asked: String,
+        /// The gateways there are.
+        known: Vec<GatewayName>,
     },
     /// A file could not be read or written.
     #[error("`{path}` cannot be read or written")]
@@ -104,35 +107,248 @@ pub(crate) enum EnvironmentError {
         /// The parser's message.
         source: Box<toml::de::Error>,
     },
+    /// A file is about another environment.
+    #[error("`{path}` is the file of environment `{name}`")]
+    Misplaced {
+        /// The file.
+        path: PathBuf,
+        /// The name it holds.
+        name: EnvName,
+    },
 }
 
 impl Environment {
     /// Reads `envs/{env}/env.toml`.
     pub(crate) fn load(home: &Home, env: &EnvName) -> Result<Self, EnvironmentError> {
-        todo!()
+        let path = file(home, env);
+        match fs::read_to_string(&path) {
+            Ok(text) => parse(&text, env, &path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(EnvironmentError::Unknown {
+                    env: env.clone(),
+                    known: names(home)?,
+                })
+            }
+            Err(source) => Err(EnvironmentError::File { path, source }),
+        }
     }
+
     /// All environments of a home, by name.
     pub(crate) fn list(home: &Home) -> Result<Vec<Self>, EnvironmentError> {
-        todo!()
+        let mut all = Vec::new();
+        for env in names(home)? {
+            match Self::load(home, &env) {
+                // Deleted since its name was read.
+                Err(EnvironmentError::Unknown { .. }) => {}
+                found => all.push(found?),
+            }
+        }
+        Ok(all)
     }
+
     /// Writes `env.toml`, whole or not at all.
     pub(crate) fn save(&self, home: &Home) -> Result<(), EnvironmentError> {
-        todo!()
+        self.write(&file(home, &self.name))
     }
+
+    fn write(&self, path: &Path) -> Result<(), EnvironmentError> {
+        toml::to_string(self)
+            .map_err(io::Error::other)
+            .and_then(|text| durable::write(path, text.as_bytes()))
+            .map_err(|source| EnvironmentError::File {
+                path: path.to_owned(),
+                source,
+            })
+    }
+
     /// The name of one of its gateways.
     pub(crate) fn gateway_name(&self, gateway: &Gateway) -> GatewayName {
         GatewayName::new(&self.name, gateway.number)
     }
-    /// Finds a gateway by number (`0`) or name (`gw-pool-dev-001-0`).
+
+    /// The gateway with this number.
     pub(crate) fn gateway(&self, number: u32) -> Result<&Gateway, EnvironmentError> {
-        todo!()
+        let found = self.gateways.iter().find(|one| one.number == number);
+        found.ok_or_else(|| self.no_gateway(&number.to_string()))
     }
+
+    /// The gateway that a person means: its number (`0`) or its name (`gw-pool-dev-001-0`).
+    pub(crate) fn find_gateway(&self, text: &str) -> Result<&Gateway, EnvironmentError> {
+        let meant = |one: &&Gateway| {
+            self.gateway_name(one).as_str() == text || one.number.to_string() == text
+        };
+        let found = self.gateways.iter().find(meant);
+        found.ok_or_else(|| self.no_gateway(text))
+    }
+
+    fn no_gateway(&self, asked: &str) -> EnvironmentError {
+        EnvironmentError::UnknownGateway {
+            env: self.name.clone(),
+            asked: asked.to_owned(),
+            known: self
+                .gateways
+                .iter()
+                .map(|one| self.gateway_name(one))
+                .collect(),
+        }
+    }
+
     /// The platform's API, `ganymede.{domain}`.
     pub(crate) fn ganymede_fqdn(&self) -> String {
         format!("ganymede.{}", self.domain)
     }
-    /// Whether this is the checkout the environment remembers (symlinks resolved).
+
+    /// Whether this is the checkout the environment remembers, symlinks resolved.
     pub(crate) fn is_workspace(&self, workspace: &Path) -> bool {
-        todo!()
+        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        real(&self.workspace) == real(workspace)
+    }
+}
+
+fn file(home: &Home, env: &EnvName) -> PathBuf {
+    home.env_dir(env).join("env.toml")
+}
+
+fn parse(text: &str, env: &EnvName, path: &Path) -> Result<Environment, EnvironmentError> {
+    let found: Environment =
+        toml::from_str(text).map_err(|source| EnvironmentError::Malformed {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })?;
+    if found.name == *env {
+        Ok(found)
+    } else {
+        Err(EnvironmentError::Misplaced {
+            path: path.to_owned(),
+            name: found.name,
+        })
+    }
+}
+
+/// The names of all environments, sorted. A folder without `env.toml` is not one.
+fn names(home: &Home) -> Result<Vec<EnvName>, EnvironmentError> {
+    let folder = home.envs_dir();
+    let wrap = |source| EnvironmentError::File {
+        path: folder.clone(),
+        source,
+    };
+    let entries = match fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(wrap(source)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(wrap)?;
+        // Hidden folders are being made or removed; their names do not parse.
+        if let Some(Ok(name)) = entry.file_name().to_str().map(EnvName::parse)
+            && file(home, &name).is_file()
+        {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A home below a folder that is removed after the test.
+    pub(crate) fn home(folder: &Path) -> Home {
+        let home = Home::new(folder, &folder.join("builds"), &folder.join("run"));
+        home.prepare().unwrap();
+        home
+    }
+
+    pub(crate) fn sample(name: &str) -> Environment {
+        Environment {
+            name: EnvName::parse(name).unwrap(),
+            domain: format!("{name}.localhost"),
+            workspace: "/work/space".into(),
+            runtime: RuntimeKind::Local,
+            created_at: 1_700_000_000_000,
+            public_key: "key".into(),
+            deleting: false,
+            gateways: vec![Gateway {
+                number: 0,
+                id: "id".into(),
+                http_port: 7100,
+                vpn_port: 49100,
+                enabled: true,
+            }],
+        }
+    }
+
+    fn saved(home: &Home, name: &str) -> Environment {
+        let environment = sample(name);
+        fs::create_dir_all(home.env_dir(&environment.name)).unwrap();
+        environment.save(home).unwrap();
+        environment
+    }
+
+    #[test]
+    fn what_is_saved_is_loaded() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = home(folder.path());
+        let environment = saved(&home, "dev-001");
+        assert_eq!(
+            Environment::load(&home, &environment.name).unwrap(),
+            environment
+        );
+        let text = fs::read_to_string(file(&home, &environment.name)).unwrap();
+        assert!(!text.contains("deleting"), "{text}");
+    }
+
+    #[test]
+    fn environments_are_listed_by_name_and_other_folders_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = home(folder.path());
+        assert_eq!(Environment::list(&home).unwrap(), []);
+        let (two, one) = (saved(&home, "b"), saved(&home, "a"));
+        fs::create_dir(home.envs_dir().join("empty")).unwrap();
+        fs::create_dir(home.envs_dir().join(".new-x")).unwrap();
+        assert_eq!(Environment::list(&home).unwrap(), [one, two]);
+    }
+
+    #[test]
+    fn an_unknown_name_comes_with_the_known_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = home(folder.path());
+        saved(&home, "dev-001");
+        let error = Environment::load(&home, &EnvName::parse("dev-002").unwrap()).unwrap_err();
+        let EnvironmentError::Unknown { known, .. } = error else {
+            panic!("{error}");
+        };
+        assert_eq!(known, [EnvName::parse("dev-001").unwrap()]);
+    }
+
+    #[test]
+    fn a_broken_file_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = home(folder.path());
+        let environment = saved(&home, "dev-001");
+        fs::write(file(&home, &environment.name), "name = 1").unwrap();
+        let error = Environment::load(&home, &environment.name).unwrap_err();
+        assert!(error.to_string().contains("dev-001/env.toml"), "{error}");
+        fs::rename(home.env_dir(&environment.name), home.envs_dir().join("x")).unwrap();
+        sample("dev-001")
+            .write(&home.envs_dir().join("x/env.toml"))
+            .unwrap();
+        let error = Environment::load(&home, &EnvName::parse("x").unwrap()).unwrap_err();
+        assert!(error.to_string().contains("`dev-001`"), "{error}");
+    }
+
+    #[test]
+    fn a_gateway_is_found_by_number_or_name() {
+        let environment = sample("dev-001");
+        for text in ["0", "gw-pool-dev-001-0"] {
+            assert_eq!(environment.find_gateway(text).unwrap().number, 0);
+        }
+        for text in ["1", "00", "gw-pool-dev-001-1", "gw-pool-dev-002-0", ""] {
+            let error = environment.find_gateway(text).unwrap_err();
+            assert!(error.to_string().contains("no gateway"), "{error}");
+        }
     }
 }

@@ -9,6 +9,8 @@
 //!
 //! Paths only; nothing here reads an environment variable or knows what a file holds.
 
+pub(crate) mod durable;
+
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -194,5 +196,70 @@ fn check_private(path: &Path, user: u32) -> Result<(), HomeError> {
             mode,
             user,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn home(dir: &str) -> Home {
+        let dir = Path::new(dir);
+        Home::new(
+            dir,
+            &dir.join("builds"),
+            Path::new("/run/user/1000/lockgate"),
+        )
+    }
+
+    #[test]
+    fn sockets_have_short_names_that_differ_by_home_and_gateway() {
+        let gateway = |number| GatewayName::new(&EnvName::parse("dev-001").unwrap(), number);
+        let one = home("/data/a");
+        assert_eq!(one.control_socket(), home("/data//a/.").control_socket());
+        assert_ne!(one.control_socket(), home("/data/b").control_socket());
+        assert_ne!(one.agent_socket(&gateway(0)), one.agent_socket(&gateway(1)));
+        let name = one.agent_socket(&gateway(0));
+        assert_eq!(
+            name.file_name().unwrap().len(),
+            "01234567-01234567.sock".len()
+        );
+    }
+
+    #[test]
+    fn a_socket_folder_others_can_enter_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let sockets = folder.path().join("sockets");
+        let home = Home::new(folder.path(), &folder.path().join("builds"), &sockets);
+        home.prepare().unwrap();
+        fs::set_permissions(&sockets, fs::Permissions::from_mode(0o755)).unwrap();
+        let error = home.prepare().unwrap_err();
+        assert!(
+            matches!(error, HomeError::NotPrivate { mode: 0o755, .. }),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_socket_folder_that_is_a_symlink_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let sockets = folder.path().join("sockets");
+        std::os::unix::fs::symlink(folder.path(), &sockets).unwrap();
+        let home = Home::new(folder.path(), &folder.path().join("builds"), &sockets);
+        assert!(home.prepare().is_err());
+    }
+
+    #[test]
+    fn a_socket_path_that_does_not_fit_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let sockets = folder.path().join("s".repeat(120));
+        let home = Home::new(folder.path(), &folder.path().join("builds"), &sockets);
+        let error = home.prepare().unwrap_err();
+        assert!(
+            error.to_string().contains("too long for a socket"),
+            "{error}"
+        );
     }
 }

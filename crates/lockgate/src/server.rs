@@ -1,16 +1,47 @@
 //! The one server of a home: build server, control socket, gateways of the local runtime.
+//!
+//! ```text
+//! 127.0.0.1:8090  agents, curl ─▶ BuildServer ─┬─ Notice ◀── control socket ◀─ deploy, status, …
+//!                                              └─ Reports ─▶       │
+//!                                                         runtime ◀┘ reconcile
+//! ```
+//!
+//! One flock over the home decides who serves it. Everything stops in this order: gateways (their
+//! last reports still arrive), then listeners.
 
+mod api;
 pub(crate) mod control;
 pub(crate) mod detach;
+mod gateways;
+pub(crate) mod listen;
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use lockgate_builds::serve::{BuildServer, Notice, Reach, Reports};
+use lockgate_builds::store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
+use self::gateways::Gateways;
+use self::listen::ListenError;
 use crate::config::Config;
-use crate::home::Home;
+use crate::context::now_ms;
+use crate::environment::lock::{self, Holder};
+use crate::environment::{Environment, EnvironmentError};
+use crate::home::{Home, HomeError};
+use crate::runtime::Runtime;
+use crate::runtime::local::{LocalRuntime, Program};
+
+/// This program in headers: `lockgate/0.1.0`.
+pub(crate) const PROGRAM: &str = concat!("lockgate/", env!("CARGO_PKG_VERSION"));
 
 /// How a server is started.
 #[derive(Debug, Clone)]
@@ -48,42 +79,209 @@ pub(crate) struct ServerDescription {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServerError {
     /// A server of this home runs already.
-    #[error("a server of `{home}` runs already", home = home.display())]
+    #[error("a server of `{home}` runs already{}", pid.map_or(String::new(), |pid| format!(" (process {pid})")))]
     AlreadyRuns {
         /// The home.
         home: PathBuf,
         /// Its process, when it could be told.
         pid: Option<u32>,
     },
+    /// The home cannot be used.
+    #[error("the home cannot be served")]
+    Home(#[from] HomeError),
+    /// The builds' folder cannot be used.
+    #[error("the builds cannot be served")]
+    Store(#[from] StoreError),
+    /// The environments cannot be read.
+    #[error("the environments cannot be read")]
+    Environments(#[from] EnvironmentError),
+    /// An address is not to be had.
+    #[error("the build server cannot listen")]
+    Listen(#[from] ListenError),
+    /// A lock or the control socket cannot be used.
+    #[error("`{path}` cannot be used")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
 }
 
 impl ServeOptions {
     /// The options that the configuration gives; `--listen` is added by the caller.
     pub(crate) fn from_config(config: &Config) -> Self {
-        todo!()
+        Self {
+            home: config.home.clone(),
+            port: config.serve_port,
+            listen: Vec::new(),
+            agent: config.agent.clone(),
+            child_environment: config.child_environment.clone(),
+        }
     }
 }
 
 /// A server that runs in this process.
 #[derive(Debug)]
-pub(crate) struct RunningServer {}
+pub(crate) struct RunningServer {
+    description: ServerDescription,
+    gateways: Arc<Gateways>,
+    asked: CancellationToken,
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+    control_socket: PathBuf,
+    _lock: File,
+}
 
 /// Starts the server: takes the home's lock, binds, starts the gateways of all local environments.
 pub(crate) async fn start(options: ServeOptions) -> Result<RunningServer, ServerError> {
-    todo!()
+    let home = &options.home;
+    home.prepare()?;
+    let lock = take_lock(home)?;
+    let store = Store::open(home.builds())?;
+    let environments = Environment::list(home)?;
+    let (addresses, listeners) = bind_all(&options)?;
+    let control_socket = home.control_socket();
+    let control = bind_control(&control_socket)?;
+
+    let description = ServerDescription {
+        pid: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        home: home.dir().to_owned(),
+        builds: home.builds().to_owned(),
+        listeners: addresses,
+        started_at: now_ms(),
+    };
+    let (reports, notice) = (Reports::default(), Notice::default());
+    let gateways = Arc::new(Gateways::new(
+        home.clone(),
+        Runtime::Local(LocalRuntime::new(Program {
+            path: options.agent,
+            inherited: options.child_environment,
+        })),
+        reports.clone(),
+        notice.clone(),
+        &description,
+    ));
+    let (asked, stop) = (CancellationToken::new(), CancellationToken::new());
+    let mut tasks = JoinSet::new();
+    let builds = BuildServer::new(store, reports, notice, PROGRAM.to_owned());
+    let builds = Arc::new(builds);
+    for (listener, reach) in listeners {
+        let serve = Arc::clone(&builds).serve(listener, reach, stop.clone());
+        let asked = asked.clone();
+        tasks.spawn(async move {
+            if let Err(error) = serve.await {
+                tracing::error!(%error, "build server ended");
+                asked.cancel();
+            }
+        });
+    }
+    let api = api::router(
+        description.clone(),
+        Arc::clone(&gateways),
+        asked.clone(),
+        stop.clone(),
+    );
+    tasks.spawn(api::serve(control, api, stop.clone()));
+    for environment in environments {
+        gateways.reconcile(&environment.name).await;
+    }
+    tracing::info!(listeners = ?description.listeners, home = %description.home.display(), "server started");
+    Ok(RunningServer {
+        description,
+        gateways,
+        asked,
+        stop,
+        tasks,
+        control_socket,
+        _lock: lock,
+    })
 }
 
 impl RunningServer {
     /// What it says of itself.
     pub(crate) fn description(&self) -> &ServerDescription {
-        todo!()
+        &self.description
     }
-    /// Waits until somebody asks it to stop (`POST /v1/stop`).
+
+    /// Waits until somebody asks it to stop (`POST /v1/stop`), or a listener broke, which is logged.
     pub(crate) async fn asked_to_stop(&self) {
-        todo!()
+        self.asked.cancelled().await;
     }
+
     /// Ends gateways and listeners, in this order, and returns when they are gone.
-    pub(crate) async fn stop(self) {
-        todo!()
+    pub(crate) async fn stop(mut self) {
+        tracing::info!("server stops");
+        self.gateways.end_all().await;
+        self.stop.cancel();
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "listener did not end as it should");
+            }
+        }
+        if let Err(error) = fs::remove_file(&self.control_socket) {
+            tracing::warn!(path = %self.control_socket.display(), %error, "control socket stays");
+        }
+        tracing::info!("server stopped");
     }
 }
+
+/// The lock of the home's one server; kept until the server's end, also when that is a KILL.
+fn take_lock(home: &Home) -> Result<File, ServerError> {
+    let path = home.server_lock();
+    let me = Holder {
+        pid: std::process::id(),
+        since: now_ms(),
+        what: "serve".to_owned(),
+    };
+    match lock::take(&path, &me) {
+        Ok(Ok(file)) => Ok(file),
+        Ok(Err(holder)) => Err(ServerError::AlreadyRuns {
+            home: home.dir().to_owned(),
+            pid: holder.map(|holder| holder.pid),
+        }),
+        Err(source) => Err(ServerError::File { path, source }),
+    }
+}
+
+type Listeners = Vec<(TcpListener, Reach)>;
+
+/// Binds the loopback address and all others, or none.
+fn bind_all(options: &ServeOptions) -> Result<(Vec<SocketAddr>, Listeners), ServerError> {
+    let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
+    let mut addresses = Vec::new();
+    let mut listeners = Vec::new();
+    for wanted in std::iter::once(&loopback).chain(&options.listen) {
+        if wanted.ip().is_unspecified() {
+            tracing::warn!(address = %wanted, "the build server is open to every network of this machine");
+        }
+        let (listener, address) = listen::bind(*wanted)?;
+        let reach = if address.ip().is_loopback() {
+            Reach::Loopback
+        } else {
+            Reach::Bridge
+        };
+        addresses.push(address);
+        listeners.push((listener, reach));
+    }
+    Ok((addresses, listeners))
+}
+
+/// Binds the control socket. Whatever lies there is of a server that ended: the lock says so.
+fn bind_control(path: &Path) -> Result<UnixListener, ServerError> {
+    let wrap = |source| ServerError::File {
+        path: path.to_owned(),
+        source,
+    };
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(wrap(error)),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path).map_err(wrap)?;
+    fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(wrap)?;
+    Ok(listener)
+}
+
+#[cfg(test)]
+mod tests;

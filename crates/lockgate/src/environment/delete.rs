@@ -1,25 +1,214 @@
-//! Ends an environment: its gateways, its ports, its files.
+//! Ends an environment: its gateways, its builds, its ports, its files.
+//!
+//! It is marked first, so that a server starts nothing of it any more, and so that a second call
+//! finishes what a first one left. Then everything is tried; what stays behind is said.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use lockgate_builds::store::Store;
 use lockgate_model::EnvName;
+use tokio::net::UnixStream;
+use tokio::time::{Instant, sleep_until};
 
-use crate::home::Home;
+use super::lock::{DeployLock, LockError};
+use super::{Environment, EnvironmentError};
+use crate::home::{Home, durable};
 use crate::server::control::ControlClient;
+
+/// How long agents whose server is gone may take to end: their way to the end without a TERM.
+const AGENTS_END: Duration = Duration::from_secs(15);
+/// How often an agent is asked for meanwhile.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Why nothing was deleted.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DeleteError {
-    #[error("stub")]
-    Stub,
+    /// It is being deployed or deleted by somebody else.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// There is none, or it cannot be read or marked.
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
 }
 
-/// Ends the gateways (through the server, when one runs), then removes builds, statements and files. Goes on
-/// after a failure; returns what was left behind, a sentence each, empty when all is gone.
+/// Ends the gateways (through the server, when one runs), then removes builds, statements and files.
+/// Goes on after a failure; returns what was left behind, a sentence each, empty when all is gone.
 pub(crate) async fn delete(
     home: &Home,
     store: &Store,
     env: &EnvName,
     server: Option<&ControlClient>,
+    now_ms: u64,
 ) -> Result<Vec<String>, DeleteError> {
-    todo!()
+    let environment = Environment::load(home, env);
+    if !home.env_dir(env).exists() {
+        environment?;
+        return Ok(Vec::new());
+    }
+    let _lock = DeployLock::take(home, env, "delete", now_ms)?;
+    let mut left = Vec::new();
+    match environment {
+        Ok(mut environment) => {
+            environment.deleting = true;
+            environment.save(home)?;
+            left.extend(end_gateways(home, &environment, server).await);
+        }
+        // A folder without its file is what an interrupted removal leaves.
+        Err(EnvironmentError::Unknown { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    left.extend(remove(home, store, env));
+    Ok(left)
+}
+
+/// Ends the gateways; what still runs afterwards is said.
+async fn end_gateways(
+    home: &Home,
+    environment: &Environment,
+    server: Option<&ControlClient>,
+) -> Vec<String> {
+    let mut left = Vec::new();
+    if let Some(server) = server
+        && let Err(error) = server.changed(&environment.name).await
+    {
+        left.push(format!("{error}: {}", error.source));
+    }
+    // Without a server they end by themselves, since their input is closed.
+    let deadline = Instant::now() + AGENTS_END;
+    for gateway in &environment.gateways {
+        let name = environment.gateway_name(gateway);
+        let socket = home.agent_socket(&name);
+        while UnixStream::connect(&socket).await.is_ok() {
+            let next = Instant::now() + LOOK_EVERY;
+            if next > deadline {
+                left.push(format!(
+                    "the agent of `{name}` still runs; it answers at `{}`",
+                    socket.display()
+                ));
+                break;
+            }
+            sleep_until(next).await;
+        }
+        // A socket that nobody answers is only a file.
+        let _ = fs::remove_file(&socket);
+    }
+    left
+}
+
+/// Removes builds and files. The folder loses its name first, so that the name is free at once.
+fn remove(home: &Home, store: &Store, env: &EnvName) -> Vec<String> {
+    let mut left = Vec::new();
+    if let Err(error) = store.remove_env(env) {
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        left.push(format!("{error}: {}", cause.unwrap_or_default()));
+    }
+    let folder = home.env_dir(env);
+    let gone = match nameless(home, env) {
+        Ok(aside) => aside,
+        Err(error) => {
+            left.push(format!("`{}` stays: {error}", folder.display()));
+            return left;
+        }
+    };
+    if let Err(error) = fs::remove_dir_all(&gone) {
+        left.push(format!("`{}` stays: {error}", gone.display()));
+    }
+    left
+}
+
+/// Moves the environment's folder to a hidden name that nothing else uses.
+fn nameless(home: &Home, env: &EnvName) -> std::io::Result<PathBuf> {
+    let envs = home.envs_dir();
+    let aside = tempfile::Builder::new()
+        .prefix(&format!(".deleted-{env}-"))
+        .tempdir_in(&envs)?;
+    let path = aside.path().join("env");
+    fs::rename(home.env_dir(env), path)?;
+    durable::sync_folder(&envs)?;
+    Ok(aside.keep())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::RuntimeKind;
+    use crate::environment::create::{Wanted, create};
+    use crate::environment::tests::home;
+
+    fn wanted(folder: &std::path::Path) -> Wanted {
+        Wanted {
+            name: EnvName::parse("dev-001").unwrap(),
+            domain: None,
+            workspace: folder.to_owned(),
+            gateways: 3,
+            runtime: RuntimeKind::Local,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_deleted_can_be_made_again_with_the_same_ports() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = home(folder.path());
+        let store = Store::open(home.builds()).unwrap();
+        let wanted = wanted(folder.path());
+        let first = create(&home, &store, &wanted, 1).unwrap();
+        let left = delete(&home, &store, &wanted.name, None, 2).await.unwrap();
+        assert_eq!(left, Vec::<String>::new());
+        assert_eq!(fs::read_dir(home.envs_dir()).unwrap().count(), 0);
+
+        let second = create(&home, &store, &wanted, 3).unwrap();
+        assert_ne!(first.public_key, second.public_key);
+        let ports = |environment: &Environment| {
+            let gateways = environment.gateways.iter();
+            gateways.map(|one| one.http_port).collect::<Vec<_>>()
+        };
+        assert_eq!(ports(&first), ports(&second));
+    }
+
+    #[tokio::test]
+    async fn a_deletion_that_was_interrupted_is_finished_by_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = home(folder.path());
+        let store = Store::open(home.builds()).unwrap();
+        let wanted = wanted(folder.path());
+        let mut environment = create(&home, &store, &wanted, 1).unwrap();
+        environment.deleting = true;
+        environment.save(&home).unwrap();
+        let error = create(&home, &store, &wanted, 2).unwrap_err();
+        assert!(
+            error.to_string().contains("not deleted to the end"),
+            "{error}"
+        );
+        fs::remove_file(home.env_dir(&wanted.name).join("env.toml")).unwrap();
+        let error = create(&home, &store, &wanted, 2).unwrap_err();
+        assert!(
+            error.to_string().contains("not deleted to the end"),
+            "{error}"
+        );
+
+        delete(&home, &store, &wanted.name, None, 3).await.unwrap();
+        create(&home, &store, &wanted, 4).unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_or_in_use_is_not_deleted() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = home(folder.path());
+        let store = Store::open(home.builds()).unwrap();
+        let wanted = wanted(folder.path());
+        let error = delete(&home, &store, &wanted.name, None, 1)
+            .await
+            .unwrap_err();
+        assert_eq!(error.to_string(), "there is no environment `dev-001`");
+
+        let environment = create(&home, &store, &wanted, 1).unwrap();
+        let _lock = DeployLock::take(&home, &wanted.name, "deploy", 2).unwrap();
+        let error = delete(&home, &store, &wanted.name, None, 3)
+            .await
+            .unwrap_err();
+        assert!(error.to_string().contains("(`deploy`)"), "{error}");
+        assert_eq!(Environment::load(&home, &wanted.name).unwrap(), environment);
+    }
 }

@@ -1,1 +1,161 @@
-//! Ports of gateways, unique over all environments.
+//! Ports of gateways, unique over all environments of a home and not in anybody else's hands.
+//!
+//! A lease holds one lock over the home; ports count as taken once an `env.toml` names them,
+//! so the lease is kept until that file is in place.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io;
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+use lockgate_model::ports;
+
+use super::{Environment, EnvironmentError};
+use crate::home::{Home, durable};
+
+/// The right to choose ports, held by one process at a time.
+#[derive(Debug)]
+pub(crate) struct PortsLease {
+    _lock: File,
+    http: BTreeSet<u16>,
+    vpn: BTreeSet<u16>,
+}
+
+/// The ports of one gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct GatewayPorts {
+    /// HTTP, TCP.
+    pub(crate) http: u16,
+    /// OpenVPN, UDP.
+    pub(crate) vpn: u16,
+}
+
+/// Why no ports were chosen.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PortsError {
+    /// The lock's file cannot be used.
+    #[error("`{path}` cannot be locked")]
+    Lock {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The environments that have ports cannot be read.
+    #[error("the ports in use cannot be told")]
+    Environments(#[from] EnvironmentError),
+    /// Too few are left.
+    #[error(
+        "{wanted} free {what} ports are needed, {} of {first}–{last} are left",
+        free
+    )]
+    Exhausted {
+        /// `HTTP` or `VPN`.
+        what: &'static str,
+        /// How many were asked for.
+        wanted: usize,
+        /// How many are free.
+        free: usize,
+        /// The range's first port.
+        first: u16,
+        /// The range's last port.
+        last: u16,
+    },
+}
+
+impl PortsLease {
+    /// Waits for the lock and reads which ports the environments have.
+    pub(crate) fn take(home: &Home) -> Result<Self, PortsError> {
+        let path = home.ports_lock();
+        let lock = durable::lock(&path).map_err(|source| PortsError::Lock { path, source })?;
+        let environments = Environment::list(home)?;
+        let gateways = || environments.iter().flat_map(|one| &one.gateways);
+        Ok(Self {
+            _lock: lock,
+            http: gateways().map(|gateway| gateway.http_port).collect(),
+            vpn: gateways().map(|gateway| gateway.vpn_port).collect(),
+        })
+    }
+
+    /// The lowest free ports for this many gateways.
+    pub(crate) fn choose(&self, count: usize) -> Result<Vec<GatewayPorts>, PortsError> {
+        let http = lowest_free("HTTP", ports::GATEWAY_HTTP, &self.http, tcp_is_free, count)?;
+        let vpn = lowest_free("VPN", ports::GATEWAY_VPN, &self.vpn, udp_is_free, count)?;
+        let pair = |(http, vpn)| GatewayPorts { http, vpn };
+        Ok(http.into_iter().zip(vpn).map(pair).collect())
+    }
+}
+
+fn lowest_free(
+    what: &'static str,
+    range: RangeInclusive<u16>,
+    leased: &BTreeSet<u16>,
+    is_free: impl Fn(u16) -> bool,
+    count: usize,
+) -> Result<Vec<u16>, PortsError> {
+    let free = |port: &u16| !leased.contains(port) && is_free(*port);
+    let chosen: Vec<u16> = range.clone().filter(free).take(count).collect();
+    if chosen.len() == count {
+        Ok(chosen)
+    } else {
+        Err(PortsError::Exhausted {
+            what,
+            wanted: count,
+            free: chosen.len(),
+            first: *range.start(),
+            last: *range.end(),
+        })
+    }
+}
+
+/// Whether nobody listens on the port, neither on loopback alone nor on all addresses.
+fn tcp_is_free(port: u16) -> bool {
+    let free = |address| TcpListener::bind((address, port)).is_ok();
+    free(Ipv4Addr::LOCALHOST) && free(Ipv4Addr::UNSPECIFIED)
+}
+
+fn udp_is_free(port: u16) -> bool {
+    UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(range: RangeInclusive<u16>, leased: &[u16], busy: &[u16], expected: Option<&[u16]>) {
+        let leased = leased.iter().copied().collect();
+        let found = lowest_free("HTTP", range, &leased, |port| !busy.contains(&port), 2);
+        assert_eq!(found.ok().as_deref(), expected);
+    }
+
+    #[test]
+    fn the_lowest_ports_that_nobody_has_are_chosen() {
+        check(7100..=7109, &[], &[], Some(&[7100, 7101]));
+        check(7100..=7109, &[7100], &[7101], Some(&[7102, 7103]));
+        check(7100..=7102, &[7101], &[], Some(&[7100, 7102]));
+        check(7100..=7102, &[7101], &[7100], None);
+    }
+
+    #[test]
+    fn too_few_ports_are_an_error_with_numbers() {
+        let leased = BTreeSet::from([7100]);
+        let error = lowest_free("HTTP", 7100..=7101, &leased, |_| true, 2).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "2 free HTTP ports are needed, 1 of 7100–7101 are left"
+        );
+    }
+
+    #[test]
+    fn a_listener_on_loopback_alone_is_seen() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert!(!tcp_is_free(port));
+        drop(listener);
+        assert!(tcp_is_free(port));
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        assert!(!udp_is_free(socket.local_addr().unwrap().port()));
+    }
+}

@@ -1,10 +1,24 @@
 //! Says what every gateway shall run: one signed, numbered statement each.
+//!
+//! ```text
+//! asked + last statement ─▶ say (pure) ─▶ sign ─▶ store ─▶ history
+//! ```
+//!
+//! Every call issues a new number, also where nothing else changes, so that a build that a gateway
+//! refused is tried again; a gateway that runs what it is told does nothing. The number is written to
+//! `envs/{env}/seq` before the first statement that carries it.
 
-use lockgate_builds::store::{Publication, Store};
-use lockgate_model::{AppSettings, BuildId, EnvName, GatewayName};
+use std::fs;
+use std::io;
+use std::path::PathBuf;
 
-use super::Environment;
-use crate::home::Home;
+use lockgate_builds::sign::{SignError, SigningKey};
+use lockgate_builds::store::{Publication, Store, StoreError};
+use lockgate_model::{AppSettings, BuildId, Digest, EnvName, GatewayName, KeyId, Statement};
+
+use super::create::KEY;
+use super::{Environment, EnvironmentError, Gateway};
+use crate::home::{Home, durable};
 
 /// What is published.
 #[derive(Debug, Clone)]
@@ -22,16 +36,16 @@ pub(crate) struct Publish {
 }
 
 /// What was published.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Published {
     /// The number of these statements; a gateway is done when its report's `settled` reaches it.
     pub(crate) seq: u64,
-    /// The gateways it was said to.
+    /// The gateways it was said to, by number.
     pub(crate) gateways: Vec<Said>,
 }
 
 /// One gateway's statement.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Said {
     /// The gateway.
     pub(crate) gateway: GatewayName,
@@ -41,16 +55,57 @@ pub(crate) struct Said {
     pub(crate) run: bool,
 }
 
-/// Why nothing was published.
+/// Why nothing, or not everything, was published.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PublishError {
-    #[error("stub")]
-    Stub,
+    /// The store does not have the build.
+    #[error("environment `{env}` has no build `{build}`")]
+    UnknownBuild {
+        /// The environment.
+        env: EnvName,
+        /// The build.
+        build: BuildId,
+    },
+    /// The environment, or a gateway of it, is not there.
+    #[error("nothing was published")]
+    Environment(#[from] EnvironmentError),
+    /// The key cannot be read, or does not sign.
+    #[error("the statements of environment `{env}` cannot be signed")]
+    Sign {
+        /// The environment.
+        env: EnvName,
+        /// The cause.
+        source: SignError,
+    },
+    /// The store cannot be read or written.
+    #[error("the statements of environment `{env}` cannot be stored")]
+    Store {
+        /// The environment.
+        env: EnvName,
+        /// The cause.
+        source: StoreError,
+    },
+    /// The file with the last number, or its lock, cannot be used.
+    #[error("`{path}` cannot be used")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The file with the last number holds something else.
+    #[error("`{path}` holds `{text}`, expected the number of the last statement")]
+    Number {
+        /// The file.
+        path: PathBuf,
+        /// What it holds.
+        text: String,
+    },
 }
 
-/// Signs and stores a statement for each gateway. Always issues a new number, so that a build a gateway
-/// refused is tried again; gateways that already run it do nothing. The caller holds the `DeployLock` and
-/// calls `ControlClient::changed` afterwards.
+/// Signs and stores a statement for each gateway and appends the history's line.
+///
+/// The caller holds the `DeployLock` and calls `ControlClient::changed` afterwards.
 pub(crate) fn publish(
     home: &Home,
     store: &Store,
@@ -58,11 +113,46 @@ pub(crate) fn publish(
     what: &Publish,
     now_ms: u64,
 ) -> Result<Published, PublishError> {
-    todo!()
+    let env = &environment.name;
+    let wrap = |source| unstored(env, source);
+    let manifest = store.manifest(env, &what.build).map_err(wrap)?;
+    let (_, manifest) = manifest.ok_or_else(|| PublishError::UnknownBuild {
+        env: env.clone(),
+        build: what.build.clone(),
+    })?;
+    let asked = Asked::Run {
+        build: &what.build,
+        manifest: &manifest,
+        settings: &what.settings,
+        restart: what.restart,
+    };
+    let gateways = selected(environment, what.gateways.as_deref())?;
+    let published = Publisher::open(home, store, environment)?.say(&gateways, &asked, now_ms)?;
+    if let Some(line) = &what.publication {
+        store.publish(env, line).map_err(wrap)?;
+    }
+    Ok(published)
+}
+
+/// Restarts one gateway or all with what they already run. Those that were never told anything are left out.
+///
+/// The caller holds the `DeployLock` and calls `ControlClient::changed` afterwards.
+pub(crate) fn restart(
+    home: &Home,
+    store: &Store,
+    environment: &Environment,
+    gateways: Option<&[u32]>,
+    now_ms: u64,
+) -> Result<Published, PublishError> {
+    let gateways = selected(environment, gateways)?;
+    let asked = Asked::Again { restart: true };
+    Publisher::open(home, store, environment)?.say(&gateways, &asked, now_ms)
 }
 
 /// Sets `enabled` of one gateway or all (`start` and `stop`), writes it down and says it again to those
-/// that have a statement. The caller calls `ControlClient::changed` afterwards. Returns the gateways that changed.
+/// that were told anything. Returns the gateways that changed.
+///
+/// The caller holds the `DeployLock` and calls `ControlClient::changed` afterwards.
 pub(crate) fn enable(
     home: &Home,
     store: &Store,
@@ -71,16 +161,240 @@ pub(crate) fn enable(
     enabled: bool,
     now_ms: u64,
 ) -> Result<Vec<GatewayName>, PublishError> {
-    todo!()
+    let mut environment = Environment::load(home, env)?;
+    if let Some(number) = gateway {
+        environment.gateway(number)?;
+    }
+    let mut changed = Vec::new();
+    for one in &mut environment.gateways {
+        if gateway.is_none_or(|number| number == one.number) && one.enabled != enabled {
+            one.enabled = enabled;
+            changed.push(one.clone());
+        }
+    }
+    if !changed.is_empty() {
+        environment.save(home)?;
+        let again = Asked::Again { restart: false };
+        let gateways: Vec<&Gateway> = changed.iter().collect();
+        Publisher::open(home, store, &environment)?.say(&gateways, &again, now_ms)?;
+    }
+    Ok(changed
+        .iter()
+        .map(|one| environment.gateway_name(one))
+        .collect())
 }
 
-/// Restarts one gateway or all with what they already run. The caller calls `ControlClient::changed` afterwards.
-pub(crate) fn restart(
-    home: &Home,
-    store: &Store,
-    environment: &Environment,
-    gateways: Option<Vec<u32>>,
-    now_ms: u64,
-) -> Result<Published, PublishError> {
-    todo!()
+fn selected<'e>(
+    environment: &'e Environment,
+    numbers: Option<&[u32]>,
+) -> Result<Vec<&'e Gateway>, EnvironmentError> {
+    match numbers {
+        None => Ok(environment.gateways.iter().collect()),
+        Some(numbers) => numbers
+            .iter()
+            .map(|number| environment.gateway(*number))
+            .collect(),
+    }
 }
+
+/// What is asked of a gateway.
+enum Asked<'a> {
+    /// This build with these settings.
+    Run {
+        build: &'a BuildId,
+        manifest: &'a Digest,
+        settings: &'a AppSettings,
+        restart: bool,
+    },
+    /// What it was told last.
+    Again { restart: bool },
+}
+
+/// What all statements of one publication share.
+struct Stamp<'a> {
+    key_id: &'a KeyId,
+    seq: u64,
+    now_ms: u64,
+}
+
+/// The statement that follows `last`; `None` when there is nothing to say again.
+fn say(
+    environment: &Environment,
+    gateway: &Gateway,
+    asked: &Asked<'_>,
+    stamp: &Stamp<'_>,
+    last: Option<&Statement>,
+) -> Option<Statement> {
+    let (build, manifest, settings, restart) = match (asked, last) {
+        (
+            Asked::Run {
+                build,
+                manifest,
+                settings,
+                restart,
+            },
+            _,
+        ) => (*build, *manifest, *settings, *restart),
+        (Asked::Again { restart }, Some(last)) => {
+            (&last.build, &last.manifest, &last.settings, *restart)
+        }
+        (Asked::Again { .. }, None) => return None,
+    };
+    let previous = match last {
+        Some(last) if last.build == *build => last.previous.clone(),
+        Some(last) => Some(last.build.clone()),
+        None => None,
+    };
+    Some(Statement {
+        env: environment.name.clone(),
+        gateway: environment.gateway_name(gateway),
+        build: build.clone(),
+        manifest: manifest.clone(),
+        run: gateway.enabled,
+        restart: last.map_or(0, |last| last.restart) + u64::from(restart),
+        organization: last.and_then(|last| last.organization.clone()),
+        settings: settings.clone(),
+        previous,
+        key_id: stamp.key_id.clone(),
+        seq: stamp.seq,
+        issued_at: stamp.now_ms,
+    })
+}
+
+/// Whether a gateway that runs `last` has anything to do.
+fn differs(next: &Statement, last: Option<&Statement>) -> bool {
+    let asks = |one: &Statement| Statement {
+        previous: None,
+        seq: 0,
+        issued_at: 0,
+        ..one.clone()
+    };
+    last.is_none_or(|last| asks(last) != asks(next))
+}
+
+/// One environment's key, numbers and statements, held by one process at a time.
+struct Publisher<'a> {
+    store: &'a Store,
+    environment: &'a Environment,
+    key: SigningKey,
+    seq_path: PathBuf,
+    _lock: fs::File,
+}
+
+impl<'a> Publisher<'a> {
+    fn open(
+        home: &Home,
+        store: &'a Store,
+        environment: &'a Environment,
+    ) -> Result<Self, PublishError> {
+        let folder = home.env_dir(&environment.name);
+        let path = folder.join("publish.lock");
+        let lock = durable::lock(&path).map_err(|source| PublishError::File { path, source })?;
+        let key = SigningKey::load(&folder.join(KEY)).map_err(|source| PublishError::Sign {
+            env: environment.name.clone(),
+            source,
+        })?;
+        Ok(Self {
+            store,
+            environment,
+            key,
+            seq_path: folder.join("seq"),
+            _lock: lock,
+        })
+    }
+
+    fn say(
+        &self,
+        gateways: &[&Gateway],
+        asked: &Asked<'_>,
+        now_ms: u64,
+    ) -> Result<Published, PublishError> {
+        let env = &self.environment.name;
+        let mut last = Vec::new();
+        for gateway in gateways {
+            let name = self.environment.gateway_name(gateway);
+            last.push((*gateway, self.last(&name)?));
+        }
+        let newest = last.iter().filter_map(|(_, last)| Some(last.as_ref()?.seq));
+        let newest = newest.max().unwrap_or(0).max(self.last_number()?);
+        let stamp = Stamp {
+            key_id: &self.key.public().id(),
+            seq: Statement::next_seq(newest, now_ms),
+            now_ms,
+        };
+        durable::write(&self.seq_path, stamp.seq.to_string().as_bytes())
+            .map_err(|source| self.file(source))?;
+
+        let mut said = Vec::new();
+        for (gateway, last) in &last {
+            let Some(next) = say(self.environment, gateway, asked, &stamp, last.as_ref()) else {
+                continue;
+            };
+            let signed = self.key.sign(&next).map_err(|source| PublishError::Sign {
+                env: env.clone(),
+                source,
+            })?;
+            self.store
+                .put_statement(&next.gateway, next.seq, &signed)
+                .map_err(|source| unstored(env, source))?;
+            tracing::info!(gateway = %next.gateway, build = %next.build, seq = next.seq, run = next.run, "statement published");
+            said.push(Said {
+                changed: differs(&next, last.as_ref()),
+                run: next.run,
+                gateway: next.gateway,
+            });
+        }
+        Ok(Published {
+            seq: stamp.seq,
+            gateways: said,
+        })
+    }
+
+    /// What a gateway was told last by this environment's key.
+    fn last(&self, gateway: &GatewayName) -> Result<Option<Statement>, PublishError> {
+        let stored = self
+            .store
+            .statement(gateway)
+            .map_err(|source| unstored(&self.environment.name, source))?;
+        let Some((_, signed)) = stored else {
+            return Ok(None);
+        };
+        match self.key.public().open(&signed) {
+            Ok(statement) => Ok(Some(statement)),
+            // It is no gateway's business any more: the next statement takes its place.
+            Err(error) => {
+                tracing::warn!(%gateway, %error, "stored statement is not of this key");
+                Ok(None)
+            }
+        }
+    }
+
+    fn last_number(&self) -> Result<u64, PublishError> {
+        let text = match fs::read_to_string(&self.seq_path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            Err(source) => return Err(self.file(source)),
+        };
+        text.trim().parse().map_err(|_| PublishError::Number {
+            path: self.seq_path.clone(),
+            text,
+        })
+    }
+
+    fn file(&self, source: io::Error) -> PublishError {
+        PublishError::File {
+            path: self.seq_path.clone(),
+            source,
+        }
+    }
+}
+
+fn unstored(env: &EnvName, source: StoreError) -> PublishError {
+    PublishError::Store {
+        env: env.clone(),
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,22 +1,39 @@
-//! The control socket: what the server of a home can be asked by its owner.
+//! The control socket from the asking side: what the server of a home can be told by its owner.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use http::Method;
+use lockgate_builds::client::{Client, ClientError, Endpoint};
 use lockgate_model::{EnvName, GatewayName, Report};
 use serde::{Deserialize, Serialize};
 
-use super::ServerDescription;
+use super::{PROGRAM, ServerDescription};
 use crate::home::Home;
+
+/// How long the server may take for what needs no waiting.
+const AT_ONCE: Duration = Duration::from_secs(5);
+/// How long `changed` may take: an agent's longest way to its end, and a margin.
+const GATEWAYS_END: Duration = Duration::from_secs(40);
+/// What is added to a blocking query's own time.
+const MARGIN: Duration = Duration::from_secs(5);
 
 /// Asks a home's server.
 #[derive(Debug, Clone)]
-pub(crate) struct ControlClient {}
+pub(crate) struct ControlClient {
+    client: Client,
+    socket: PathBuf,
+}
 
 /// Why the server gave no answer.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ControlError {
-    #[error("stub")]
-    Stub,
+#[error("the server at `{socket}` gave no usable answer")]
+pub(crate) struct ControlError {
+    /// Its control socket.
+    pub(crate) socket: PathBuf,
+    /// The cause.
+    #[source]
+    pub(crate) source: ClientError,
 }
 
 /// All gateways of an environment at one moment.
@@ -49,36 +66,94 @@ pub(crate) struct GatewayView {
     pub(crate) report: Option<Report>,
 }
 
+impl ControlError {
+    /// Whether there is no server at all.
+    pub(crate) fn is_unreachable(&self) -> bool {
+        self.source.is_unreachable()
+    }
+}
+
+/// An answer without content; what later servers add to it is ignored.
+#[derive(Deserialize)]
+struct Done {}
+
 impl ControlClient {
     /// The client for a home, whether or not a server runs.
     pub(crate) fn new(home: &Home) -> Self {
-        todo!()
+        let socket = home.control_socket();
+        Self {
+            client: Client {
+                endpoint: Endpoint::Unix(socket.clone()),
+                program: PROGRAM.to_owned(),
+                token: None,
+            },
+            socket,
+        }
     }
+
     /// The server of a home if one answers, else `None`.
     pub(crate) async fn connect(home: &Home) -> Option<(Self, ServerDescription)> {
-        todo!()
+        let client = Self::new(home);
+        match client.server().await {
+            Ok(description) => Some((client, description)),
+            Err(error) => {
+                tracing::debug!(socket = %error.socket.display(), cause = %error.source, "no server");
+                None
+            }
+        }
     }
+
+    /// Where the server is asked.
+    pub(crate) fn socket(&self) -> &Path {
+        &self.socket
+    }
+
     /// `GET /v1/server`.
     pub(crate) async fn server(&self) -> Result<ServerDescription, ControlError> {
-        todo!()
+        self.wrap(self.client.get_json("/v1/server", AT_ONCE).await)
     }
-    /// `POST /v1/stop`: answered when it is on its way; the socket is gone when it has ended.
+
+    /// `POST /v1/stop`: answered when it is on its way; `detach::stop` also waits for the end.
     pub(crate) async fn stop(&self) -> Result<(), ControlError> {
-        todo!()
+        self.post("/v1/stop", AT_ONCE).await
     }
+
     /// `POST /v1/environments/{env}/changed`: wakes agents, starts and ends gateways; answered when
-    /// those that are not wanted have ended. Cheap where nothing has to end.
+    /// those that are not wanted have ended. Quick where nothing has to end.
     pub(crate) async fn changed(&self, env: &EnvName) -> Result<(), ControlError> {
-        todo!()
+        let path = format!("/v1/environments/{env}/changed");
+        self.post(&path, GATEWAYS_END).await
     }
+
     /// `GET /v1/environments/{env}/gateways`: at once when the version is not `after`, else when it
-    /// changes or `wait` is over (then the same version comes back).
+    /// changes or `wait` (in whole seconds, at most 55) is over; then the same version comes back.
     pub(crate) async fn gateways(
         &self,
         env: &EnvName,
         after: Option<u64>,
         wait: Duration,
     ) -> Result<GatewaysView, ControlError> {
-        todo!()
+        let after = after.map_or_else(String::new, |version| format!("after={version}&"));
+        let path = format!(
+            "/v1/environments/{env}/gateways?{after}wait={}",
+            wait.as_secs()
+        );
+        self.wrap(self.client.get_json(&path, wait + MARGIN).await)
+    }
+
+    async fn post(&self, path: &str, within: Duration) -> Result<(), ControlError> {
+        let nothing = serde_json::Map::new();
+        let answer = self
+            .client
+            .send_json::<Done, _>(Method::POST, path, &nothing, within)
+            .await;
+        self.wrap(answer).map(|Done {}| ())
+    }
+
+    fn wrap<T>(&self, answer: Result<T, ClientError>) -> Result<T, ControlError> {
+        answer.map_err(|source| ControlError {
+            socket: self.socket.clone(),
+            source,
+        })
     }
 }

@@ -1,0 +1,180 @@
+use super::*;
+use crate::environment::RuntimeKind;
+use crate::environment::create::{Wanted, create};
+use crate::environment::tests::{home, sample};
+
+fn build(digit: char) -> BuildId {
+    BuildId::parse(&digit.to_string().repeat(12)).unwrap()
+}
+
+fn statement(asked: &Asked<'_>, last: Option<&Statement>) -> Option<Statement> {
+    let environment = sample("dev-001");
+    let stamp = Stamp {
+        key_id: &KeyId::parse("0123456789abcdef").unwrap(),
+        seq: last.map_or(1, |last| last.seq + 1),
+        now_ms: 7,
+    };
+    say(&environment, &environment.gateways[0], asked, &stamp, last)
+}
+
+fn run(digit: char, restart: bool, last: Option<&Statement>) -> Statement {
+    let asked = Asked::Run {
+        build: &build(digit),
+        manifest: &Digest::from_bytes([0; 32]),
+        settings: &AppSettings::default(),
+        restart,
+    };
+    statement(&asked, last).unwrap()
+}
+
+#[test]
+fn the_build_before_is_remembered_over_repeated_deploys() {
+    let first = run('a', false, None);
+    assert_eq!((first.previous.clone(), first.restart), (None, 0));
+    let second = run('b', false, Some(&first));
+    assert_eq!(second.previous, Some(build('a')));
+    let again = run('b', false, Some(&second));
+    assert_eq!(again.previous, Some(build('a')));
+    let back = run('a', false, Some(&again));
+    assert_eq!(back.previous, Some(build('b')));
+}
+
+#[test]
+fn the_same_build_again_is_a_new_number_and_no_change() {
+    let first = run('a', false, None);
+    assert!(differs(&first, None));
+    let again = run('a', false, Some(&first));
+    assert!(again.seq > first.seq);
+    assert!(!differs(&again, Some(&first)));
+    assert!(differs(&run('b', false, Some(&first)), Some(&first)));
+}
+
+#[test]
+fn a_restart_counts_up_and_is_a_change() {
+    let first = run('a', false, None);
+    let second = run('a', true, Some(&first));
+    assert_eq!(second.restart, 1);
+    assert!(differs(&second, Some(&first)));
+    let third = statement(&Asked::Again { restart: true }, Some(&second)).unwrap();
+    assert_eq!((third.restart, &third.build), (2, &build('a')));
+}
+
+#[test]
+fn a_gateway_that_was_told_nothing_is_told_nothing_again() {
+    assert_eq!(statement(&Asked::Again { restart: true }, None), None);
+}
+
+#[test]
+fn an_organization_stays_with_its_gateway() {
+    let mut first = run('a', false, None);
+    first.organization = Some("org".into());
+    let next = run('b', false, Some(&first));
+    assert_eq!(next.organization.as_deref(), Some("org"));
+}
+
+fn made(folder: &std::path::Path) -> (Home, Store, Environment) {
+    let home = home(folder);
+    let store = Store::open(home.builds()).unwrap();
+    let wanted = Wanted {
+        name: EnvName::parse("dev-001").unwrap(),
+        domain: None,
+        workspace: folder.to_owned(),
+        gateways: 2,
+        runtime: RuntimeKind::Local,
+    };
+    let environment = create(&home, &store, &wanted, 1).unwrap();
+    (home, store, environment)
+}
+
+/// Signs for real, without a build in the store.
+fn publish_run(parts: &(Home, Store, Environment), now_ms: u64) -> Published {
+    let (home, store, environment) = parts;
+    let asked = Asked::Run {
+        build: &build('a'),
+        manifest: &Digest::from_bytes([0; 32]),
+        settings: &AppSettings::default(),
+        restart: false,
+    };
+    let gateways = selected(environment, None).unwrap();
+    let publisher = Publisher::open(home, store, environment).unwrap();
+    publisher.say(&gateways, &asked, now_ms).unwrap()
+}
+
+#[test]
+fn numbers_grow_when_the_clock_is_set_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let parts = made(folder.path());
+    assert_eq!(publish_run(&parts, 1_000).seq, 1_000);
+    assert_eq!(publish_run(&parts, 5).seq, 1_001);
+    let (home, _, environment) = &parts;
+    fs::remove_file(home.env_dir(&environment.name).join("seq")).unwrap();
+    assert_eq!(publish_run(&parts, 5).seq, 1_002);
+}
+
+#[test]
+fn what_is_stored_opens_with_the_environments_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let parts = made(folder.path());
+    let published = publish_run(&parts, 1_000);
+    let (_, store, environment) = &parts;
+    assert_eq!(published.gateways.len(), 2);
+    let key = lockgate_builds::sign::PublicKey::parse(&environment.public_key).unwrap();
+    for said in published.gateways {
+        let (seq, signed) = store.statement(&said.gateway).unwrap().unwrap();
+        let statement = key.open(&signed).unwrap();
+        assert_eq!((seq, statement.seq), (1_000, 1_000));
+        assert_eq!(statement.gateway, said.gateway);
+        assert!(said.changed && said.run && statement.run);
+    }
+}
+
+#[test]
+fn a_stopped_gateway_is_told_not_to_run_and_the_others_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let parts = made(folder.path());
+    publish_run(&parts, 1_000);
+    let (home, store, environment) = &parts;
+    let env = &environment.name;
+    let one = GatewayName::new(env, 1);
+    let set = |enabled, now| enable(home, store, env, Some(1), enabled, now).unwrap();
+
+    assert_eq!(set(false, 2_000), std::slice::from_ref(&one));
+    assert_eq!(set(false, 3_000), []);
+    let stopped = Environment::load(home, env).unwrap();
+    let flags: Vec<bool> = stopped.gateways.iter().map(|one| one.enabled).collect();
+    assert_eq!(flags, [true, false]);
+    let key = lockgate_builds::sign::PublicKey::parse(&environment.public_key).unwrap();
+    let told = |gateway: &GatewayName| {
+        let (_, signed) = store.statement(gateway).unwrap().unwrap();
+        key.open(&signed).unwrap()
+    };
+    assert_eq!((told(&one).run, told(&one).seq), (false, 2_000));
+    let zero = told(&GatewayName::new(env, 0));
+    assert_eq!((zero.run, zero.seq), (true, 1_000));
+    assert_eq!(set(true, 4_000), std::slice::from_ref(&one));
+    assert!(told(&one).run);
+}
+
+#[test]
+fn a_build_that_is_not_stored_is_not_published() {
+    let folder = tempfile::tempdir().unwrap();
+    let (home, store, environment) = made(folder.path());
+    let what = Publish {
+        build: build('a'),
+        settings: AppSettings::default(),
+        gateways: None,
+        restart: false,
+        publication: None,
+    };
+    let error = publish(&home, &store, &environment, &what, 1).unwrap_err();
+    assert!(
+        matches!(error, PublishError::UnknownBuild { .. }),
+        "{error}"
+    );
+    assert_eq!(
+        store
+            .statement(&GatewayName::new(&environment.name, 0))
+            .unwrap(),
+        None
+    );
+}

@@ -1,0 +1,185 @@
+//! One agent process: started with an environment made from scratch, ended by its closed standard input.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use lockgate_model::GatewayName;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::process::{Child, Command};
+
+use super::Program;
+use crate::runtime::GatewaySpec;
+
+/// How long an agent may take after its standard input closed: ten seconds for the application,
+/// as in `docker stop`, and five for itself.
+const QUIET_END: Duration = Duration::from_secs(15);
+/// How long it may take after TERM.
+const TERM_END: Duration = Duration::from_secs(5);
+/// The agent's own log is put aside at a start when it is larger than this; it says little.
+const LOG_LIMIT: u64 = 10 * 1024 * 1024;
+/// How much of the log's end is looked at for why an agent ended.
+const TAIL: u64 = 4 * 1024;
+
+/// A running agent.
+#[derive(Debug)]
+pub(super) struct Agent {
+    child: Child,
+    log: PathBuf,
+    /// Where this agent's own lines begin in the log.
+    log_start: u64,
+}
+
+/// An agent that could not be started.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {act} `{path}`")]
+pub(super) struct StartError {
+    act: &'static str,
+    path: PathBuf,
+    pub(super) source: io::Error,
+}
+
+impl Agent {
+    /// Starts the agent of a gateway; its output goes to `agent.log` in the gateway's folder.
+    pub(super) fn start(program: &Program, spec: &GatewaySpec) -> Result<Self, StartError> {
+        let path = spec.folder.join("agent.log");
+        let log = open_log(&path).map_err(|source| StartError {
+            act: "open the log",
+            path: path.clone(),
+            source,
+        })?;
+        let failed = |source| StartError {
+            act: "start",
+            path: program.path.clone(),
+            source,
+        };
+        let log_start = log.metadata().map_err(failed)?.len();
+        let child = Command::new(&program.path)
+            .args(["run", "--stop-on-stdin-eof"])
+            .env_clear()
+            .envs(program.inherited.iter().map(|(name, value)| (name, value)))
+            .envs(spec.variables.iter().map(|(name, value)| (name, value)))
+            .current_dir(&spec.folder)
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone().map_err(failed)?)
+            .stderr(log)
+            .process_group(0)
+            .spawn()
+            .map_err(failed)?;
+        Ok(Self {
+            child,
+            log: path,
+            log_start,
+        })
+    }
+
+    /// Its process, until it was seen to end.
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Waits until it ends by itself and says how: `exit status: 78: error: …`.
+    pub(super) async fn ended(&mut self) -> String {
+        // tokio's `wait` closes the standard input, which would end the agent.
+        let stdin = self.child.stdin.take();
+        let status = self.child.wait().await;
+        drop(stdin);
+        let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+        let words = last_words(&self.log, self.log_start).unwrap_or_default();
+        if words.is_empty() {
+            format!("the agent ended with {status}")
+        } else {
+            format!("the agent ended with {status}: {words}")
+        }
+    }
+
+    /// Ends it: closes its standard input, then TERM, then KILL.
+    pub(super) async fn end(mut self, gateway: &GatewayName) {
+        drop(self.child.stdin.take());
+        if self.gone_within(QUIET_END).await {
+            return;
+        }
+        tracing::warn!(%gateway, pid = self.pid(), "agent outlived its input: TERM");
+        self.term();
+        if self.gone_within(TERM_END).await {
+            return;
+        }
+        tracing::warn!(%gateway, pid = self.pid(), "agent outlived TERM: KILL");
+        if let Err(error) = self.child.kill().await {
+            tracing::error!(%gateway, %error, "agent cannot be killed");
+        }
+    }
+
+    async fn gone_within(&mut self, limit: Duration) -> bool {
+        tokio::time::timeout(limit, self.child.wait()).await.is_ok()
+    }
+
+    fn term(&self) {
+        let pid = self.pid().and_then(|pid| i32::try_from(pid).ok());
+        if let Some(pid) = pid
+            && let Err(error) = kill(Pid::from_raw(pid), Signal::SIGTERM)
+        {
+            tracing::warn!(pid, %error, "TERM was not delivered");
+        }
+    }
+}
+
+fn open_log(path: &Path) -> io::Result<File> {
+    if fs::metadata(path).is_ok_and(|found| found.len() > LOG_LIMIT) {
+        fs::rename(path, path.with_extension("log.1"))?;
+    }
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)
+}
+
+/// What an agent said before it ended: its error if there is one, else its last line.
+fn last_words(path: &Path, start: u64) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let end = file.metadata()?.len();
+    file.seek(SeekFrom::Start(start.max(end.saturating_sub(TAIL))))?;
+    let mut tail = Vec::new();
+    file.take(TAIL).read_to_end(&mut tail)?;
+    Ok(pick(&String::from_utf8_lossy(&tail)))
+}
+
+fn pick(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let said: Vec<&str> = lines.into_iter().filter(|line| !line.is_empty()).collect();
+    let error = said.iter().rposition(|line| line.starts_with("error:"));
+    let from = error.unwrap_or(said.len().saturating_sub(1));
+    said.get(from..).unwrap_or_default().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_error_with_its_causes_goes_before_the_last_line() {
+        let check = |text: &str, expected: &str| assert_eq!(pick(text), expected);
+        check("", "");
+        check("\n \n", "");
+        check("INFO start\nINFO end\n", "INFO end");
+        check(
+            "INFO start\nerror: a\n  caused by: b\n",
+            "error: a; caused by: b",
+        );
+        check("error: old\nINFO\nerror: new", "error: new");
+    }
+
+    #[test]
+    fn only_what_this_agent_said_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("agent.log");
+        fs::write(&path, "error: of the agent before\n").unwrap();
+        assert_eq!(last_words(&path, 27).unwrap(), "");
+        assert_eq!(last_words(&path, 0).unwrap(), "error: of the agent before");
+    }
+}

@@ -1,0 +1,113 @@
+//! The control socket's HTTP: reached through a file that only the owner can open, so it asks no token.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use http::StatusCode;
+use lockgate_model::EnvName;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::net::UnixListener;
+use tokio_util::sync::CancellationToken;
+
+use super::ServerDescription;
+use super::gateways::Gateways;
+use crate::environment::EnvironmentError;
+use lockgate_model::protocol::MAX_WAIT_SECS;
+
+/// What requests are answered from.
+struct Control {
+    description: ServerDescription,
+    gateways: Arc<Gateways>,
+    asked: CancellationToken,
+    stop: CancellationToken,
+}
+
+/// All paths of the control socket.
+pub(super) fn router(
+    description: ServerDescription,
+    gateways: Arc<Gateways>,
+    asked: CancellationToken,
+    stop: CancellationToken,
+) -> Router {
+    let control = Arc::new(Control {
+        description,
+        gateways,
+        asked,
+        stop,
+    });
+    Router::new()
+        .route("/v1/server", get(server))
+        .route("/v1/stop", post(ask_to_stop))
+        .route("/v1/environments/{env}/changed", post(changed))
+        .route("/v1/environments/{env}/gateways", get(gateways_of))
+        .fallback(|| async { refuse(StatusCode::NOT_FOUND, "there is no such path") })
+        .with_state(control)
+}
+
+/// Serves until the token is cancelled; waiting queries are answered then.
+pub(super) async fn serve(listener: UnixListener, router: Router, stop: CancellationToken) {
+    let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
+    if let Err(error) = served.await {
+        tracing::error!(%error, "control socket ended");
+    }
+}
+
+async fn server(State(control): State<Arc<Control>>) -> Json<ServerDescription> {
+    Json(control.description.clone())
+}
+
+async fn ask_to_stop(State(control): State<Arc<Control>>) -> Response {
+    control.asked.cancel();
+    Json(json!({})).into_response()
+}
+
+async fn changed(State(control): State<Arc<Control>>, Path(env): Path<String>) -> Response {
+    match EnvName::parse(&env) {
+        Err(error) => refuse(StatusCode::BAD_REQUEST, &error.to_string()),
+        Ok(env) => {
+            // In a task of its own: who asked may leave before the last gateway has ended.
+            let reconciled = tokio::spawn(async move { control.gateways.changed(&env).await });
+            match reconciled.await {
+                Ok(()) => Json(json!({})).into_response(),
+                Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+            }
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Since {
+    after: Option<u64>,
+    #[serde(default)]
+    wait: u64,
+}
+
+async fn gateways_of(
+    State(control): State<Arc<Control>>,
+    Path(env): Path<String>,
+    Query(since): Query<Since>,
+) -> Response {
+    let env = match EnvName::parse(&env) {
+        Ok(env) => env,
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, &error.to_string()),
+    };
+    let wait = Duration::from_secs(since.wait.min(MAX_WAIT_SECS));
+    let view = control.gateways.view(&env, since.after, wait);
+    match control.stop.run_until_cancelled(view).await {
+        Some(Ok(view)) => Json(view).into_response(),
+        Some(Err(error @ EnvironmentError::Unknown { .. })) => {
+            refuse(StatusCode::NOT_FOUND, &error.to_string())
+        }
+        Some(Err(error)) => refuse(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+        None => refuse(StatusCode::SERVICE_UNAVAILABLE, "the server stops"),
+    }
+}
+
+fn refuse(status: StatusCode, why: &str) -> Response {
+    (status, Json(json!({ "error": why }))).into_response()
+}

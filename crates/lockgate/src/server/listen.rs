@@ -1,0 +1,129 @@
+//! Binds the build server's addresses; a taken port is named with who has it.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use procfs::net::TcpState;
+use procfs::process::FDTarget;
+use tokio::net::{TcpListener, TcpSocket};
+
+/// Connections that wait to be accepted: as many as the kernel allows by default, rounded down.
+const BACKLOG: u32 = 4096;
+
+/// An address that is not to be had.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ListenError {
+    /// Somebody listens there.
+    #[error("`{address}` is taken{}", holder.as_ref().map_or(String::new(), |holder| format!(" by {holder}")))]
+    Taken {
+        /// The address.
+        address: SocketAddr,
+        /// Who has it: `process 123 (python3 -m http.server 8090)`; unknown for other users' processes.
+        holder: Option<String>,
+    },
+    /// Something else.
+    #[error("`{address}` cannot be bound")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+/// Binds and listens; gives the address with the port that port 0 became.
+pub(crate) fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ListenError> {
+    let listener = listen(address).map_err(|source| {
+        if source.kind() == io::ErrorKind::AddrInUse {
+            ListenError::Taken {
+                address,
+                holder: holder_of(address),
+            }
+        } else {
+            ListenError::Bind { address, source }
+        }
+    })?;
+    let bound = listener
+        .local_addr()
+        .map_err(|source| ListenError::Bind { address, source })?;
+    Ok((listener, bound))
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// The process that listens where `address` cannot, as far as procfs shows it.
+fn holder_of(address: SocketAddr) -> Option<String> {
+    let v4 = procfs::net::tcp().unwrap_or_default();
+    let v6 = procfs::net::tcp6().unwrap_or_default();
+    let inodes: Vec<u64> = v4
+        .into_iter()
+        .chain(v6)
+        .filter(|entry| entry.state == TcpState::Listen && collides(entry.local_address, address))
+        .map(|entry| entry.inode)
+        .collect();
+    let mut processes = procfs::process::all_processes().ok()?.flatten();
+    let holder = processes.find(|process| {
+        let mut files = process.fd().into_iter().flatten().flatten();
+        files.any(|file| matches!(file.target, FDTarget::Socket(inode) if inodes.contains(&inode)))
+    })?;
+    let command = holder.cmdline().unwrap_or_default().join(" ");
+    Some(if command.is_empty() {
+        format!("process {}", holder.pid)
+    } else {
+        format!("process {} ({})", holder.pid, shorten(&command))
+    })
+}
+
+/// Whether a listener keeps an address from being bound.
+fn collides(listens: SocketAddr, wanted: SocketAddr) -> bool {
+    let any = |ip: IpAddr| ip.is_unspecified();
+    listens.port() == wanted.port()
+        && (listens.ip() == wanted.ip() || any(listens.ip()) || any(wanted.ip()))
+}
+
+fn shorten(command: &str) -> String {
+    const MOST: usize = 120;
+    if command.chars().count() <= MOST {
+        command.to_owned()
+    } else {
+        command.chars().take(MOST).chain(['…']).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_taken_port_is_named_with_its_holder() {
+        let (_held, address) = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        for wanted in [address, SocketAddr::from(([0, 0, 0, 0], address.port()))] {
+            let error = bind(wanted).unwrap_err().to_string();
+            let me = format!("`{wanted}` is taken by process {} (", std::process::id());
+            assert!(error.starts_with(&me), "{error}");
+        }
+    }
+
+    #[test]
+    fn listeners_collide_by_port_and_address() {
+        let check = |listens: &str, wanted: &str, expected| {
+            let found = collides(listens.parse().unwrap(), wanted.parse().unwrap());
+            assert_eq!(found, expected, "{listens} {wanted}");
+        };
+        check("127.0.0.1:1", "127.0.0.1:1", true);
+        check("0.0.0.0:1", "127.0.0.1:1", true);
+        check("[::]:1", "127.0.0.1:1", true);
+        check("127.0.0.1:1", "0.0.0.0:1", true);
+        check("127.0.0.1:1", "127.0.0.1:2", false);
+        check("127.0.0.2:1", "127.0.0.1:1", false);
+    }
+}
