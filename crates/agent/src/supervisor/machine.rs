@@ -1,1 +1,284 @@
-//! The pure machine.
+//! The pure machine: what was asked and what happened go in, what to do comes out.
+//!
+//! ```text
+//!                        ┌───────── wanted, nothing runs ─────────┐
+//!                        │                                        ▼
+//!   ┌──────┐  stop   ┌───┴──┐  wanted   ┌──────────┐  ready  ┌───────┐
+//!   │Ended │◀────────│ Idle │──────────▶│ Starting │────────▶│ Ready │
+//!   └──────┘ shutdown└──────┘  swap,    └─┬──┬──▲──┘         └─┬──┬──┘
+//!                        ▲     spawn      │  │  │              │  │
+//!             nothing    │       replaced,│  │  │ delay over,  │  │ replaced,
+//!             wanted     │       stopped, │  │  │ reload,      │  │ stopped,
+//!                        │       not ready│  │  │ restart      │  │ restart
+//!                   ┌────┴─────┐  in time │  │  │              │  │
+//!                   │ Stopping │◀─────────┘  │  │              │  │
+//!                   └────┬─────┘◀────────────┼──┼──────────────┼──┘
+//!                        │ gone: swap, spawn │  │              │
+//!                        ▼                   ▼  │              │
+//!                    Starting            ┌──────┴──┐   crash   │
+//!                                  crash │ Backoff │◀──────────┘
+//!                                        └─────────┘
+//! ```
+//!
+//! A target that is not known to be good is *on trial*, from its first start until
+//! it was ready for `limits.trial` without a break. On trial, the third crash or a
+//! start that is not ready in time *refuses* it: the good target is started again,
+//! or nothing where there is none. A refused (build, number) is never started again.
+//!
+//! Every change is *cold*: the old process is gone before the new one is started,
+//! and connections wait in the held socket. A process is named by its start number,
+//! not by the state it is in, so that a gated change (the new process boots beside
+//! the old one, which then drains) can come in as states that hold two of them.
+//!
+//! Left out: pids, sockets, files, clocks. They are the driver's.
+
+mod transitions;
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;
+
+use std::time::{Duration, Instant};
+
+use lockgate_model::{BuildId, Phase, Refusal};
+
+use super::Target;
+
+/// A start of a process. Never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Start(pub(crate) u64);
+
+/// How many crashes on trial refuse a build.
+pub(crate) const TRIAL_CRASHES: u32 = 3;
+
+/// The pause before the next start on trial: long enough for a log line to be read
+/// by nobody, short enough that three starts of a broken build take about a second.
+pub(crate) const TRIAL_DELAY: Duration = Duration::from_millis(200);
+
+/// The longest pause after a crash.
+pub(crate) const LONGEST_DELAY: Duration = Duration::from_secs(60);
+
+/// The shortest pause after a crash: a build that dies at once must not take a core.
+pub(crate) const SHORTEST_DELAY: Duration = Duration::from_millis(100);
+
+/// Ready for so long, the next crash counts as the first again.
+pub(crate) const CALM: Duration = Duration::from_secs(30);
+
+/// When KILL is sent again to a process that is still there.
+pub(crate) const KILL_AGAIN: Duration = Duration::from_secs(1);
+
+/// What is asked of the supervisor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// Nobody has asked yet.
+    Unknown,
+    /// This target runs.
+    Run(Target),
+    /// Nothing runs, by this statement.
+    Nothing { seq: u64 },
+    /// Nothing runs, and the supervisor ends.
+    End,
+}
+
+/// Something that was asked or that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// Run this.
+    Run(Target),
+    /// Run nothing.
+    Stop { seq: u64 },
+    /// Start the same again, now.
+    Restart,
+    /// End a pause after a crash, if there is one.
+    Hurry,
+    /// Stop and end; asked again, kill.
+    Shutdown,
+    /// The agent could not start a process: no fault of the build.
+    SpawnFailed { start: Start, reason: String },
+    /// The readiness probe was answered badly or not at all, and goes on.
+    NotReady { start: Start, reason: String },
+    /// The application is ready.
+    Ready { start: Start },
+    /// The process is gone: `exited with code 1`.
+    Exited { start: Start, how: String },
+    /// Time has passed.
+    Tick,
+}
+
+/// What the driver has to do, in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Point the gateway's root at this target's release.
+    Swap(Target),
+    /// Start a process; its failure is an event.
+    Spawn { start: Start, target: Target },
+    /// Ask the process and its group to end.
+    Terminate(Start),
+    /// End the process and its group.
+    Kill(Start),
+    /// End what the process left behind when it went.
+    Sweep(Start),
+    /// Keep the last lines of its log as a crash.
+    KeepCrash(Start),
+    /// Keep the last lines of its log with the refusal.
+    KeepRefusal(Start),
+    /// Nothing runs and nothing will: clients shall be refused instead of waiting.
+    CloseSockets,
+    /// The supervisor is done.
+    End,
+}
+
+/// A target that is being run, over several starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Run {
+    /// What is run.
+    pub(crate) target: Target,
+    /// `None` when it is known to be good.
+    pub(crate) trial: Option<Trial>,
+    /// How long to pause after the next crash.
+    pub(crate) delay: Duration,
+}
+
+/// How a trial goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Trial {
+    /// Crashes so far.
+    pub(crate) crashes: u32,
+}
+
+/// What comes after a stop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// Whatever is wanted then.
+    Wanted,
+    /// A pause and the same again: it was stopped since it did not get ready.
+    Backoff { run: Run, delay: Duration },
+}
+
+/// What the process does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum State {
+    /// There is no process, and none is due.
+    Idle,
+    /// The process boots.
+    Starting {
+        start: Start,
+        run: Run,
+        ready_by: Instant,
+        /// What the probe said last.
+        probe: Option<String>,
+    },
+    /// The application answers.
+    Ready {
+        start: Start,
+        run: Run,
+        /// When the trial is passed.
+        good_at: Option<Instant>,
+        /// When crashes are forgotten.
+        calm_at: Option<Instant>,
+    },
+    /// The process was asked to end.
+    Stopping {
+        start: Start,
+        /// What it runs, to be shown.
+        build: BuildId,
+        kill_at: Instant,
+        then: Then,
+    },
+    /// There is no process; the next start is due later.
+    Backoff { run: Run, until: Instant },
+    /// The supervisor is done.
+    Ended,
+}
+
+/// The state with what is remembered across states.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Machine {
+    /// What the process does.
+    pub(crate) state: State,
+    /// What is asked.
+    pub(crate) wish: Wish,
+    /// The last target that passed its trial.
+    pub(crate) good: Option<Target>,
+    /// What was given up on last, without log lines.
+    pub(crate) refused: Option<Refusal>,
+    /// The highest number that is done with.
+    pub(crate) settled: u64,
+    /// Starts after a crash.
+    pub(crate) restarts: u64,
+    /// What went wrong last.
+    pub(crate) problem: Option<String>,
+    /// The build the gateway's root points at.
+    pub(crate) swapped: Option<BuildId>,
+    /// The number of the next start.
+    pub(crate) next_start: u64,
+}
+
+impl Machine {
+    /// A machine at rest that knows what an earlier run of the agent learned.
+    pub(crate) fn new(good: Option<Target>, refused: Option<Refusal>) -> Self {
+        Self {
+            state: State::Idle,
+            wish: Wish::Unknown,
+            good,
+            refused,
+            settled: 0,
+            restarts: 0,
+            problem: None,
+            swapped: None,
+            next_start: 1,
+        }
+    }
+
+    /// When to come back with a `Tick`, if nothing else happens.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match &self.state {
+            State::Idle | State::Ended => None,
+            State::Starting { ready_by, .. } => Some(*ready_by),
+            State::Ready {
+                good_at, calm_at, ..
+            } => good_at.iter().chain(calm_at).min().copied(),
+            State::Stopping { kill_at, .. } => Some(*kill_at),
+            State::Backoff { until, .. } => Some(*until),
+        }
+    }
+
+    /// The process there is, with the build it runs.
+    pub(crate) fn process(&self) -> Option<(Start, &BuildId)> {
+        match &self.state {
+            State::Starting { start, run, .. } | State::Ready { start, run, .. } => {
+                Some((*start, &run.target.build))
+            }
+            State::Stopping { start, build, .. } => Some((*start, build)),
+            State::Idle | State::Backoff { .. } | State::Ended => None,
+        }
+    }
+
+    /// Whether what runs, or is about to, is on trial.
+    pub(crate) fn on_trial(&self) -> bool {
+        match &self.state {
+            State::Starting { run, .. } | State::Ready { run, .. } | State::Backoff { run, .. } => {
+                run.trial.is_some()
+            }
+            State::Idle | State::Stopping { .. } | State::Ended => false,
+        }
+    }
+
+    /// The state in the words of a report.
+    pub(crate) fn phase(&self) -> Phase {
+        match &self.state {
+            State::Idle if self.wish == Wish::Unknown => Phase::Waiting,
+            State::Idle | State::Ended => Phase::Stopped,
+            State::Starting { .. } => Phase::Starting,
+            State::Ready { .. } => Phase::Ready,
+            State::Stopping { .. } => Phase::Stopping,
+            State::Backoff { .. } => Phase::Backoff,
+        }
+    }
+}
+
+/// One step: from a state and an event to the next state and what to do.
+pub(crate) fn step(machine: Machine, event: Event, now: Instant) -> (Machine, Vec<Action>) {
+    transitions::step(machine, event, now)
+}

@@ -1,0 +1,410 @@
+//! Scenes: a machine, events with their times, and what must come of it.
+
+use std::path::PathBuf;
+
+use lockgate_model::AppSettings;
+
+use super::*;
+
+/// Plays events against a machine and remembers the actions of the last one.
+pub(super) struct Scene {
+    pub(super) machine: Machine,
+    pub(super) now: Instant,
+    pub(super) last: Vec<Action>,
+}
+
+impl Scene {
+    pub(super) fn new(good: Option<Target>) -> Self {
+        Self {
+            machine: Machine::new(good, None),
+            now: Instant::now(),
+            last: Vec::new(),
+        }
+    }
+
+    pub(super) fn on(&mut self, event: Event) -> &mut Self {
+        let machine = self.machine.clone();
+        (self.machine, self.last) = step(machine, event, self.now);
+        self
+    }
+
+    /// Lets time pass in one go, then ticks.
+    pub(super) fn after(&mut self, time: Duration) -> &mut Self {
+        self.now += time;
+        self.on(Event::Tick)
+    }
+
+    pub(super) fn start(&self) -> Start {
+        self.machine.process().unwrap().0
+    }
+
+    pub(super) fn ready(&mut self) -> &mut Self {
+        let start = self.start();
+        self.on(Event::Ready { start })
+    }
+
+    pub(super) fn exit(&mut self) -> &mut Self {
+        let start = self.start();
+        let how = "exited with code 1".to_owned();
+        self.on(Event::Exited { start, how })
+    }
+
+    fn crash_three_times(&mut self) -> &mut Self {
+        self.exit().after(TRIAL_DELAY);
+        self.exit().after(TRIAL_DELAY);
+        self.exit()
+    }
+
+    /// The target that the last step started.
+    pub(super) fn spawned(&self) -> Option<&Target> {
+        self.last.iter().find_map(|action| match action {
+            Action::Spawn { target, .. } => Some(target),
+            _ => None,
+        })
+    }
+}
+
+pub(super) fn target(build: &str, seq: u64) -> Target {
+    let build = BuildId::parse(&build.repeat(12)).unwrap();
+    Target {
+        release: PathBuf::from("/releases").join(build.as_str()),
+        build,
+        settings: AppSettings::default(),
+        seq,
+        restart: 0,
+    }
+}
+
+/// A scene in which `target("a", 1)` is ready and good.
+fn settled() -> Scene {
+    let mut scene = Scene::new(None);
+    scene.on(Event::Run(target("a", 1))).ready();
+    scene.after(Duration::from_secs(30));
+    assert_eq!(scene.machine.good, Some(target("a", 1)));
+    scene
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn the_first_target_is_swapped_in_and_started() {
+    let mut scene = Scene::new(None);
+    scene.on(Event::Run(target("a", 1)));
+    let start = Start(1);
+    assert_eq!(
+        scene.last,
+        [
+            Action::Swap(target("a", 1)),
+            Action::Spawn {
+                start,
+                target: target("a", 1)
+            }
+        ]
+    );
+    assert_eq!(scene.machine.phase(), Phase::Starting);
+    assert!(scene.machine.on_trial());
+    assert_eq!(scene.machine.settled, 0);
+    scene.ready();
+    assert_eq!(scene.machine.settled, 1);
+    assert_eq!(scene.machine.good, None);
+    scene.after(29 * SECOND);
+    assert_eq!(scene.machine.good, None);
+    scene.after(SECOND);
+    assert_eq!(scene.machine.good, Some(target("a", 1)));
+    assert!(!scene.machine.on_trial());
+}
+
+#[test]
+fn a_new_build_waits_for_the_end_of_the_old_one() {
+    let mut scene = settled();
+    let old = scene.start();
+    scene.on(Event::Run(target("b", 2)));
+    assert_eq!(scene.last, [Action::Terminate(old)]);
+    scene.exit();
+    assert_eq!(
+        scene.last[..2],
+        [Action::Sweep(old), Action::Swap(target("b", 2))]
+    );
+    assert_eq!(scene.spawned(), Some(&target("b", 2)));
+    assert_eq!(scene.machine.settled, 1);
+    assert_eq!(scene.ready().machine.settled, 2);
+    assert_eq!(scene.machine.restarts, 0);
+}
+
+#[test]
+fn the_same_content_under_a_new_number_restarts_nothing() {
+    let mut scene = settled();
+    scene.on(Event::Run(target("a", 2)));
+    assert_eq!(scene.last, []);
+    assert_eq!(scene.machine.settled, 2);
+    assert_eq!(scene.machine.good, Some(target("a", 2)));
+}
+
+#[test]
+fn a_number_taken_over_while_starting_is_settled_by_ready() {
+    let mut scene = Scene::new(None);
+    scene
+        .on(Event::Run(target("a", 1)))
+        .on(Event::Run(target("a", 2)));
+    assert_eq!(scene.last, []);
+    assert_eq!(scene.machine.settled, 0);
+    assert_eq!(scene.ready().machine.settled, 2);
+}
+
+#[test]
+fn a_lower_number_is_ignored() {
+    let mut scene = settled();
+    scene
+        .on(Event::Run(target("b", 0)))
+        .on(Event::Stop { seq: 0 });
+    assert_eq!(scene.last, []);
+    assert_eq!(scene.machine.phase(), Phase::Ready);
+}
+
+#[test]
+fn a_changed_counter_or_setting_restarts_on_trial_without_a_swap() {
+    let mut counted = target("a", 2);
+    counted.restart = 1;
+    let mut set = target("a", 2);
+    set.settings.cwd = "elsewhere".to_owned();
+    for changed in [counted, set] {
+        let mut scene = settled();
+        scene.on(Event::Run(changed.clone())).exit();
+        assert_eq!(scene.spawned(), Some(&changed));
+        assert!(!scene.last.iter().any(|it| matches!(it, Action::Swap(_))));
+        assert!(scene.machine.on_trial());
+        scene.crash_three_times();
+        assert_eq!(scene.spawned(), Some(&target("a", 1)));
+        assert_eq!(scene.machine.refused.as_ref().unwrap().seq, 2);
+    }
+}
+
+#[test]
+fn the_third_crash_on_trial_rolls_back() {
+    let mut scene = settled();
+    scene.on(Event::Run(target("b", 2))).exit();
+    scene.exit();
+    assert_eq!(scene.machine.phase(), Phase::Backoff);
+    scene.after(TRIAL_DELAY).exit().after(TRIAL_DELAY);
+    let third = scene.start();
+    scene.exit();
+    assert_eq!(
+        scene.last[..4],
+        [
+            Action::Sweep(third),
+            Action::KeepCrash(third),
+            Action::KeepRefusal(third),
+            Action::Swap(target("a", 1))
+        ]
+    );
+    assert_eq!(scene.spawned(), Some(&target("a", 1)));
+    let refused = scene.machine.refused.clone().unwrap();
+    assert_eq!(
+        refused.reason,
+        "exited with code 1 before it was ready, 3 times"
+    );
+    assert_eq!((scene.machine.settled, refused.seq), (2, 2));
+    assert!(!scene.machine.on_trial());
+}
+
+#[test]
+fn a_refused_number_is_not_tried_again_but_a_higher_one_is() {
+    let mut scene = settled();
+    scene.on(Event::Run(target("b", 2))).exit();
+    scene.crash_three_times().ready();
+    scene.on(Event::Run(target("b", 2)));
+    assert_eq!(scene.last, []);
+    scene.on(Event::Restart).exit();
+    assert_eq!(scene.spawned(), Some(&target("a", 1)));
+    scene.ready().on(Event::Run(target("b", 3))).exit();
+    assert_eq!(scene.spawned(), Some(&target("b", 3)));
+    assert_eq!(scene.machine.refused, None);
+}
+
+#[test]
+fn a_refusal_survives_the_agent() {
+    let mut first = settled();
+    first.on(Event::Run(target("b", 2))).exit();
+    first.crash_three_times();
+    let mut scene = Scene::new(first.machine.good.clone());
+    scene.machine.refused = first.machine.refused.clone();
+    scene.on(Event::Run(target("b", 2)));
+    assert_eq!(scene.spawned(), Some(&target("a", 1)));
+    assert_eq!(scene.machine.settled, 2);
+    assert!(!scene.machine.on_trial());
+}
+
+#[test]
+fn without_a_good_build_a_refusal_leaves_nothing_running() {
+    let mut scene = Scene::new(None);
+    scene.on(Event::Run(target("a", 1))).crash_three_times();
+    assert_eq!(scene.last.last(), Some(&Action::CloseSockets));
+    assert_eq!(scene.machine.phase(), Phase::Stopped);
+    assert_eq!(scene.machine.settled, 1);
+    assert_eq!(scene.on(Event::Restart).last, []);
+}
+
+#[test]
+fn not_ready_in_time_on_trial_refuses_at_once() {
+    let mut scene = settled();
+    scene.on(Event::Run(target("b", 2))).exit();
+    let start = scene.start();
+    let reason = "`GET /` was answered 503".to_owned();
+    scene.on(Event::NotReady { start, reason });
+    scene.after(20 * SECOND);
+    assert_eq!(scene.last.last(), Some(&Action::Terminate(start)));
+    assert_eq!(
+        scene.machine.refused.as_ref().unwrap().reason,
+        "was not ready within 20s: `GET /` was answered 503"
+    );
+    scene.exit();
+    assert_eq!(scene.spawned(), Some(&target("a", 1)));
+}
+
+#[test]
+fn not_ready_in_time_after_the_trial_is_a_crash() {
+    let mut scene = Scene::new(Some(target("a", 1)));
+    scene.on(Event::Run(target("a", 1))).after(20 * SECOND);
+    assert_eq!(scene.machine.phase(), Phase::Stopping);
+    scene.exit();
+    assert_eq!(scene.machine.phase(), Phase::Backoff);
+    assert_eq!(scene.machine.deadline(), Some(scene.now + 3 * SECOND));
+    assert_eq!(scene.machine.refused, None);
+}
+
+#[test]
+fn a_good_build_that_crashes_waits_longer_each_time_and_is_never_refused() {
+    let mut scene = settled();
+    for delay in [3, 6, 12, 24, 48, 60, 60] {
+        scene.exit();
+        assert_eq!(scene.machine.deadline(), Some(scene.now + delay * SECOND));
+        assert_eq!(scene.after(delay * SECOND).spawned(), Some(&target("a", 1)));
+        scene.ready();
+    }
+    scene.after(CALM).exit();
+    assert_eq!(scene.machine.deadline(), Some(scene.now + 3 * SECOND));
+    assert_eq!(scene.machine.restarts, 7);
+    assert_eq!(scene.machine.refused, None);
+}
+
+#[test]
+fn reload_during_backoff_starts_at_once() {
+    for event in [
+        Event::Restart,
+        Event::Hurry,
+        Event::Run(target("a", 2)),
+        Event::Run(target("b", 2)),
+    ] {
+        let mut scene = settled();
+        scene.exit().on(event.clone());
+        assert!(scene.spawned().is_some(), "{event:?}");
+    }
+    let mut scene = settled();
+    scene.exit().on(Event::Run(target("a", 1)));
+    assert_eq!(scene.machine.phase(), Phase::Backoff);
+}
+
+#[test]
+fn a_build_that_served_is_the_fallback_of_its_successor() {
+    let mut scene = Scene::new(None);
+    scene.on(Event::Run(target("a", 1))).ready();
+    scene
+        .after(SECOND)
+        .on(Event::Run(target("b", 2)))
+        .exit()
+        .crash_three_times();
+    assert_eq!(scene.spawned(), Some(&target("a", 1)));
+}
+
+#[test]
+fn stop_closes_the_sockets_once_nothing_runs() {
+    let mut scene = settled();
+    scene.on(Event::Stop { seq: 2 });
+    assert_eq!(scene.machine.settled, 1);
+    scene.exit();
+    assert_eq!(scene.last.last(), Some(&Action::CloseSockets));
+    assert_eq!(scene.machine.settled, 2);
+    assert_eq!(scene.machine.phase(), Phase::Stopped);
+    scene.on(Event::Run(target("a", 3)));
+    assert!(!scene.machine.on_trial());
+}
+
+#[test]
+fn a_stop_ends_by_kill_when_its_grace_is_over() {
+    let mut scene = settled();
+    let start = scene.start();
+    scene.on(Event::Stop { seq: 2 }).after(9 * SECOND);
+    assert_eq!(scene.last, []);
+    scene.after(SECOND);
+    assert_eq!(scene.last, [Action::Kill(start)]);
+    scene.after(KILL_AGAIN);
+    assert_eq!(scene.last, [Action::Kill(start)]);
+}
+
+#[test]
+fn a_second_shutdown_kills() {
+    let mut scene = settled();
+    let start = scene.start();
+    scene.on(Event::Shutdown);
+    assert_eq!(scene.last, [Action::Terminate(start)]);
+    scene.on(Event::Shutdown);
+    assert_eq!(scene.last, [Action::Kill(start)]);
+    scene.exit();
+    assert_eq!(scene.last.last(), Some(&Action::End));
+    assert_eq!(scene.machine.state, State::Ended);
+}
+
+#[test]
+fn a_shutdown_at_rest_and_in_backoff_ends_at_once() {
+    let mut scene = settled();
+    scene.exit().on(Event::Shutdown);
+    assert_eq!(scene.last.last(), Some(&Action::End));
+    let mut scene = Scene::new(None);
+    scene.on(Event::Shutdown);
+    assert_eq!(scene.last.last(), Some(&Action::End));
+}
+
+#[test]
+fn what_the_agent_cannot_start_is_not_held_against_the_build() {
+    let mut scene = settled();
+    scene.on(Event::Run(target("b", 2))).exit();
+    for _ in 0..5 {
+        let start = scene.start();
+        let reason = "cannot bind 127.0.0.1:8888".to_owned();
+        scene.on(Event::SpawnFailed { start, reason });
+        assert_eq!(scene.machine.phase(), Phase::Backoff);
+        scene.after(LONGEST_DELAY);
+    }
+    assert_eq!(scene.machine.refused, None);
+    assert_eq!(scene.ready().machine.problem, None);
+}
+
+#[test]
+fn two_changes_in_a_row_start_only_the_last() {
+    let mut scene = settled();
+    scene
+        .on(Event::Run(target("b", 2)))
+        .on(Event::Run(target("c", 3)))
+        .exit();
+    assert_eq!(scene.spawned(), Some(&target("c", 3)));
+}
+
+#[test]
+fn the_dead_do_not_speak() {
+    let mut scene = settled();
+    let before = scene.machine.clone();
+    let start = Start(99);
+    let how = String::new;
+    scene
+        .on(Event::Ready { start })
+        .on(Event::Exited { start, how: how() })
+        .on(Event::NotReady {
+            start,
+            reason: how(),
+        })
+        .on(Event::SpawnFailed {
+            start,
+            reason: how(),
+        });
+    assert_eq!(scene.machine, before);
+}
