@@ -206,7 +206,7 @@ impl PublicKey {
     /// Verifies the raw bytes first, then parses them.
     pub fn open(&self, signed: &SignedStatement) -> Result<Statement, SignError> {
         let bytes = decode("statement", &signed.statement)?;
-        let signature = self.signature(&signed.signature)?;
+        let signature = read_signature(&signed.signature)?;
         self.expect_own(&key_id(signature.keynum()))?;
         minisign::verify(
             &self.key,
@@ -224,21 +224,6 @@ impl PublicKey {
             serde_json::from_slice(&bytes).map_err(|error| malformed("statement", error))?;
         self.expect_own(&statement.key_id)?;
         Ok(statement)
-    }
-
-    /// Reads a signature. Both halves are measured here: the library takes it for
-    /// granted that the second one is long enough.
-    fn signature(&self, encoded: &str) -> Result<SignatureBox, SignError> {
-        let text = String::from_utf8(decode("signature", encoded)?)
-            .map_err(|error| malformed("signature", error))?;
-        let over_comment = text.lines().nth(3).unwrap_or_default();
-        if decode("signature", over_comment.trim())?.len() != SIGNATURE_BYTES {
-            return Err(malformed(
-                "signature",
-                "the comment's signature has a wrong length",
-            ));
-        }
-        SignatureBox::from_string(&text).map_err(|error| malformed("signature", error))
     }
 
     fn expect_own(&self, found: &KeyId) -> Result<(), SignError> {
@@ -270,6 +255,19 @@ impl std::fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "PublicKey({})", self.to_line())
     }
+}
+
+/// Reads a signature. The half over the comment is measured here: the library takes it
+/// for granted that it is long enough.
+fn read_signature(encoded: &str) -> Result<SignatureBox, SignError> {
+    let text = String::from_utf8(decode("signature", encoded)?)
+        .map_err(|error| malformed("signature", error))?;
+    let over_comment = text.lines().nth(3).unwrap_or_default();
+    if decode("signature", over_comment.trim())?.len() != SIGNATURE_BYTES {
+        let why = "the comment's signature has a wrong length";
+        return Err(malformed("signature", why));
+    }
+    SignatureBox::from_string(&text).map_err(|error| malformed("signature", error))
 }
 
 /// The number minisign prints for a key: its eight bytes, the lowest first.

@@ -148,7 +148,7 @@ fn point(folder: &Path, archive: &Path, current: &Path) -> io::Result<()> {
     match linked {
         Ok(temporary) => {
             temporary.into_temp_path().persist(current)?;
-            write::sync_folder(folder)
+            write::sync(folder)
         }
         Err(_) => write::replace(current, 0o644, &std::fs::read(archive)?),
     }

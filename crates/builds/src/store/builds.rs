@@ -177,6 +177,8 @@ impl Draft {
             .map_err(StoreError::io("write", self.folder.path()))?;
         let path = self.folder.path().join(MANIFEST);
         write::create(&path, 0o644, &bytes).map_err(StoreError::io("write", &path))?;
+        let archive = self.archive_path();
+        write::sync(&archive).map_err(StoreError::io("write", &archive))?;
         std::fs::set_permissions(self.folder.path(), Permissions::from_mode(0o755))
             .map_err(StoreError::io("open up", self.folder.path()))?;
 
@@ -188,7 +190,7 @@ impl Draft {
         // Renamed away: there is nothing left for the temporary folder to remove.
         let _ = self.folder.keep();
         let builds = self.store.builds_dir(&self.env);
-        write::sync_folder(&builds).map_err(StoreError::io("write", &builds))?;
+        write::sync(&builds).map_err(StoreError::io("write", &builds))?;
         Ok((manifest, digest_of(&bytes), true))
     }
 }

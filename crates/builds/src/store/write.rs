@@ -12,19 +12,19 @@ const TEMPORARY: &str = ".tmp-";
 pub(crate) fn replace(path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
     let folder = parent(path)?;
     written(folder, mode, bytes)?.persist(path)?;
-    sync_folder(folder)
+    sync(folder)
 }
 
 /// Creates `path` with these bytes, or fails with `AlreadyExists`.
 pub(crate) fn create(path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
     let folder = parent(path)?;
     written(folder, mode, bytes)?.persist_noclobber(path)?;
-    sync_folder(folder)
+    sync(folder)
 }
 
-/// Makes the names in a folder last.
-pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
+/// Makes a file's content last, or the names in a folder.
+pub(crate) fn sync(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
 }
 
 /// Removes a file; one that is not there is no error.
@@ -46,7 +46,7 @@ pub(crate) fn remove_folder(folder: &Path, aside: &Path) -> io::Result<()> {
         Err(error) => Err(error),
         Ok(()) => {
             if let Some(parent) = folder.parent() {
-                sync_folder(parent)?;
+                sync(parent)?;
             }
             grave.close()
         }
