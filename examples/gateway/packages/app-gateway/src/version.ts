@@ -1,8 +1,7 @@
 /**
  * The version that `/` answers with.
  *
- * The bundle keeps this name: it holds `GATEWAY_VERSION = "…"` exactly once
- * (the build checks it), so a script can make "another build" by replacing
- * that one string, without a build.
+ * The bundle keeps the name and holds the assignment exactly once (the build
+ * checks it), so a script can make another build by editing that one string.
  */
 export const GATEWAY_VERSION = '1.0.0';
