@@ -187,7 +187,7 @@ fn check_private(path: &Path, user: u32) -> Result<(), HomeError> {
         source,
     })?;
     let mode = found.mode() & 0o777;
-    if found.is_dir() && found.uid() == user && mode & 0o077 == 0 {
+    if found.is_dir() && found.uid() == user && mode & !0o700 == 0 {
         Ok(())
     } else {
         Err(HomeError::NotPrivate {

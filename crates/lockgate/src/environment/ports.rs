@@ -6,11 +6,12 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
-use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use lockgate_model::ports;
+use tokio::net::TcpSocket;
 
 use super::{Environment, EnvironmentError};
 use crate::home::{Home, durable};
@@ -110,10 +111,15 @@ fn lowest_free(
     }
 }
 
-/// Whether nobody listens on the port, neither on loopback alone nor on all addresses.
+/// Whether nobody listens on the port, neither on loopback alone nor on all addresses. Bound and not
+/// listened on, so that two who look at the same time do not see each other.
 fn tcp_is_free(port: u16) -> bool {
-    let free = |address| TcpListener::bind((address, port)).is_ok();
-    free(Ipv4Addr::LOCALHOST) && free(Ipv4Addr::UNSPECIFIED)
+    let free = |address| {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(SocketAddr::from((address, port)))
+    };
+    free(Ipv4Addr::LOCALHOST).is_ok() && free(Ipv4Addr::UNSPECIFIED).is_ok()
 }
 
 fn udp_is_free(port: u16) -> bool {
@@ -122,6 +128,8 @@ fn udp_is_free(port: u16) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
 
     fn check(range: RangeInclusive<u16>, leased: &[u16], busy: &[u16], expected: Option<&[u16]>) {

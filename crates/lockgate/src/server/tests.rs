@@ -1,1 +1,216 @@
+use std::time::Duration;
 
+use super::control::{ControlClient, GatewaysView};
+use super::*;
+use crate::environment::RuntimeKind;
+use crate::environment::create::{Wanted, create};
+use crate::environment::delete::delete;
+use crate::environment::publish::enable;
+use crate::environment::tests::home;
+
+/// Longer than anything here takes.
+const LONG: Duration = Duration::from_secs(20);
+
+/// A server on a free port whose agents are a script that ends with its standard input.
+fn options(folder: &Path) -> ServeOptions {
+    let agent = folder.join("lockgate-agent");
+    fs::write(&agent, "#!/bin/sh\nexec cat\n").unwrap();
+    fs::set_permissions(&agent, Permissions::from_mode(0o755)).unwrap();
+    ServeOptions {
+        home: home(folder),
+        port: 0,
+        listen: Vec::new(),
+        agent,
+        child_environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
+    }
+}
+
+fn make(home: &Home, store: &Store, gateways: u32) -> Environment {
+    let wanted = Wanted {
+        name: lockgate_model::EnvName::parse("dev-001").unwrap(),
+        domain: None,
+        workspace: home.dir().to_owned(),
+        gateways,
+        runtime: RuntimeKind::Local,
+    };
+    create(home, store, &wanted, 1).unwrap()
+}
+
+/// Asks until the gateways look as they should.
+async fn until(
+    control: &ControlClient,
+    environment: &Environment,
+    good: impl Fn(&GatewaysView) -> bool,
+) -> GatewaysView {
+    let found = async {
+        let mut after = None;
+        loop {
+            let asked = control.gateways(&environment.name, after, Duration::from_secs(5));
+            let view = asked.await.unwrap();
+            if good(&view) {
+                return view;
+            }
+            after = Some(view.version);
+        }
+    };
+    tokio::time::timeout(LONG, found)
+        .await
+        .expect("the gateways come to look so")
+}
+
+fn pids(view: &GatewaysView) -> Vec<Option<u32>> {
+    view.gateways.iter().map(|one| one.agent_pid).collect()
+}
+
+#[tokio::test]
+async fn a_home_has_one_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(folder.path());
+    assert!(ControlClient::connect(&options.home).await.is_none());
+    let first = start(options.clone()).await.unwrap();
+    let (_, description) = ControlClient::connect(&options.home).await.unwrap();
+    assert_eq!(&description, first.description());
+    assert_ne!(description.listeners[0].port(), 0);
+
+    let error = start(options.clone()).await.unwrap_err().to_string();
+    let me = format!("runs already (process {})", std::process::id());
+    assert!(error.ends_with(&me), "{error}");
+
+    first.stop().await;
+    assert!(!options.home.control_socket().exists());
+    start(options).await.unwrap().stop().await;
+}
+
+#[tokio::test]
+async fn a_socket_that_a_killed_server_left_is_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(folder.path());
+    drop(std::os::unix::net::UnixListener::bind(options.home.control_socket()).unwrap());
+    let server = start(options.clone()).await.unwrap();
+    assert!(ControlClient::connect(&options.home).await.is_some());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_taken_port_leaves_the_home_free() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_held, taken) = listen::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let options = options(folder.path());
+    let wrong = ServeOptions {
+        port: taken.port(),
+        ..options.clone()
+    };
+    let error = start(wrong).await.unwrap_err();
+    assert!(matches!(
+        error,
+        ServerError::Listen(ListenError::Taken { .. })
+    ));
+    start(options).await.unwrap().stop().await;
+}
+
+#[tokio::test]
+async fn asking_it_to_stop_is_heard() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(folder.path());
+    let server = start(options.clone()).await.unwrap();
+    let control = ControlClient::new(&options.home);
+    control.stop().await.unwrap();
+    tokio::time::timeout(LONG, server.asked_to_stop())
+        .await
+        .unwrap();
+    server.stop().await;
+    assert!(control.server().await.unwrap_err().is_unreachable());
+}
+
+#[tokio::test]
+async fn gateways_follow_their_environment() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(folder.path());
+    let home = options.home.clone();
+    let server = start(options).await.unwrap();
+    let store = Store::open(home.builds()).unwrap();
+    let control = ControlClient::new(&home);
+
+    let environment = make(&home, &store, 2);
+    let env = &environment.name;
+    control.changed(env).await.unwrap();
+    let all = |view: &GatewaysView| pids(view).iter().all(Option::is_some);
+    let running = until(&control, &environment, all).await;
+
+    enable(&home, &store, env, Some(0), false, 2).unwrap();
+    control.changed(env).await.unwrap();
+    let view = control.gateways(env, None, Duration::ZERO).await.unwrap();
+    assert_eq!(pids(&view), [None, running.gateways[1].agent_pid]);
+    assert!(!view.gateways[0].enabled);
+
+    enable(&home, &store, env, Some(0), true, 3).unwrap();
+    control.changed(env).await.unwrap();
+    until(&control, &environment, all).await;
+
+    let left = delete(&home, &store, env, Some(&control), 4).await.unwrap();
+    assert_eq!(left, Vec::<String>::new());
+    let error = control.gateways(env, None, Duration::ZERO).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.source.status(), Some(http::StatusCode::NOT_FOUND));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn gateways_of_known_environments_start_and_end_with_the_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(folder.path());
+    let store = Store::open(options.home.builds()).unwrap();
+    let environment = make(&options.home, &store, 1);
+    let server = start(options.clone()).await.unwrap();
+    let control = ControlClient::new(&options.home);
+    let some = |view: &GatewaysView| pids(view)[0].is_some();
+    let view = until(&control, &environment, some).await;
+    let pid = pids(&view)[0].unwrap();
+    server.stop().await;
+    assert!(!Path::new(&format!("/proc/{pid}")).exists());
+}
+
+#[tokio::test]
+async fn a_waiting_query_wakes_at_a_change_and_else_answers_the_same_version() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(folder.path());
+    let store = Store::open(options.home.builds()).unwrap();
+    let environment = make(&options.home, &store, 1);
+    let env = &environment.name;
+    let server = start(options.clone()).await.unwrap();
+    let control = ControlClient::new(&options.home);
+    let some = |view: &GatewaysView| pids(view)[0].is_some();
+    let version = until(&control, &environment, some).await.version;
+
+    let quiet = control.gateways(env, Some(version), Duration::from_secs(1));
+    assert_eq!(quiet.await.unwrap().version, version);
+
+    let waiting = control.gateways(env, Some(version), Duration::from_secs(50));
+    let change = control.changed(env);
+    let both = async { tokio::join!(waiting, change) };
+    let (woken, _) = tokio::time::timeout(LONG, both).await.unwrap();
+    assert_ne!(woken.unwrap().version, version);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn waiting_queries_do_not_hold_up_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(folder.path());
+    let store = Store::open(options.home.builds()).unwrap();
+    let environment = make(&options.home, &store, 1);
+    let server = start(options.clone()).await.unwrap();
+    let control = ControlClient::new(&options.home);
+    let some = |view: &GatewaysView| pids(view)[0].is_some();
+    until(&control, &environment, some).await;
+    let waiting = tokio::spawn(async move {
+        let env = environment.name;
+        let mut after = None;
+        // Ends with an error once the server stops.
+        while let Ok(view) = control.gateways(&env, after, Duration::from_secs(50)).await {
+            after = Some(view.version);
+        }
+    });
+    tokio::time::timeout(LONG, server.stop()).await.unwrap();
+    tokio::time::timeout(LONG, waiting).await.unwrap().unwrap();
+}
