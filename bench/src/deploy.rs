@@ -1,0 +1,111 @@
+//! A written bundle to new code on three gateways: `lockgate deploy` beside three bare
+//! node starts, which are its floor, and beside a shell sequence, which it replaces.
+
+mod bare;
+mod ours;
+mod shell;
+mod watch;
+
+use std::path::Path;
+
+use crate::Options;
+use crate::application::Application;
+use crate::error::BenchError;
+use crate::process::first_line;
+use crate::samples::Samples;
+use crate::table::{Row, Table, tell};
+
+/// Gateways of the environment.
+const GATEWAYS: usize = 3;
+
+/// What the goal adds to the bare starts, in milliseconds.
+const GOAL_ADDS_MS: f64 = 400.0;
+/// How many times the bare starts the goal allows.
+const GOAL_FACTOR: f64 = 1.15;
+
+/// Measures deploying.
+pub(crate) fn deploy(options: &Options) -> Result<Vec<Table>, BenchError> {
+    let application = Application::find(&options.workspace)?;
+    let seed = options
+        .seed
+        .canonicalize()
+        .map_err(BenchError::io("find", &options.seed))?;
+    let folder = tempfile::tempdir().map_err(BenchError::io("make", Path::new("a folder")))?;
+    let mut notes = Vec::new();
+
+    let for_bare = application.copy_to(&folder.path().join("bare"))?;
+    let mut bare = Samples::default();
+    let mut ours = match ours::Ours::start(options, &application, folder.path())? {
+        Ok(ours) => Some(ours),
+        Err(missing) => {
+            notes.push(format!("SKIPPED: {missing}"));
+            None
+        }
+    };
+    let (mut answered, mut reported) = (Samples::default(), Samples::default());
+    let mut shell = match missing_of_shell() {
+        None => Some(shell::Shell::start(&application, &seed, folder.path())?),
+        Some(missing) => {
+            notes.push(format!("SKIPPED: {missing} is not installed"));
+            None
+        }
+    };
+    let mut sequence = Samples::default();
+
+    for round in 0..options.rounds {
+        tell(&format!(
+            "deploy: round {} of {}",
+            round + 1,
+            options.rounds
+        ));
+        let version = format!("2.0.{round}");
+        bare.push_time(bare::starts(&for_bare, &seed, folder.path())?);
+        if let Some(ours) = &mut ours {
+            let times = ours.deploy(&version)?;
+            answered.push_time(times.answered);
+            reported.push_time(times.reported);
+        }
+        if let Some(shell) = &mut shell {
+            sequence.push_time(shell.deploy(&version)?);
+        }
+    }
+    notes.extend(ratios(&answered, &bare, &sequence));
+    Ok(vec![Table {
+        title: format!(
+            "deploy: bundle written → new code answers on all {GATEWAYS} gateways, {} rounds in turns",
+            options.rounds
+        ),
+        rows: vec![
+            Row::new("lockgate deploy, new code answers", answered, "ms"),
+            Row::new("lockgate deploy, command ended", reported, "ms"),
+            Row::new("three bare node starts at once", bare, "ms"),
+            Row::new("shell sequence", sequence, "ms"),
+        ],
+        notes,
+    }])
+}
+
+fn missing_of_shell() -> Option<&'static str> {
+    ["python3", "curl", "bash"]
+        .into_iter()
+        .find(|program| first_line(program, "--version").is_none())
+}
+
+/// The goal and what was reached, then the shell sequence.
+fn ratios(ours: &Samples, bare: &Samples, shell: &Samples) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let (Some(ours), Some(bare)) = (ours.median(), bare.median()) {
+        notes.push(format!(
+            "bare starts × {:.2} (to reach: ≤ {GOAL_FACTOR} × bare + {GOAL_ADDS_MS} ms = {:.0} ms)",
+            ours / bare,
+            bare * GOAL_FACTOR + GOAL_ADDS_MS
+        ));
+    }
+    if let (Some(ours), Some(shell)) = (ours.median(), shell.median()) {
+        notes.push(format!(
+            "{:.1} × faster than the shell sequence",
+            shell / ours
+        ));
+    }
+    notes
+}

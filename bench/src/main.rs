@@ -1,0 +1,91 @@
+//! Benchmarks: each mechanism beside its alternative, in one run.
+//!
+//! Results are printed, never asserted: a figure belongs to the machine it was
+//! measured on, which is named below every table. Contenders take turns, round by
+//! round, so that what else the machine does meets all of them.
+//!
+//! A benchmark whose alternative is not installed says so and measures the rest.
+
+mod application;
+mod clock;
+mod deploy;
+mod error;
+mod http;
+mod machine;
+mod pack;
+mod process;
+mod samples;
+mod serve;
+mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+
+use crate::table::print;
+
+/// Measures Lockgate beside what it replaces, and prints medians with [min–max].
+#[derive(Debug, Parser)]
+#[command(name = "lockgate-bench", version)]
+struct Options {
+    /// What to measure.
+    #[arg(value_enum, default_value_t = What::All)]
+    what: What,
+    /// Rounds of each measurement; contenders take turns within a round.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// The workspace with the built application.
+    #[arg(long, default_value = "examples/gateway")]
+    workspace: PathBuf,
+    /// The folder of `lockgate` and `lockgate-agent`.
+    #[arg(long, env = "LOCKGATE_BIN_DIR", default_value = "target/release")]
+    bin_dir: PathBuf,
+    /// The folder of the shell sequence that `deploy` measures itself against.
+    #[arg(long, default_value = "bench/seed")]
+    seed: PathBuf,
+}
+
+/// A benchmark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// Files to tar.gz: ours beside `tar czf`.
+    Pack,
+    /// The archive to eight clients: ours beside nginx and python3.
+    Serve,
+    /// A written bundle to new code on three gateways: ours beside bare starts and a shell sequence.
+    Deploy,
+    /// All of them.
+    All,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let mut failed = false;
+    for (what, run) in [
+        (What::Pack, pack::pack as fn(&Options) -> _),
+        (What::Serve, serve::serve),
+        (What::Deploy, deploy::deploy),
+    ] {
+        if options.what != What::All && options.what != what {
+            continue;
+        }
+        match run(&options) {
+            Ok(tables) => {
+                for table in tables {
+                    print(&format!("{}\n", table.render()));
+                }
+            }
+            Err(error) => {
+                failed = true;
+                print(&error.rendered());
+            }
+        }
+    }
+    print(&machine::line());
+    if failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
+}
