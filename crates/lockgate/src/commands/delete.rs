@@ -1,0 +1,88 @@
+//! `lockgate delete`: ends an environment and everything of it.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+
+use clap::Args;
+use lockgate_model::EnvName;
+use serde_json::json;
+
+use crate::context::{Context, now_ms};
+use crate::environment::delete::delete as remove;
+use crate::environment::{Environment, EnvironmentError};
+use crate::error::CommandError;
+use crate::server::control::ControlClient;
+
+/// Delete an environment: its gateways, ports, builds and keys
+#[derive(Debug, Args)]
+pub(crate) struct DeleteArgs {
+    /// Its name
+    #[arg(value_name = "ENV")]
+    named: EnvName,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+}
+
+/// Asks (on a terminal), then deletes, and says what it could not.
+pub(crate) async fn delete(args: DeleteArgs, ctx: &Context) -> Result<(), CommandError> {
+    let name = &args.named;
+    // Without its file it may be what an interrupted delete left; that is deleted, too.
+    match Environment::load(&ctx.config.home, name) {
+        Err(error @ EnvironmentError::Unknown { .. })
+            if !ctx.config.home.env_dir(name).exists() =>
+        {
+            return Err(error.into());
+        }
+        _ => {}
+    }
+    if !args.yes && !agreed(name)? {
+        return Err(CommandError::failed(format!("`{name}` was not deleted")));
+    }
+    let server = ControlClient::connect(&ctx.config.home)
+        .await
+        .map(|(control, _)| control);
+    let left = remove(
+        &ctx.config.home,
+        &ctx.store()?,
+        name,
+        server.as_ref(),
+        now_ms(),
+    )
+    .await?;
+    if ctx.screen.is_json() {
+        ctx.screen
+            .json(&json!({"deleted": name, "left_behind": left}))?;
+    } else if left.is_empty() {
+        ctx.screen.data(&format!("deleted {name}\n"))?;
+    }
+    match left.as_slice() {
+        [] => Ok(()),
+        left => Err(CommandError::failed(format!(
+            "not all of `{name}` could be deleted\n{}",
+            left.join("\n")
+        ))
+        .hint(format!(
+            "once that is out of the way, `lockgate delete {name}` takes the rest"
+        ))),
+    }
+}
+
+/// Asks on a terminal; elsewhere nobody can answer, so `--yes` is wanted.
+fn agreed(name: &EnvName) -> Result<bool, CommandError> {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return Err(
+            CommandError::usage(format!("deleting `{name}` was not confirmed"))
+                .hint(format!("`lockgate delete {name} --yes` does not ask")),
+        );
+    }
+    let mut terminal = io::stderr().lock();
+    let mut answer = String::new();
+    write!(
+        terminal,
+        "Delete {name} with its gateways, builds and keys? [y/N] "
+    )
+    .and_then(|()| terminal.flush())
+    .and_then(|()| io::stdin().lock().read_line(&mut answer))
+    .map_err(|error| CommandError::failed("cannot ask").because(&error))?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}

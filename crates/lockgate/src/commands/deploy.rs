@@ -1,0 +1,183 @@
+//! `lockgate deploy`: validate, pack, publish, wait until every gateway runs it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use lockgate_model::{AppSettings, EnvName};
+
+use crate::cli::duration;
+use crate::context::{Context, now_ms};
+use crate::deploy::events::{Event, Outcome};
+use crate::deploy::prepare::Job;
+use crate::deploy::{self, Request};
+use crate::environment::lock::DeployLock;
+use crate::error::CommandError;
+use crate::server::control::ControlClient;
+use crate::views::progress::Progress;
+use crate::watch::Watch;
+
+/// Bring what was built into every gateway, and wait for it
+#[derive(Debug, Args)]
+pub(crate) struct DeployArgs {
+    /// The environment
+    #[arg(value_name = "ENV")]
+    named: Option<EnvName>,
+    /// Run the build command first
+    #[arg(long, short)]
+    build: bool,
+    /// Deploy again whenever the bundle changes, until Ctrl-C
+    #[arg(long, short)]
+    watch: bool,
+    /// Watch by looking twice a second, where the file system gives no notices
+    #[arg(long, requires = "watch")]
+    poll: bool,
+    /// Only this gateway, by number or name (repeatable)
+    #[arg(long, short, value_name = "GATEWAY")]
+    gateway: Vec<String>,
+    /// Deploy another checkout than the environment's own
+    #[arg(long, value_name = "PATH")]
+    workspace: Option<PathBuf>,
+    /// Deploy although bundles may hold what no back end may; `builds` shows it
+    #[arg(long)]
+    no_validate: bool,
+    /// How long the gateways may take [default: what the application's limits allow]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    timeout: Option<Duration>,
+}
+
+/// Deploys once, or with `--watch` until Ctrl-C.
+pub(crate) async fn deploy(args: DeployArgs, ctx: &Context) -> Result<(), CommandError> {
+    let (control, _) = ctx.server().await?;
+    let request = request(&args, ctx)?;
+    let first = once(ctx, &control, &request).await;
+    if !args.watch {
+        return first;
+    }
+    if let Err(error) = first {
+        ctx.screen.error(&error);
+    }
+    let again = || self::request(&args, ctx);
+    tokio::select! {
+        never = watch(ctx, &control, &request.job.resolved.bundle, args.poll, again) => match never {},
+        interrupted = tokio::signal::ctrl_c() => {
+            interrupted.map_err(|error| CommandError::failed("cannot wait for Ctrl-C").because(&error))
+        }
+    }
+}
+
+fn request(args: &DeployArgs, ctx: &Context) -> Result<Request, CommandError> {
+    let environment = ctx.environment(args.named.as_ref())?;
+    let workspace = super::checkout::checkout(ctx, &environment, args.workspace.as_deref())?;
+    let resolved = workspace.resolve(&environment.name)?;
+    Ok(Request {
+        gateways: super::gateways::numbers(&environment, &args.gateway)?,
+        build: args.build,
+        restart: false,
+        within: args.timeout.unwrap_or_else(|| allowed(&resolved.app)),
+        job: Job {
+            env: environment.name.clone(),
+            workspace,
+            resolved,
+            validate: !args.no_validate,
+        },
+        environment,
+    })
+}
+
+/// What the application's limits allow: fetch, three starts in the worst case, and a way back.
+pub(crate) fn allowed(settings: &AppSettings) -> Duration {
+    Duration::from_secs(30) + settings.limits.grace * 2 + settings.limits.ready * 4
+}
+
+/// One deploy under the environment's lock, shown as it goes. A gateway that does not
+/// run the build makes it an error.
+pub(crate) async fn once(
+    ctx: &Context,
+    control: &ControlClient,
+    request: &Request,
+) -> Result<(), CommandError> {
+    let _lock = DeployLock::take(
+        &ctx.config.home,
+        &request.environment.name,
+        "deploy",
+        now_ms(),
+    )?;
+    let mut progress = Progress::new(ctx.screen);
+    let outcome = deploy::deploy(ctx, control, request, &mut |event| progress.tell(&event)).await?;
+    show(progress, &outcome)
+}
+
+/// Prints the result, and makes an error of gateways that do not run the build.
+pub(crate) fn show(progress: Progress, outcome: &Outcome) -> Result<(), CommandError> {
+    progress.finish(outcome)?;
+    if outcome.ok {
+        return Ok(());
+    }
+    let bad: Vec<String> = outcome
+        .gateways
+        .iter()
+        .filter(|gateway| !gateway.verdict.is_good())
+        .map(|gateway| format!("`{}`", gateway.gateway))
+        .collect();
+    let verb = if bad.len() == 1 { "does" } else { "do" };
+    Err(CommandError::failed(format!(
+        "{} {verb} not run build `{}`",
+        bad.join(", "),
+        outcome.build
+    ))
+    .hint(format!(
+        "`lockgate logs {} --crash` shows more; fix the build and deploy again",
+        outcome.env
+    )))
+}
+
+/// Deploys whenever the bundle's folder changes. A build that fails is told and deploys nothing.
+pub(crate) async fn watch(
+    ctx: &Context,
+    control: &ControlClient,
+    bundle: &Path,
+    poll: bool,
+    again: impl Fn() -> Result<Request, CommandError>,
+) -> std::convert::Infallible {
+    let folder = bundle.parent().unwrap_or(bundle);
+    let mut watch = Watch::new(folder, poll);
+    let how = if watch.polls() {
+        " (looking twice a second)"
+    } else {
+        ""
+    };
+    ctx.screen
+        .say(&format!("watching {}{how}; Ctrl-C ends", folder.display()));
+    loop {
+        watch.changed().await;
+        ctx.screen.say("");
+        // lockgate.toml may have changed, too, so everything is read again.
+        let deployed = match again() {
+            Ok(request) => {
+                once(
+                    ctx,
+                    control,
+                    &Request {
+                        build: false,
+                        ..request
+                    },
+                )
+                .await
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = deployed {
+            ctx.screen.error(&error);
+            if ctx.screen.is_json() {
+                continue;
+            }
+            ctx.screen.say("still watching");
+        }
+    }
+}
+
+/// Shows events of a command that deploys in its own way.
+pub(crate) fn teller(progress: &mut Progress) -> impl FnMut(Event) + '_ {
+    |event| progress.tell(&event)
+}

@@ -1,0 +1,85 @@
+//! `lockgate list`: the environments of this host.
+
+use clap::Args;
+use serde_json::json;
+
+use crate::context::Context;
+use crate::environment::Environment;
+use crate::error::CommandError;
+use crate::server::control::ControlClient;
+use crate::views::paint::Tone;
+use crate::views::table::{self, Cell, Column};
+
+/// List environments
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {}
+
+const COLUMNS: [Column; 5] = [
+    Column::kept("ENVIRONMENT"),
+    Column::kept("BUILD"),
+    Column::expendable("GATEWAYS", 1),
+    Column::expendable("DOMAIN", 2),
+    Column::expendable("WORKSPACE", 3),
+];
+
+/// Prints a line for each environment.
+pub(crate) async fn list(_args: &ListArgs, ctx: &Context) -> Result<(), CommandError> {
+    let environments = Environment::list(&ctx.config.home)?;
+    let store = ctx.store()?;
+    let mut rows = Vec::new();
+    let mut documents = Vec::new();
+    for environment in &environments {
+        let build = store
+            .publications(&environment.name)?
+            .pop()
+            .map(|publication| publication.build);
+        let mut document = super::create::described(environment);
+        if let Some(fields) = document.as_object_mut() {
+            fields.insert("build".to_owned(), json!(build));
+        }
+        documents.push(document);
+        let ports = match (environment.gateways.first(), environment.gateways.last()) {
+            (Some(first), Some(last)) if first.http_port != last.http_port => {
+                format!(
+                    "{} ({}–{})",
+                    environment.gateways.len(),
+                    first.http_port,
+                    last.http_port
+                )
+            }
+            (Some(only), _) => format!("1 ({})", only.http_port),
+            _ => "0".to_owned(),
+        };
+        rows.push([
+            Cell::new(environment.name.as_str(), Tone::Strong),
+            Cell::maybe(build),
+            ports.into(),
+            environment.domain.as_str().into(),
+            environment.workspace.display().to_string().into(),
+        ]);
+    }
+    let server = ControlClient::connect(&ctx.config.home)
+        .await
+        .map(|(_, server)| server);
+    if ctx.screen.is_json() {
+        return ctx
+            .screen
+            .json(&json!({"environments": documents, "server": server}));
+    }
+    if rows.is_empty() {
+        ctx.screen.say("no environments yet");
+        ctx.screen
+            .hint("`lockgate up` makes one, builds, deploys and watches");
+        return Ok(());
+    }
+    ctx.screen.data(&table::render(
+        COLUMNS,
+        &rows,
+        ctx.screen.width,
+        ctx.screen.out,
+    ))?;
+    if server.is_none() {
+        ctx.screen.warn("no server runs, so no gateway of the local runtime does; `lockgate serve --detach` starts it");
+    }
+    Ok(())
+}

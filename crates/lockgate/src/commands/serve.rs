@@ -1,0 +1,195 @@
+//! `lockgate serve`: the build server and the gateways of this host.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::context::{Context, now_ms};
+use crate::error::CommandError;
+use crate::server::control::ControlClient;
+use crate::server::detach::{self, DetachError};
+use crate::server::{self, ServeOptions, ServerDescription};
+use crate::views::text;
+
+/// Serve builds and run the gateways of this host
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct ServeArgs {
+    #[command(subcommand)]
+    action: Option<Action>,
+    /// Return when it serves; it goes on in the background
+    #[arg(long, short)]
+    detach: bool,
+    /// The build server's port on 127.0.0.1; 0 takes a free one [default: 8090, env: LOCKGATE_SERVE_PORT]
+    #[arg(long)]
+    port: Option<u16>,
+    /// Another address to serve on, for gateways with a token (repeatable)
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Vec<SocketAddr>,
+    /// Set by `--detach` for the process it starts.
+    #[arg(long, hide = true)]
+    in_background: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// End the server and its gateways
+    Stop {
+        /// How long that may take
+        #[arg(long, value_name = "TIME", default_value = "30s", value_parser = crate::cli::duration)]
+        timeout: Duration,
+    },
+    /// Show whether a server runs, and where
+    Status,
+}
+
+/// How long a server may take to start: a home with many gateways on a slow disk.
+const START_WITHIN: Duration = Duration::from_secs(20);
+
+impl ServeArgs {
+    /// The port that was asked for.
+    pub(crate) fn port(&self) -> Option<u16> {
+        self.port
+    }
+}
+
+/// Serves until it is told to stop, or does what is asked about a server that runs.
+pub(crate) async fn serve(args: ServeArgs, ctx: &Context) -> Result<(), CommandError> {
+    match args.action {
+        Some(Action::Stop { timeout }) => return stop(ctx, timeout).await,
+        Some(Action::Status) => return status(ctx).await,
+        None => {}
+    }
+    let options = ServeOptions {
+        listen: args.listen,
+        ..ServeOptions::from_config(&ctx.config)
+    };
+    if args.detach {
+        let description = detach::detach(&options, START_WITHIN)
+            .await
+            .map_err(not_started)?;
+        return describe(ctx, &description);
+    }
+    if args.in_background {
+        detach::become_session_leader()?;
+    }
+    let mut interrupted = Interrupted::new()?;
+    let running = server::start(options).await?;
+    if args.in_background {
+        detach::announce(running.description())?;
+    } else {
+        describe(ctx, running.description())?;
+    }
+    tokio::select! {
+        () = interrupted.wait() => {}
+        () = running.asked_to_stop() => {}
+    }
+    running.stop().await;
+    Ok(())
+}
+
+/// Ctrl-C and TERM, listened to before anything is started that they should end.
+#[derive(Debug)]
+pub(crate) struct Interrupted {
+    int: tokio::signal::unix::Signal,
+    term: tokio::signal::unix::Signal,
+}
+
+impl Interrupted {
+    /// Listens from now on.
+    pub(crate) fn new() -> Result<Self, CommandError> {
+        let listen = |kind| {
+            signal(kind)
+                .map_err(|error| CommandError::failed("cannot listen to signals").because(&error))
+        };
+        Ok(Self {
+            int: listen(SignalKind::interrupt())?,
+            term: listen(SignalKind::terminate())?,
+        })
+    }
+
+    /// Waits for either.
+    pub(crate) async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.int.recv() => {}
+            _ = self.term.recv() => {}
+        }
+    }
+}
+
+async fn stop(ctx: &Context, within: Duration) -> Result<(), CommandError> {
+    let stopped = detach::stop(&ctx.config.home, within).await?;
+    if ctx.screen.is_json() {
+        return ctx.screen.json(&json!({"stopped": stopped}));
+    }
+    ctx.screen.data(if stopped {
+        "server stopped\n"
+    } else {
+        "no server runs\n"
+    })
+}
+
+async fn status(ctx: &Context) -> Result<(), CommandError> {
+    match ControlClient::connect(&ctx.config.home).await {
+        Some((_, description)) => describe(ctx, &description),
+        None if ctx.screen.is_json() => {
+            ctx.screen.json(&json!({"server": null}))?;
+            Err(CommandError::said())
+        }
+        None => {
+            ctx.screen.data("no server runs\n")?;
+            ctx.screen.hint("`lockgate serve --detach` starts it");
+            Err(CommandError::said())
+        }
+    }
+}
+
+fn describe(ctx: &Context, server: &ServerDescription) -> Result<(), CommandError> {
+    if ctx.screen.is_json() {
+        return ctx.screen.json(&json!({"server": server}));
+    }
+    let addresses: Vec<String> = server
+        .listeners
+        .iter()
+        .map(|address| format!("http://{address}"))
+        .collect();
+    ctx.screen.data(&format!(
+        "serving {} on {}\n",
+        server.builds.display(),
+        addresses.join(", ")
+    ))?;
+    ctx.screen.say(&format!(
+        "  process {}, version {}, started {}",
+        server.pid,
+        server.version,
+        text::ago(server.started_at, now_ms())
+    ));
+    Ok(())
+}
+
+/// What the child said itself is the best error there is.
+fn not_started(error: DetachError) -> CommandError {
+    let DetachError::Ended { output, log, .. } = &error else {
+        return error.into();
+    };
+    let own = output.rfind("error: ").and_then(|at| output.get(at..));
+    let Some(own) = own else {
+        return CommandError::from(error);
+    };
+    let mut told = CommandError::failed("the server did not start");
+    for line in own.lines() {
+        let line = line.trim();
+        if let Some(hint) = line.strip_prefix("hint: ") {
+            told = told.hint(hint);
+        } else {
+            let cause = line
+                .strip_prefix("error: ")
+                .or_else(|| line.strip_prefix("caused by: "));
+            told = told.because_of(cause.unwrap_or(line));
+        }
+    }
+    told.hint(format!("its log is `{}`", log.display()))
+}

@@ -1,0 +1,316 @@
+//! `lockgate status`: what every gateway runs, and what it should.
+
+use clap::Args;
+use lockgate_model::{EnvName, Phase};
+use serde_json::{Value, json};
+
+use crate::context::{Context, now_ms};
+use crate::environment::Environment;
+use crate::error::CommandError;
+use crate::server::control::{ControlClient, GatewayView};
+use crate::views::paint::Tone;
+use crate::views::table::{self, Cell, Column};
+use crate::views::text;
+
+/// Show what every gateway runs
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// The environment; all of them where none is named and several fit
+    #[arg(value_name = "ENV")]
+    named: Option<EnvName>,
+}
+
+const COLUMNS: [Column; 8] = [
+    Column::kept("GATEWAY"),
+    Column::expendable("PORT", 4),
+    Column::kept("RUNNING"),
+    Column::expendable("DESIRED", 1),
+    Column::kept("STATE"),
+    Column::expendable("PID", 6),
+    Column::expendable("RESTARTS", 5),
+    Column::expendable("SINCE", 7),
+];
+
+/// Prints a table for each environment, and what is wrong below it.
+pub(crate) async fn status(args: StatusArgs, ctx: &Context) -> Result<(), CommandError> {
+    let environments = chosen(&args, ctx)?;
+    let server = ControlClient::connect(&ctx.config.home).await;
+    let mut documents = Vec::new();
+    for (position, environment) in environments.iter().enumerate() {
+        let views = match &server {
+            Some((control, _)) => {
+                control
+                    .gateways(&environment.name, None, std::time::Duration::ZERO)
+                    .await?
+                    .gateways
+            }
+            None => environment
+                .gateways
+                .iter()
+                .map(|gateway| unknown(environment, gateway))
+                .collect(),
+        };
+        if ctx.screen.is_json() {
+            documents.push(document(environment, &views));
+            continue;
+        }
+        let gap = if position == 0 { "" } else { "\n" };
+        ctx.screen
+            .data(&format!("{gap}{}", rendered(environment, &views, ctx)))?;
+    }
+    if ctx.screen.is_json() {
+        let server = server.as_ref().map(|(_, server)| server);
+        return ctx
+            .screen
+            .json(&json!({"environments": documents, "server": server}));
+    }
+    if environments.is_empty() {
+        ctx.screen.say("no environments yet");
+        ctx.screen
+            .hint("`lockgate up` makes one, builds, deploys and watches");
+    } else if server.is_none() {
+        ctx.screen.warn("no server runs, so nothing is known of the gateways; `lockgate serve --detach` starts it");
+    }
+    Ok(())
+}
+
+/// The environment that is meant; without a name and without a default, all of them.
+fn chosen(args: &StatusArgs, ctx: &Context) -> Result<Vec<Environment>, CommandError> {
+    match ctx.env_name(args.named.as_ref()) {
+        Ok(env) => Ok(vec![Environment::load(&ctx.config.home, &env)?]),
+        Err(error) if error.is_usage() => Ok(Environment::list(&ctx.config.home)?),
+        Err(error) => Err(error),
+    }
+}
+
+fn unknown(environment: &Environment, gateway: &crate::environment::Gateway) -> GatewayView {
+    GatewayView {
+        name: environment.gateway_name(gateway),
+        http_port: gateway.http_port,
+        vpn_port: gateway.vpn_port,
+        enabled: gateway.enabled,
+        agent_pid: None,
+        agent_problem: None,
+        last_contact: None,
+        report: None,
+    }
+}
+
+/// One word for where a gateway is.
+pub(crate) fn state(view: &GatewayView) -> (&'static str, Tone) {
+    let Some(report) = &view.report else {
+        return match (view.enabled, &view.agent_problem) {
+            (false, _) => ("stopped", Tone::Dim),
+            (true, Some(_)) => ("no agent", Tone::Bad),
+            (true, None) => ("unknown", Tone::Dim),
+        };
+    };
+    if !view.enabled {
+        return ("stopped", Tone::Dim);
+    }
+    if report.refused.is_some() {
+        return ("refused", Tone::Bad);
+    }
+    let tone = match report.phase {
+        Phase::Ready => Tone::Good,
+        Phase::Backoff => Tone::Bad,
+        Phase::Waiting | Phase::Stopped => Tone::Dim,
+        Phase::Fetching | Phase::Verifying | Phase::Stopping | Phase::Starting => Tone::Busy,
+    };
+    (report.phase.as_str(), tone)
+}
+
+fn document(environment: &Environment, views: &[GatewayView]) -> Value {
+    json!({
+        "env": environment.name,
+        "domain": environment.domain,
+        "workspace": environment.workspace,
+        "gateways": views.iter().map(gateway_document).collect::<Vec<_>>(),
+    })
+}
+
+fn gateway_document(view: &GatewayView) -> Value {
+    let report = view.report.as_ref();
+    let running = report.and_then(|report| report.running.as_ref());
+    json!({
+        "name": view.name,
+        "http_port": view.http_port,
+        "vpn_port": view.vpn_port,
+        "enabled": view.enabled,
+        "state": state(view).0,
+        "running_build": running.map(|running| &running.build),
+        "desired_build": report.and_then(|report| report.desired_build.as_ref()),
+        "pid": running.map(|running| running.pid),
+        "since": running.map(|running| running.since),
+        "restarts": report.map(|report| report.restarts),
+        "refused": report.and_then(|report| report.refused.as_ref()),
+        "problem": problem(view),
+        "timings": report.map(|report| &report.timings),
+        "agent_version": report.map(|report| &report.agent_version),
+        "agent_pid": view.agent_pid.or(report.map(|report| report.agent_pid)),
+        "last_contact": view.last_contact,
+    })
+}
+
+fn problem(view: &GatewayView) -> Option<&String> {
+    let report = view.report.as_ref();
+    view.agent_problem
+        .as_ref()
+        .or_else(|| report?.problem.as_ref())
+}
+
+fn rendered(environment: &Environment, views: &[GatewayView], ctx: &Context) -> String {
+    let (paint, now) = (ctx.screen.out, now_ms());
+    let rows: Vec<_> = views.iter().map(|view| row(view, now)).collect();
+    let mut text = format!(
+        "{}  {}\n",
+        paint.strong(environment.name.as_str()),
+        paint.dim(&environment.workspace.display().to_string())
+    );
+    text.push_str(&table::render(COLUMNS, &rows, ctx.screen.width, paint));
+    for view in views {
+        for note in notes(view, now) {
+            text.push_str(&format!(
+                "{} {}: {note}\n",
+                paint.tone(Tone::Bad, "!"),
+                view.name
+            ));
+        }
+    }
+    text
+}
+
+fn row(view: &GatewayView, now: u64) -> [Cell; 8] {
+    let report = view.report.as_ref();
+    let running = report.and_then(|report| report.running.as_ref());
+    let desired = report.and_then(|report| report.desired_build.as_ref());
+    let behind = running.map(|running| &running.build) != desired;
+    let (word, tone) = state(view);
+    [
+        view.name.as_str().into(),
+        view.http_port.to_string().into(),
+        Cell::maybe(running.map(|running| &running.build)).in_tone(if behind {
+            Tone::Busy
+        } else {
+            Tone::Plain
+        }),
+        Cell::maybe(desired),
+        Cell::new(word, tone),
+        Cell::maybe(running.map(|running| running.pid)),
+        Cell::maybe(report.map(|report| report.restarts)),
+        Cell::maybe(running.map(|running| text::ago(running.since, now))),
+    ]
+}
+
+/// What a reader must know beyond the row.
+fn notes(view: &GatewayView, now: u64) -> Vec<String> {
+    let mut notes = Vec::new();
+    let report = view.report.as_ref();
+    let runs = report.and_then(|report| report.running.as_ref());
+    if let Some(refused) = report.and_then(|report| report.refused.as_ref()) {
+        let instead = runs.map_or("runs nothing".to_owned(), |running| {
+            format!("runs {}", running.build)
+        });
+        notes.push(format!(
+            "refused {} because it {}, {instead}",
+            refused.build, refused.reason
+        ));
+    }
+    notes.extend(problem(view).cloned());
+    // An agent asks at least once a minute; twice that without a word is worth saying.
+    let silent = view
+        .last_contact
+        .filter(|last| view.enabled && now.saturating_sub(*last) > 120_000);
+    notes.extend(silent.map(|last| format!("last heard of {}", text::ago(last, now))));
+    notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lockgate_model::{BuildId, GatewayName, Refusal, Report, Running, Timings};
+
+    fn view() -> GatewayView {
+        let name = GatewayName::parse("gw-pool-dev-0").unwrap();
+        let build = |digit: &str| BuildId::parse(&digit.repeat(12)).unwrap();
+        GatewayView {
+            http_port: 7100,
+            vpn_port: 49100,
+            enabled: true,
+            agent_pid: Some(5),
+            agent_problem: None,
+            last_contact: Some(0),
+            report: Some(Report {
+                env: name.env(),
+                gateway: name.clone(),
+                agent_version: "0.1.0".to_owned(),
+                agent_pid: 5,
+                seq: 2,
+                settled: 2,
+                desired_build: Some(build("b")),
+                phase: Phase::Ready,
+                running: Some(Running {
+                    build: build("a"),
+                    pid: 7,
+                    since: 0,
+                }),
+                restarts: 1,
+                refused: Some(Refusal {
+                    build: build("b"),
+                    seq: 2,
+                    reason: "exited with code 1".to_owned(),
+                    log: Vec::new(),
+                }),
+                problem: None,
+                timings: Timings::default(),
+            }),
+            name,
+        }
+    }
+
+    #[test]
+    fn a_refused_build_is_explained() {
+        assert_eq!(state(&view()).0, "refused");
+        assert_eq!(
+            notes(&view(), 60_000),
+            ["refused bbbbbbbbbbbb because it exited with code 1, runs aaaaaaaaaaaa"]
+        );
+    }
+
+    #[test]
+    fn a_silent_agent_and_one_that_does_not_run_are_told() {
+        assert_eq!(
+            notes(&view(), 300_000).last().unwrap(),
+            "last heard of 5 min ago"
+        );
+        let dead = GatewayView {
+            report: None,
+            agent_problem: Some("exited with code 78".to_owned()),
+            ..view()
+        };
+        assert_eq!(state(&dead).0, "no agent");
+        assert_eq!(notes(&dead, 0), ["exited with code 78"]);
+        assert_eq!(
+            state(&GatewayView {
+                enabled: false,
+                ..view()
+            })
+            .0,
+            "stopped"
+        );
+    }
+
+    #[test]
+    fn the_document_names_things_plainly() {
+        let document = gateway_document(&view());
+        for (field, expected) in [
+            ("running_build", json!("aaaaaaaaaaaa")),
+            ("desired_build", json!("bbbbbbbbbbbb")),
+            ("pid", json!(7)),
+            ("state", json!("refused")),
+            ("restarts", json!(1)),
+        ] {
+            assert_eq!(document[field], expected, "{field}");
+        }
+    }
+}

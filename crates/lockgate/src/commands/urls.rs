@@ -1,0 +1,84 @@
+//! `lockgate urls`: where an environment is reached.
+
+use clap::Args;
+use lockgate_model::{EnvName, protocol};
+use serde_json::json;
+
+use crate::context::Context;
+use crate::environment::{Environment, Gateway};
+use crate::error::CommandError;
+use crate::server::ServerDescription;
+use crate::server::control::ControlClient;
+
+/// Print the URLs of an environment
+#[derive(Debug, Args)]
+pub(crate) struct UrlsArgs {
+    /// The environment
+    #[arg(value_name = "ENV")]
+    named: Option<EnvName>,
+}
+
+/// Prints a gateway and its URL a line, then the archive.
+pub(crate) async fn urls(args: &UrlsArgs, ctx: &Context) -> Result<(), CommandError> {
+    let environment = ctx.environment(args.named.as_ref())?;
+    let server = ControlClient::connect(&ctx.config.home)
+        .await
+        .map(|(_, server)| server);
+    let archive = archive_url(ctx, server.as_ref(), &environment.name);
+    if ctx.screen.is_json() {
+        let gateways: Vec<_> = environment
+            .gateways
+            .iter()
+            .map(|gateway| json!({"name": environment.gateway_name(gateway), "url": direct(gateway)}))
+            .collect();
+        return ctx
+            .screen
+            .json(&json!({"env": environment.name, "gateways": gateways, "archive": archive}));
+    }
+    ctx.screen.data(&lines(&environment))?;
+    ctx.screen.data(&format!(
+        "{:<width$}  {archive}\n",
+        "archive",
+        width = name_width(&environment)
+    ))
+}
+
+/// A line for each gateway.
+pub(crate) fn lines(environment: &Environment) -> String {
+    let width = name_width(environment);
+    environment
+        .gateways
+        .iter()
+        .map(|gateway| {
+            format!(
+                "{:<width$}  {}\n",
+                environment.gateway_name(gateway),
+                direct(gateway)
+            )
+        })
+        .collect()
+}
+
+/// The URL of a gateway's own door.
+pub(crate) fn direct(gateway: &Gateway) -> String {
+    format!("http://127.0.0.1:{}/", gateway.http_port)
+}
+
+/// The URL of an environment's current archive, as a gateway sees it.
+pub(crate) fn archive_url(
+    ctx: &Context,
+    server: Option<&ServerDescription>,
+    env: &EnvName,
+) -> String {
+    let listener = server.and_then(|server| server.listeners.first());
+    let port = listener.map_or(ctx.config.serve_port, std::net::SocketAddr::port);
+    format!("http://127.0.0.1:{port}{}", protocol::archive_path(env))
+}
+
+fn name_width(environment: &Environment) -> usize {
+    let names = environment
+        .gateways
+        .iter()
+        .map(|gateway| environment.gateway_name(gateway).as_str().len());
+    names.max().unwrap_or_default()
+}

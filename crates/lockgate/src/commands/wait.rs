@@ -1,0 +1,142 @@
+//! `lockgate wait`: until every gateway is as a script needs it.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::Args;
+use lockgate_model::{EnvName, Phase};
+use serde_json::json;
+
+use super::status::state;
+use crate::cli::duration;
+use crate::context::Context;
+use crate::deploy::clock;
+use crate::error::CommandError;
+use crate::server::control::GatewayView;
+
+/// Wait until every gateway is ready, or runs a build
+#[derive(Debug, Args)]
+pub(crate) struct WaitArgs {
+    /// The environment
+    #[arg(value_name = "ENV")]
+    named: Option<EnvName>,
+    /// `ready`, or `build=B` with a build or the first digits of its name
+    #[arg(long = "for", value_name = "ready|build=B", default_value = "ready")]
+    what: Goal,
+    /// How long to wait
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    timeout: Duration,
+}
+
+/// What is waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Goal {
+    Ready,
+    Build(String),
+}
+
+impl FromStr for Goal {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.strip_prefix("build=")) {
+            ("ready", _) => Ok(Self::Ready),
+            (_, Some(build))
+                if !build.is_empty()
+                    && build.len() <= 12
+                    && build.bytes().all(|digit| digit.is_ascii_hexdigit()) =>
+            {
+                Ok(Self::Build(build.to_ascii_lowercase()))
+            }
+            _ => Err("expected `ready` or `build=` and the digits of a build".to_owned()),
+        }
+    }
+}
+
+/// Returns when every gateway that shall run is as wanted; exit code 1 when time is up.
+pub(crate) async fn wait(args: WaitArgs, ctx: &Context) -> Result<(), CommandError> {
+    let (control, _) = ctx.server().await?;
+    let environment = ctx.environment(args.named.as_ref())?;
+    let deadline = clock() + args.timeout;
+    let mut after = None;
+    loop {
+        let left = deadline.saturating_duration_since(clock());
+        let view = control
+            .gateways(&environment.name, after, left.min(Duration::from_secs(20)))
+            .await?;
+        after = Some(view.version);
+        let missing: Vec<_> = view
+            .gateways
+            .iter()
+            .filter(|view| view.enabled && !reached(&args.what, view))
+            .collect();
+        let none = view.gateways.iter().all(|view| !view.enabled);
+        if missing.is_empty() && !none {
+            if ctx.screen.is_json() {
+                ctx.screen
+                    .json(&json!({"env": environment.name, "reached": true}))?;
+            }
+            return Ok(());
+        }
+        if none {
+            return Err(CommandError::failed(format!(
+                "every gateway of `{}` is stopped",
+                environment.name
+            ))
+            .hint(format!("`lockgate start {}` starts them", environment.name)));
+        }
+        if left.is_zero() {
+            let states: Vec<String> = missing.iter().map(|view| describe(view)).collect();
+            let waited = humantime::format_duration(args.timeout);
+            return Err(CommandError::failed(format!(
+                "not reached within {waited}: {}",
+                states.join(", ")
+            ))
+            .hint(format!("`lockgate status {}` shows more", environment.name)));
+        }
+    }
+}
+
+fn reached(goal: &Goal, view: &GatewayView) -> bool {
+    let Some(report) = &view.report else {
+        return false;
+    };
+    // A report of an agent before this one says nothing about now.
+    let current = view.agent_pid.is_none_or(|pid| pid == report.agent_pid);
+    let settled = report.settled == report.seq && report.phase == Phase::Ready;
+    let Some(running) = report.running.as_ref().filter(|_| current && settled) else {
+        return false;
+    };
+    match goal {
+        Goal::Ready => true,
+        Goal::Build(build) => running.build.as_str().starts_with(build),
+    }
+}
+
+fn describe(view: &GatewayView) -> String {
+    let running = view
+        .report
+        .as_ref()
+        .and_then(|report| report.running.as_ref());
+    let runs = running.map_or(String::new(), |running| format!(" with {}", running.build));
+    format!("`{}` is {}{runs}", view.name, state(view).0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn goals_are_read_from_text() {
+        for (text, expected) in [
+            ("ready", Some(Goal::Ready)),
+            ("build=AB12", Some(Goal::Build("ab12".to_owned()))),
+            ("build=", None),
+            ("build=xyz", None),
+            ("build=0123456789abc", None),
+            ("done", None),
+        ] {
+            assert_eq!(text.parse::<Goal>().ok(), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! What a deploy says while it runs, one JSON line each under `--format json`.
+
+use std::path::PathBuf;
+
+use lockgate_builds::pack::LeftOut;
+use lockgate_builds::validate::BundleReport;
+use lockgate_model::{BuildId, EnvName, GatewayName, Phase, Timings};
+use serde::Serialize;
+
+/// Something happened.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub(crate) enum Event {
+    /// The build command starts.
+    Building {
+        /// The command.
+        command: String,
+    },
+    /// The build command is done.
+    Built {
+        /// Milliseconds.
+        took_ms: u64,
+    },
+    /// It goes on, but look.
+    Warning {
+        /// What about.
+        message: String,
+    },
+    /// Bundles were validated; `clean` or not.
+    Validated {
+        /// Whether nothing was found.
+        clean: bool,
+        /// What was found in each.
+        bundles: Vec<BundleReport>,
+        /// Milliseconds.
+        took_ms: u64,
+    },
+    /// The build is in the store.
+    Packed {
+        /// Its name.
+        build: BuildId,
+        /// False when the store already held it.
+        new: bool,
+        /// How many files.
+        files: usize,
+        /// Their size.
+        size_bytes: u64,
+        /// What was not packed.
+        left_out: Vec<LeftOutFile>,
+        /// Milliseconds.
+        took_ms: u64,
+    },
+    /// Statements are published.
+    Published {
+        /// The build they name.
+        build: BuildId,
+        /// Their number.
+        seq: u64,
+        /// How many gateways.
+        gateways: usize,
+    },
+    /// A gateway went on.
+    Gateway(GatewayProgress),
+    /// The current archive is made.
+    Archive {
+        /// Where.
+        path: PathBuf,
+        /// Its size.
+        size_bytes: u64,
+    },
+    /// The last line.
+    Result(Outcome),
+}
+
+impl Event {
+    /// It goes on, but look.
+    pub(crate) fn warning(message: impl Into<String>) -> Self {
+        Self::Warning {
+            message: message.into(),
+        }
+    }
+}
+
+/// A file that was not packed.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct LeftOutFile {
+    path: PathBuf,
+    why: &'static str,
+}
+
+impl From<&LeftOut> for LeftOutFile {
+    fn from(left_out: &LeftOut) -> Self {
+        Self {
+            path: left_out.path.clone(),
+            why: left_out.why,
+        }
+    }
+}
+
+/// Where a gateway is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct GatewayProgress {
+    /// The gateway.
+    pub(crate) gateway: GatewayName,
+    /// What it does, when it has said so.
+    pub(crate) phase: Option<Phase>,
+    /// What hinders it and is being tried again.
+    pub(crate) problem: Option<String>,
+    /// What became of it, once it is done.
+    pub(crate) verdict: Option<Verdict>,
+}
+
+/// What became of the deploy in one gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub(crate) enum Verdict {
+    /// It runs the build, started for this.
+    Runs,
+    /// It ran the build before and was left alone.
+    AlreadyRan,
+    /// It is stopped and will run the build when it is started.
+    Stopped,
+    /// It gave up on the build.
+    Kept {
+        /// The build it runs instead, if any.
+        runs: Option<BuildId>,
+        /// Why.
+        reason: String,
+        /// The last lines the build wrote.
+        log: Vec<String>,
+    },
+    /// Time was up.
+    NotDone {
+        /// What it was doing.
+        phase: Option<Phase>,
+        /// What hindered it.
+        problem: Option<String>,
+    },
+}
+
+impl Verdict {
+    /// Whether that is what was wanted.
+    pub(crate) fn is_good(&self) -> bool {
+        matches!(self, Self::Runs | Self::AlreadyRan | Self::Stopped)
+    }
+}
+
+/// What became of the whole deploy.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Outcome {
+    /// Whether every gateway did what was wanted.
+    pub(crate) ok: bool,
+    /// The environment.
+    pub(crate) env: EnvName,
+    /// The build.
+    pub(crate) build: BuildId,
+    /// The statements' number.
+    pub(crate) seq: u64,
+    /// From the command's start.
+    pub(crate) took_ms: u64,
+    /// Each gateway.
+    pub(crate) gateways: Vec<GatewayOutcome>,
+}
+
+/// What became of one gateway.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct GatewayOutcome {
+    /// The gateway.
+    pub(crate) gateway: GatewayName,
+    /// Its HTTP port on the host.
+    pub(crate) http_port: u16,
+    /// The build it runs.
+    pub(crate) running_build: Option<BuildId>,
+    /// What became of it.
+    #[serde(flatten)]
+    pub(crate) verdict: Verdict,
+    /// Milliseconds from the command's start until it was done.
+    pub(crate) took_ms: u64,
+    /// How long its steps took.
+    pub(crate) timings: Timings,
+}

@@ -1,0 +1,356 @@
+//! What a failed command tells its user: kind, exit code, causes and what to do next.
+//!
+//! Modules know what failed; only this file and the commands know hints.
+
+use std::error::Error;
+use std::fmt::Write as _;
+
+use serde_json::json;
+
+use crate::config::ConfigError;
+use crate::context::names;
+use crate::environment::EnvironmentError;
+use crate::environment::create::CreateError;
+use crate::environment::delete::DeleteError;
+use crate::environment::lock::LockError;
+use crate::server::ServerError;
+use crate::server::listen::ListenError;
+use crate::views::paint::Paint;
+use crate::workspace::WorkspaceError;
+
+/// What sort of failure it is; decides the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// It was tried and failed, or found something.
+    Failed,
+    /// The command line does not make sense.
+    Usage,
+    /// A configuration file or variable is wrong (`EX_CONFIG` of sysexits.h).
+    Configuration,
+}
+
+impl Kind {
+    /// The process's exit code.
+    pub(crate) fn exit_code(self) -> u8 {
+        match self {
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Configuration => 78,
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Usage => "usage",
+            Self::Configuration => "configuration",
+        }
+    }
+}
+
+/// A failed command.
+#[derive(Debug)]
+pub(crate) struct CommandError {
+    kind: Kind,
+    /// What failed first, then its causes. Empty when everything was said already.
+    chain: Vec<String>,
+    hints: Vec<String>,
+}
+
+impl CommandError {
+    /// It was tried and failed.
+    pub(crate) fn failed(message: impl Into<String>) -> Self {
+        Self::new(Kind::Failed, message.into())
+    }
+
+    /// The command line does not make sense.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Kind::Usage, message.into())
+    }
+
+    /// A configuration file or variable is wrong.
+    pub(crate) fn configuration(message: impl Into<String>) -> Self {
+        Self::new(Kind::Configuration, message.into())
+    }
+
+    /// The command found something and its own output has said what.
+    pub(crate) fn said() -> Self {
+        Self {
+            kind: Kind::Failed,
+            chain: Vec::new(),
+            hints: Vec::new(),
+        }
+    }
+
+    /// An error of a module, with its causes, as this kind.
+    pub(crate) fn from_error(kind: Kind, error: &(dyn Error + 'static)) -> Self {
+        let mut failed = Self::new(kind, error.to_string());
+        failed.add_causes(error.source());
+        failed
+    }
+
+    fn new(kind: Kind, message: String) -> Self {
+        Self {
+            kind,
+            chain: vec![message],
+            hints: Vec::new(),
+        }
+    }
+
+    /// Adds a cause and its causes.
+    #[must_use]
+    pub(crate) fn because(mut self, cause: &(dyn Error + 'static)) -> Self {
+        self.add_causes(Some(cause));
+        self
+    }
+
+    /// Adds a cause that is only a text.
+    #[must_use]
+    pub(crate) fn because_of(mut self, cause: impl Into<String>) -> Self {
+        self.chain.push(cause.into());
+        self
+    }
+
+    /// Adds what to do next.
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    fn add_causes(&mut self, mut cause: Option<&(dyn Error + 'static)>) {
+        while let Some(error) = cause {
+            let text = error.to_string();
+            // Some libraries repeat their source in their own text.
+            let repeated = self.chain.last().is_some_and(|last| last.ends_with(&text));
+            if !repeated {
+                self.chain.push(text);
+            }
+            cause = error.source();
+        }
+    }
+
+    /// The process's exit code.
+    pub(crate) fn exit_code(&self) -> u8 {
+        self.kind.exit_code()
+    }
+
+    /// The text for people; empty when everything was said already.
+    pub(crate) fn render(&self, paint: Paint) -> String {
+        let mut text = String::new();
+        let Some((first, causes)) = self.chain.split_first() else {
+            return text;
+        };
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{} {}", paint.error("error:"), indent(first, "  "));
+        for cause in causes {
+            let _ = writeln!(
+                text,
+                "  {} {}",
+                paint.dim("caused by:"),
+                indent(cause, "    ")
+            );
+        }
+        for hint in &self.hints {
+            let _ = writeln!(
+                text,
+                "  {} {}",
+                paint.hint("hint:"),
+                indent(hint, "        ")
+            );
+        }
+        text
+    }
+
+    /// The same for programs.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        let (message, causes) = match self.chain.split_first() {
+            Some((first, causes)) => (Some(first), causes),
+            None => (None, [].as_slice()),
+        };
+        json!({"error": {
+            "kind": self.kind.as_str(),
+            "exit_code": self.exit_code(),
+            "message": message,
+            "caused_by": causes,
+            "hints": self.hints,
+        }})
+    }
+
+    /// Whether the command line did not make sense.
+    pub(crate) fn is_usage(&self) -> bool {
+        self.kind == Kind::Usage
+    }
+
+    /// Whether a configuration is wrong, so that trying again helps nothing.
+    pub(crate) fn is_configuration(&self) -> bool {
+        self.kind == Kind::Configuration
+    }
+
+    /// Whether there is nothing left to say.
+    pub(crate) fn is_said(&self) -> bool {
+        self.chain.is_empty()
+    }
+}
+
+/// Lines after the first keep the depth of what they belong to.
+fn indent(text: &str, by: &str) -> String {
+    text.trim_end().replace('\n', &format!("\n{by}"))
+}
+
+/// Errors of modules that mean nothing but that the work failed.
+macro_rules! failed_from {
+    ($($error:ty),+ $(,)?) => {$(
+        impl From<$error> for CommandError {
+            fn from(error: $error) -> Self {
+                Self::from_error(Kind::Failed, &error)
+            }
+        }
+    )+};
+}
+
+failed_from!(
+    lockgate_builds::store::StoreError,
+    lockgate_builds::sign::SignError,
+    crate::environment::publish::PublishError,
+    crate::server::control::ControlError,
+    crate::server::detach::DetachError,
+);
+
+impl From<ConfigError> for CommandError {
+    fn from(error: ConfigError) -> Self {
+        Self::from_error(Kind::Configuration, &error)
+    }
+}
+
+impl From<WorkspaceError> for CommandError {
+    fn from(error: WorkspaceError) -> Self {
+        let kind = match &error {
+            WorkspaceError::Malformed { .. } | WorkspaceError::Senseless { .. } => {
+                Kind::Configuration
+            }
+            WorkspaceError::Unreadable { .. } => Kind::Failed,
+        };
+        let told = Self::from_error(kind, &error);
+        match error {
+            WorkspaceError::Malformed {
+                nearest: Some(nearest),
+                ..
+            } => told.hint(format!("did you mean `{nearest}`?")),
+            _ => told,
+        }
+    }
+}
+
+impl From<EnvironmentError> for CommandError {
+    fn from(error: EnvironmentError) -> Self {
+        let told = Self::from_error(Kind::Failed, &error);
+        match &error {
+            EnvironmentError::Unknown { env, known } if known.is_empty() => told.hint(format!(
+                "`lockgate create {env}` makes it, `lockgate up` does it all"
+            )),
+            EnvironmentError::Unknown { env, known } => told.hint(format!(
+                "there are {}; `lockgate create {env}` makes another",
+                names(known.iter())
+            )),
+            _ => told,
+        }
+    }
+}
+
+impl From<CreateError> for CommandError {
+    fn from(error: CreateError) -> Self {
+        let told = Self::from_error(Kind::Failed, &error);
+        match &error {
+            CreateError::Exists { env } => told.hint(format!(
+                "`lockgate deploy {env}` uses it, `lockgate delete {env}` ends it"
+            )),
+            CreateError::Runtime => {
+                told.hint("`--runtime local` runs gateways as child processes of `lockgate serve`")
+            }
+            CreateError::Deleting { env } => {
+                told.hint(format!("`lockgate delete {env}` takes the rest of it"))
+            }
+            _ => told,
+        }
+    }
+}
+
+impl From<DeleteError> for CommandError {
+    fn from(error: DeleteError) -> Self {
+        match error {
+            DeleteError::Lock(error) => error.into(),
+            DeleteError::Environment(error) => error.into(),
+        }
+    }
+}
+
+impl From<LockError> for CommandError {
+    fn from(error: LockError) -> Self {
+        let told = Self::from_error(Kind::Failed, &error);
+        match &error {
+            LockError::Held { .. } => told.hint("wait for it, or end it; what it published stays"),
+            _ => told,
+        }
+    }
+}
+
+impl From<ServerError> for CommandError {
+    fn from(error: ServerError) -> Self {
+        let told = Self::from_error(Kind::Failed, &error);
+        match &error {
+            ServerError::AlreadyRuns { .. } => {
+                told.hint("`lockgate serve status` shows it, `lockgate serve stop` ends it")
+            }
+            ServerError::Listen(ListenError::Taken { .. }) => told.hint(
+                "`--port` or LOCKGATE_SERVE_PORT moves the build server; 0 takes a free port",
+            ),
+            _ => told,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot read `main.js`")]
+    struct Outer(#[source] std::io::Error);
+
+    fn check(error: &CommandError, expected: &str) {
+        assert_eq!(error.render(Paint::new(false)), expected);
+    }
+
+    #[test]
+    fn an_error_says_what_why_and_what_next() {
+        let outer = Outer(std::io::Error::other("disk on fire"));
+        check(
+            &CommandError::from_error(Kind::Failed, &outer).hint("build first"),
+            "error: cannot read `main.js`\n  caused by: disk on fire\n  hint: build first\n",
+        );
+    }
+
+    #[test]
+    fn a_cause_with_several_lines_stays_below_its_error() {
+        check(
+            &CommandError::configuration("bad\nplace").because_of("`a` is no file"),
+            "error: bad\n  place\n  caused by: `a` is no file\n",
+        );
+    }
+
+    #[test]
+    fn what_was_said_already_is_not_repeated() {
+        check(&CommandError::said(), "");
+        assert_eq!(CommandError::said().exit_code(), 1);
+    }
+
+    #[test]
+    fn kinds_have_the_documented_exit_codes() {
+        assert_eq!(CommandError::usage("x").exit_code(), 2);
+        assert_eq!(CommandError::configuration("x").exit_code(), 78);
+        let json = CommandError::usage("x").hint("y").to_json();
+        assert_eq!(json["error"]["exit_code"], 2);
+        assert_eq!(json["error"]["hints"][0], "y");
+    }
+}

@@ -1,0 +1,213 @@
+//! The schema of lockgate.toml. Every key is optional; unknown ones are refused.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use lockgate_model::{AppSocket, EnvName, Readiness};
+use serde::{Deserialize, Deserializer, de::Error as _};
+
+use super::WorkspaceError;
+use super::nearest::nearest;
+
+/// lockgate.toml.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct File {
+    /// `[project]`
+    pub(crate) project: ProjectTable,
+    /// `[build]`
+    pub(crate) build: BuildTable,
+    /// `[pack]`
+    pub(crate) pack: PackTable,
+    /// `[app]`
+    pub(crate) app: AppTable,
+    /// `[env.NAME]`: what differs in one environment.
+    pub(crate) env: BTreeMap<EnvName, EnvTable>,
+}
+
+/// `[project]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ProjectTable {
+    /// The environment that is meant when none is named.
+    pub(crate) default_env: Option<EnvName>,
+}
+
+/// `[build]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct BuildTable {
+    /// The command that makes the bundle, run by `sh -c` in the workspace; empty for none.
+    pub(crate) command: Option<String>,
+    /// The bundle that is started.
+    pub(crate) bundle: Option<PathBuf>,
+    /// Globs of the bundles that are validated.
+    pub(crate) validate: Option<Vec<String>>,
+    /// Folders with sources; a file newer than the bundle is worth a warning.
+    pub(crate) sources: Option<Vec<PathBuf>>,
+}
+
+/// `[pack]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct PackTable {
+    /// What is packed from where.
+    pub(crate) parts: Option<Vec<PartTable>>,
+}
+
+/// One of `[pack] parts`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PartTable {
+    /// A file or folder of the workspace.
+    pub(crate) from: PathBuf,
+    /// Where it lands in the build.
+    pub(crate) to: String,
+    /// Whether it must be there.
+    #[serde(default = "yes")]
+    pub(crate) required: bool,
+}
+
+/// `[app]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct AppTable {
+    /// Program and arguments.
+    pub(crate) command: Option<Vec<String>>,
+    /// The working directory in the build.
+    pub(crate) cwd: Option<String>,
+    /// Variables of the application's environment.
+    pub(crate) env: BTreeMap<String, String>,
+    /// A file of `NAME=value` lines with more of them; it is never packed.
+    pub(crate) env_file: Option<PathBuf>,
+    /// Ports the application listens on.
+    pub(crate) socket: Option<Vec<AppSocket>>,
+    /// When a start counts as ready.
+    pub(crate) ready: Option<Readiness>,
+    /// How long things may take.
+    pub(crate) limits: LimitsTable,
+}
+
+/// `[app.limits]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct LimitsTable {
+    /// From start to ready.
+    #[serde(deserialize_with = "duration")]
+    pub(crate) ready: Option<Duration>,
+    /// From TERM to KILL.
+    #[serde(deserialize_with = "duration")]
+    pub(crate) grace: Option<Duration>,
+    /// How long a new build must stay ready before it counts as good.
+    #[serde(deserialize_with = "duration")]
+    pub(crate) trial: Option<Duration>,
+    /// The first delay after a crash.
+    #[serde(deserialize_with = "duration")]
+    pub(crate) crash_delay: Option<Duration>,
+}
+
+/// `[env.NAME]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct EnvTable {
+    /// `[env.NAME.build]`
+    pub(crate) build: BuildTable,
+    /// `[env.NAME.app]`
+    pub(crate) app: AppTable,
+}
+
+impl File {
+    /// Reads the text of the file at `path`.
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, WorkspaceError> {
+        toml::from_str(text).map_err(|error| WorkspaceError::Malformed {
+            path: path.to_owned(),
+            nearest: unknown_key(error.message()),
+            message: error.to_string().trim_end().to_owned(),
+        })
+    }
+}
+
+/// The nearest known key to the one a message calls unknown.
+fn unknown_key(message: &str) -> Option<String> {
+    let (unknown, expected) = message
+        .strip_prefix("unknown field `")?
+        .split_once("`, expected ")?;
+    let known = expected.split('`').skip(1).step_by(2);
+    nearest(unknown, known).map(str::to_owned)
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(from)?;
+    humantime::parse_duration(&text).map(Some).map_err(|error| {
+        D::Error::custom(format!(
+            "`{text}` is not a duration like `200ms` or `10s`: {error}"
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> (String, Option<String>) {
+        match File::parse(Path::new("/w/lockgate.toml"), text) {
+            Err(WorkspaceError::Malformed {
+                message, nearest, ..
+            }) => (message, nearest),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_empty_file_says_nothing() {
+        assert_eq!(File::parse(Path::new("x"), "").unwrap(), File::default());
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_line_and_the_nearest_known_one() {
+        for (text, known, line) in [
+            ("[app]\ncomand = []", "command", "line 2"),
+            ("[biuld]", "build", "line 1"),
+            ("[app.limits]\ngrase = '1s'", "grace", "line 2"),
+            ("[env.dev-001.app]\nenvfile = 'x'", "env_file", "line 2"),
+            (
+                "[[pack.parts]]\nfrom = 'a'\nto = 'b'\nrequire = true",
+                "required",
+                "line 4",
+            ),
+        ] {
+            let (message, nearest) = refused(text);
+            assert_eq!(nearest.as_deref(), Some(known), "{text}");
+            assert!(message.contains(line), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_key_like_no_other_gets_no_suggestion() {
+        assert_eq!(refused("[app]\nxyzzy = 1").1, None);
+    }
+
+    #[test]
+    fn values_of_the_wrong_kind_are_refused() {
+        assert!(
+            refused("[app.limits]\ngrace = '10'")
+                .0
+                .contains("`10` is not a duration")
+        );
+        assert!(
+            refused("[project]\ndefault_env = 'Dev'")
+                .0
+                .contains("not an environment name")
+        );
+        assert!(
+            refused("[app]\ncommand = 'node'")
+                .0
+                .contains("invalid type")
+        );
+    }
+}

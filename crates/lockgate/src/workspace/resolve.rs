@@ -1,0 +1,262 @@
+//! lockgate.toml and the defaults made into what one environment needs.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use lockgate_builds::pack::Part;
+use lockgate_model::{AppSettings, EnvName, FilePath, Limits};
+
+use super::detect::{self, Detected};
+use super::file::{AppTable, File, LimitsTable, PartTable};
+use super::{FILE_NAME, WorkspaceError, env_file, unreadable};
+
+/// What to build, check, pack and start for one environment.
+#[derive(Debug, Clone)]
+pub(crate) struct Resolved {
+    /// The command that makes the bundle.
+    pub(crate) build_command: Option<String>,
+    /// The bundle that is started, absolute.
+    pub(crate) bundle: PathBuf,
+    /// Globs of bundles to validate, relative to the workspace.
+    pub(crate) validate: Vec<String>,
+    /// Folders with sources, absolute.
+    pub(crate) sources: Vec<PathBuf>,
+    /// What is packed, relative to the workspace.
+    pub(crate) parts: Vec<Part>,
+    /// How the application is started.
+    pub(crate) app: AppSettings,
+}
+
+/// Applies defaults < file < the environment's own table.
+pub(crate) fn resolve(
+    root: &Path,
+    file: &File,
+    env: &EnvName,
+    detected: &Detected,
+) -> Result<Resolved, WorkspaceError> {
+    let own = file.env.get(env).cloned().unwrap_or_default();
+    let build = file.build.clone();
+    let bundle = own
+        .build
+        .bundle
+        .or(build.bundle)
+        .unwrap_or_else(|| detect::BUNDLE.into());
+    let command = own
+        .build
+        .command
+        .or(build.command)
+        .or_else(|| detected.build_command.clone());
+    let sources = own.build.sources.or(build.sources);
+    let sources = sources.unwrap_or_else(|| detected.sources.iter().map(PathBuf::from).collect());
+    Ok(Resolved {
+        build_command: command.filter(|command| !command.trim().is_empty()),
+        validate: own
+            .build
+            .validate
+            .or(build.validate)
+            .unwrap_or_else(|| vec![detect::VALIDATE.to_owned()]),
+        sources: sources.iter().map(|source| root.join(source)).collect(),
+        parts: parts(root, file.pack.parts.clone())?,
+        app: app(root, &file.app, &own.app)?,
+        bundle: root.join(bundle),
+    })
+}
+
+fn parts(root: &Path, given: Option<Vec<PartTable>>) -> Result<Vec<Part>, WorkspaceError> {
+    let Some(given) = given else {
+        let part = |(from, to, required): (&str, &str, bool)| Part {
+            from: from.into(),
+            to: to.to_owned(),
+            required,
+        };
+        return Ok(detect::PARTS.map(part).into());
+    };
+    if given.is_empty() {
+        return Err(senseless(
+            root,
+            "`[pack] parts` is empty: there is nothing to pack".to_owned(),
+        ));
+    }
+    for part in &given {
+        FilePath::parse(&part.to)
+            .map_err(|error| senseless(root, format!("`[pack] parts`: {error}")))?;
+    }
+    Ok(given
+        .into_iter()
+        .map(|PartTable { from, to, required }| Part { from, to, required })
+        .collect())
+}
+
+fn app(root: &Path, file: &AppTable, own: &AppTable) -> Result<AppSettings, WorkspaceError> {
+    let defaults = AppSettings::default();
+    let mut settings = AppSettings {
+        command: own
+            .command
+            .clone()
+            .or_else(|| file.command.clone())
+            .unwrap_or(defaults.command),
+        cwd: own
+            .cwd
+            .clone()
+            .or_else(|| file.cwd.clone())
+            .unwrap_or(defaults.cwd),
+        socket: own
+            .socket
+            .clone()
+            .or_else(|| file.socket.clone())
+            .unwrap_or(defaults.socket),
+        ready: own
+            .ready
+            .clone()
+            .or_else(|| file.ready.clone())
+            .unwrap_or(defaults.ready),
+        limits: limits(limits(defaults.limits, &file.limits), &own.limits),
+        env: defaults.env,
+    };
+    // A file is read before the table beside it, so that what is written here wins.
+    for table in [file, own] {
+        if let Some(path) = &table.env_file {
+            settings.env.append(&mut read_env_file(&root.join(path))?);
+        }
+        settings.env.extend(table.env.clone());
+    }
+    check(&settings).map_err(|what| senseless(root, what))?;
+    Ok(settings)
+}
+
+fn limits(base: Limits, over: &LimitsTable) -> Limits {
+    Limits {
+        ready: over.ready.unwrap_or(base.ready),
+        grace: over.grace.unwrap_or(base.grace),
+        trial: over.trial.unwrap_or(base.trial),
+        crash_delay: over.crash_delay.unwrap_or(base.crash_delay),
+    }
+}
+
+fn check(settings: &AppSettings) -> Result<(), String> {
+    if settings.command.first().is_none_or(String::is_empty) {
+        return Err("`[app] command` names no program".to_owned());
+    }
+    if settings.cwd != "." {
+        FilePath::parse(&settings.cwd).map_err(|error| format!("`[app] cwd`: {error}"))?;
+    }
+    if let Some(name) = settings.env.keys().find(|name| !env_file::is_name(name)) {
+        return Err(format!(
+            "`[app] env`: `{name}` cannot be the name of a variable"
+        ));
+    }
+    if settings
+        .ready
+        .http
+        .as_ref()
+        .is_some_and(|path| !path.starts_with('/'))
+    {
+        return Err("`[app.ready] http` is a path and starts with `/`".to_owned());
+    }
+    if settings.ready.tcp && settings.ready.http.is_some() {
+        return Err("`[app.ready]` takes `http` or `tcp`, not both".to_owned());
+    }
+    Ok(())
+}
+
+fn read_env_file(
+    path: &Path,
+) -> Result<std::collections::BTreeMap<String, String>, WorkspaceError> {
+    let text =
+        std::fs::read_to_string(path).map_err(|source: io::Error| unreadable(path, source))?;
+    env_file::parse(&text).map_err(|what| WorkspaceError::Senseless {
+        path: path.to_owned(),
+        what,
+    })
+}
+
+fn senseless(root: &Path, what: String) -> WorkspaceError {
+    WorkspaceError::Senseless {
+        path: root.join(FILE_NAME),
+        what,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn resolved(text: &str) -> Result<Resolved, WorkspaceError> {
+        let file = File::parse(Path::new("/w/lockgate.toml"), text).unwrap();
+        let detected = Detected {
+            build_command: Some("make".to_owned()),
+            ..Detected::default()
+        };
+        resolve(
+            Path::new("/w"),
+            &file,
+            &EnvName::parse("dev-001").unwrap(),
+            &detected,
+        )
+    }
+
+    #[test]
+    fn without_a_file_the_default_layout_counts() {
+        let found = resolved("").unwrap();
+        assert_eq!(
+            found.bundle,
+            Path::new("/w/dist/packages/app-gateway/main.js")
+        );
+        assert_eq!(found.build_command.as_deref(), Some("make"));
+        assert_eq!(found.app, AppSettings::default());
+        let parts: Vec<_> = found
+            .parts
+            .iter()
+            .map(|part| (part.to.as_str(), part.required))
+            .collect();
+        assert_eq!(parts, [("app-gateway", true), ("app", false)]);
+    }
+
+    #[test]
+    fn an_environment_overrides_key_by_key() {
+        let found = resolved(
+            "[app]\ncwd = 'a'\nenv = { A = '1', B = '1' }\n[app.limits]\ngrace = '5s'\nready = '7s'\n\
+             [env.dev-001.app]\nenv = { B = '2' }\n[env.dev-001.app.limits]\ngrace = '1s'\n\
+             [env.dev-001.build]\ncommand = ''\n[env.other.app]\ncwd = 'no'",
+        )
+        .unwrap();
+        assert_eq!(found.app.cwd, "a");
+        assert_eq!(
+            found.app.env,
+            [("A", "1"), ("B", "2")]
+                .map(|(n, v)| (n.to_owned(), v.to_owned()))
+                .into()
+        );
+        assert_eq!(found.app.limits.grace, Duration::from_secs(1));
+        assert_eq!(found.app.limits.ready, Duration::from_secs(7));
+        assert_eq!(found.build_command, None);
+    }
+
+    #[test]
+    fn senseless_values_are_named() {
+        for (text, expected) in [
+            ("[app]\ncommand = []", "names no program"),
+            ("[app]\ncwd = '../x'", "`[app] cwd`"),
+            ("[app.env]\n'A B' = 'x'", "`A B`"),
+            ("[app.ready]\nhttp = 'health'", "starts with `/`"),
+            ("[app.ready]\nhttp = '/h'\ntcp = true", "not both"),
+            ("[pack]\nparts = []", "nothing to pack"),
+            ("[[pack.parts]]\nfrom = 'a'\nto = '/etc'", "`/etc`"),
+        ] {
+            let error = resolved(text).unwrap_err().to_string();
+            assert!(
+                error.contains(expected) && error.contains("/w/lockgate.toml"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_missing_env_file_is_named() {
+        let error = resolved("[app]\nenv_file = 'nowhere.env'")
+            .unwrap_err()
+            .to_string();
+        assert_eq!(error, "cannot read `/w/nowhere.env`");
+    }
+}

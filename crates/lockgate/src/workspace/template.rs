@@ -1,0 +1,120 @@
+//! The lockgate.toml that `init` writes: what was found, and every other key as a comment.
+
+use lockgate_model::EnvName;
+
+use super::detect::{BUNDLE, Detected, PARTS, VALIDATE};
+
+/// The file's text.
+pub(crate) fn render(env: &EnvName, found: &Detected) -> String {
+    let command = match &found.build_command {
+        Some(command) => format!("command = {}", quoted(command)),
+        None => "# command = \"npm run build\"".to_owned(),
+    };
+    let sources = if found.sources.is_empty() {
+        "# sources = [\"src\"]".to_owned()
+    } else {
+        let all: Vec<String> = found.sources.iter().map(|source| quoted(source)).collect();
+        format!("sources = [{}]", all.join(", "))
+    };
+    let parts: String = PARTS
+        .into_iter()
+        .map(|(from, to, required)| {
+            let rest = if required { "" } else { ", required = false" };
+            format!("    {{ from = \"{from}\", to = \"{to}\"{rest} }},\n")
+        })
+        .collect();
+    format!(
+        r#"# What Lockgate builds, checks, packs and starts. Keys that are left out keep
+# the value shown; unknown keys are refused.
+
+[project]
+# The environment that is meant when a command names none.
+default_env = "{env}"
+
+[build]
+# Makes the bundle; run by `sh -c` in this folder (`deploy --build`, `up`).
+{command}
+# The bundle that is started.
+bundle = "{BUNDLE}"
+# The bundles that must be free of front-end code.
+validate = ["{VALIDATE}"]
+# Folders with sources: Lockgate says when one is newer than the bundle.
+{sources}
+
+[pack]
+# What goes into a build, and where it lands. Environment files, keys and
+# credentials are never packed.
+parts = [
+{parts}]
+
+[app]
+# How a gateway starts the application; `cwd` is a folder of the build.
+# command = ["node", "--enable-source-maps", "main.js"]
+# cwd = "app-gateway"
+# Variables of the application; those of `env_file` (NAME=value lines, never
+# packed) come before those of `env`. They travel in the signed statement.
+# env = {{ LOG_LEVEL = "debug" }}
+# env_file = ".env.gateway"
+
+# The ports in the application's own `listen` calls.
+# [[app.socket]]
+# port = 8888
+
+# [app.ready]
+# Ready when this path answers 2xx or 3xx; without it any answer below 500 to `/`.
+# http = "/health"
+
+# [app.limits]
+# ready = "20s"        # from start to ready
+# grace = "10s"        # from TERM to KILL
+# trial = "30s"        # how long a new build must stay ready to count as good
+# crash_delay = "3s"   # before the first start after a crash; doubles up to 60 s
+
+# What differs in one environment:
+# [env.{env}.app]
+# env = {{ LOG_LEVEL = "trace" }}
+"#
+    )
+}
+
+/// A TOML string.
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace::file::File;
+    use std::path::Path;
+
+    #[test]
+    fn the_template_is_a_valid_file_and_so_is_every_commented_key() {
+        let env = EnvName::parse("dev-001").unwrap();
+        let found = Detected {
+            build_command: Some("make \"x\"".to_owned()),
+            sources: vec!["src".to_owned()],
+            ..Detected::default()
+        };
+        let text = render(&env, &found);
+        let file = File::parse(Path::new("lockgate.toml"), &text).unwrap();
+        assert_eq!(file.build.command.as_deref(), Some("make \"x\""));
+        assert_eq!(file.project.default_env, Some(env));
+
+        let is_key = |line: &str| {
+            line.starts_with("# [") || (line.contains(" = ") && line.starts_with("# "))
+        };
+        let uncommented: String = text
+            .lines()
+            .map(|line| {
+                if is_key(line) {
+                    line.trim_start_matches("# ")
+                } else {
+                    line
+                }
+            })
+            .map(|line| format!("{line}\n"))
+            .collect();
+        File::parse(Path::new("lockgate.toml"), &uncommented).unwrap();
+    }
+}
