@@ -29,6 +29,18 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// Opens a log (0600) for appending; one larger than `limit_bytes` is put aside as `….log.1` first.
+pub(crate) fn open_log(path: &Path, limit_bytes: u64) -> io::Result<File> {
+    if fs::metadata(path).is_ok_and(|found| found.len() > limit_bytes) {
+        fs::rename(path, path.with_extension("log.1"))?;
+    }
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)
+}
+
 /// Opens a lock's file (0600), making it when it is missing; its content is kept.
 pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
     OpenOptions::new()
@@ -65,5 +77,20 @@ mod tests {
             0o600
         );
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_log_is_appended_to_and_put_aside_when_it_is_large() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("server.log");
+        for text in ["one ", "two ", "three "] {
+            open_log(&path, 6)
+                .unwrap()
+                .write_all(text.as_bytes())
+                .unwrap();
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), "three ");
+        let aside = fs::read_to_string(folder.path().join("server.log.1")).unwrap();
+        assert_eq!(aside, "one two ");
     }
 }

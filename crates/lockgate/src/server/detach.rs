@@ -7,9 +7,8 @@
 //!
 //! A line or the end of the pipe: either way the caller knows, without asking again and again.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -27,6 +26,8 @@ use crate::home::{Home, HomeError, durable};
 /// `become_session_leader` first and `announce` once it serves.
 pub(crate) const CHILD_FLAG: &str = "--in-background";
 
+/// The log is put aside at a start when it is larger than this.
+const LOG_LIMIT: u64 = 10 * 1024 * 1024;
 /// How much of the log's end is shown when the server did not start.
 const TAIL: u64 = 4 * 1024;
 /// How often a lock is looked at that no system call can wait for with a limit.
@@ -89,11 +90,7 @@ pub(crate) async fn detach(
 ) -> Result<ServerDescription, DetachError> {
     options.home.prepare()?;
     let path = options.home.server_log();
-    let log = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(&path)
+    let log = durable::open_log(&path, LOG_LIMIT)
         .map_err(|error| failed(format!("open the log `{}`", path.display()), error))?;
     let log_start = log.metadata().map_or(0, |found| found.len());
     let mut child = spawn(options, log)?;

@@ -1,8 +1,7 @@
 //! One agent process: started with an environment made from scratch, ended by its closed standard input.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -13,6 +12,7 @@ use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 
 use super::Program;
+use crate::home::durable;
 use crate::runtime::GatewaySpec;
 
 /// How long an agent may take after its standard input closed: ten seconds for the application,
@@ -47,7 +47,7 @@ impl Agent {
     /// Starts the agent of a gateway; its output goes to `agent.log` in the gateway's folder.
     pub(super) fn start(program: &Program, spec: &GatewaySpec) -> Result<Self, StartError> {
         let path = spec.folder.join("agent.log");
-        let log = open_log(&path).map_err(|source| StartError {
+        let log = durable::open_log(&path, LOG_LIMIT).map_err(|source| StartError {
             act: "open the log",
             path: path.clone(),
             source,
@@ -128,17 +128,6 @@ impl Agent {
     }
 }
 
-fn open_log(path: &Path) -> io::Result<File> {
-    if fs::metadata(path).is_ok_and(|found| found.len() > LOG_LIMIT) {
-        fs::rename(path, path.with_extension("log.1"))?;
-    }
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(path)
-}
-
 /// What an agent said before it ended: its error if there is one, else its last line.
 fn last_words(path: &Path, start: u64) -> io::Result<String> {
     let mut file = File::open(path)?;
@@ -159,6 +148,8 @@ fn pick(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
