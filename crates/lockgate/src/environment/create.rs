@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use lockgate_builds::sign::{SignError, SigningKey};
@@ -251,6 +252,7 @@ fn build(
     let envs = home.envs_dir();
     let stage = tempfile::Builder::new()
         .prefix(".new-")
+        .permissions(fs::Permissions::from_mode(0o700))
         .tempdir_in(&envs)
         .map_err(|source| cannot_write(&envs, source))?;
     key.save(&stage.path().join(KEY))
@@ -325,8 +327,6 @@ fn cannot_write(path: &Path, source: io::Error) -> CreateError {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
     use crate::environment::tests::home;
 
@@ -354,15 +354,14 @@ mod tests {
             all().flat_map(|g| [g.http_port, g.vpn_port]).collect();
         assert_eq!(ports.len(), 8);
 
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&home.env_dir(&one.name)), 0o700);
         for gateway in &one.gateways {
             let name = one.gateway_name(gateway);
             let path = home.gateway_dir(&name).join(TOKEN);
             let token = fs::read(&path).unwrap();
             assert_eq!(token.len(), 64);
-            assert_eq!(
-                fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-                0o600
-            );
+            assert_eq!(mode(&path), 0o600);
             let digest = Digest::from_bytes(Sha256::digest(&token).into());
             assert_eq!(store.token_digest(&name).unwrap(), Some(digest));
         }

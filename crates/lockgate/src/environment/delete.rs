@@ -4,6 +4,7 @@
 //! finishes what a first one left. Then everything is tried; what stays behind is said.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -123,6 +124,7 @@ fn nameless(home: &Home, env: &EnvName) -> std::io::Result<PathBuf> {
     let envs = home.envs_dir();
     let aside = tempfile::Builder::new()
         .prefix(&format!(".deleted-{env}-"))
+        .permissions(fs::Permissions::from_mode(0o700))
         .tempdir_in(&envs)?;
     let path = aside.path().join("env");
     fs::rename(home.env_dir(env), path)?;
