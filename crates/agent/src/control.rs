@@ -34,7 +34,7 @@ pub(crate) const RELOAD: &str = "/v1/reload";
 pub(crate) const RESTART: &str = "/v1/restart";
 /// How long a reload or restart may take where the caller does not say: the longest
 /// start (20 s) of a new build and of the old one after it, and a fetch.
-pub(crate) const WITHIN: Duration = Duration::from_secs(60);
+pub(crate) const WITHIN: Duration = Duration::from_mins(1);
 
 /// What the control socket speaks for.
 #[derive(Debug, Clone)]

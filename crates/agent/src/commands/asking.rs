@@ -47,6 +47,12 @@ pub(super) fn ask(
     })
 }
 
+/// The path of a request that waits this long, in whole seconds, at least one.
+pub(super) fn patient(path: &str, within: Duration) -> String {
+    let seconds = within.as_secs() + u64::from(within.subsec_nanos() > 0);
+    format!("{path}?timeout={}", seconds.max(1))
+}
+
 /// A runtime for one thread, started by hand: the agent is at rest most of the time.
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
     tokio::runtime::Builder::new_current_thread()

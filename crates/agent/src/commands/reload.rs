@@ -28,7 +28,7 @@ pub(crate) struct ReloadArgs {
 }
 
 pub(crate) fn reload(args: &ReloadArgs) -> Result<(), CommandError> {
-    let path = format!("{}?timeout={}", control::RELOAD, args.timeout.as_secs());
+    let path = asking::patient(control::RELOAD, args.timeout);
     let report = asking::ask(&args.socket.socket, Method::POST, &path, args.timeout)?;
     view::show(&report, args.format)?;
     match &report.refused {

@@ -24,7 +24,7 @@ pub(crate) struct RestartArgs {
 }
 
 pub(crate) fn restart(args: &RestartArgs) -> Result<(), CommandError> {
-    let path = format!("{}?timeout={}", control::RESTART, args.timeout.as_secs());
+    let path = asking::patient(control::RESTART, args.timeout);
     let report = asking::ask(&args.socket.socket, Method::POST, &path, args.timeout)?;
     view::show(&report, args.format)
 }

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
-use lockgate_model::environment as var;
-use tokio::net::TcpListener;
+use lockgate_builds::fetch::sweep;
+use lockgate_model::{GatewayName, environment as var};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -130,14 +131,90 @@ async fn run_until_asked_to_end(config: Config, args: &RunArgs) -> Result<(), Co
 async fn start(config: Config, args: &RunArgs) -> Result<Parts, CommandError> {
     let gateway = config.gateway.clone();
     info!(%gateway, env = %config.env(), door = %config.door, "agent starts");
-    let cannot_start = |error: &(dyn std::error::Error + 'static)| {
-        CommandError::failed(format!("gateway `{gateway}` cannot start")).because(error)
+    let places = take_places(&config).await?;
+    let remembered = Remembered::load(&places.state, &config.key, &config.gateway);
+    let releases = places.releases;
+    let (supervisor, supervising) = Supervisor::start(SupervisorConfig {
+        state_dir: config.state(),
+        log_file: config.log_file.clone(),
+        copy_to_stdout: !args.quiet,
+        app_address: config.app_address,
+        swap: swap(&config, &releases),
+        environment: config.environment,
+        exec_step: "/proc/self/exe".into(),
+        good: remembered.good.as_ref().map(|good| good.target(&releases)),
+        refused: remembered.refused.clone(),
+    })
+    .map_err(|error| cannot_start(&gateway, &error))?;
+
+    let asker = Asker {
+        servers: config.servers,
+        key: config.key,
+        gateway: gateway.clone(),
+        token: config.token,
     };
-    let state = State::open(&config.state()).map_err(|error| cannot_start(&error))?;
-    let releases = prepare_releases(&config).map_err(|error| cannot_start(&error))?;
-    let listener = control::bind(&config.socket)
+    let (ending_first, ending_last) = (CancellationToken::new(), CancellationToken::new());
+    let means = Means {
+        asker: asker.clone(),
+        releases,
+        state: places.state,
+        supervisor: supervisor.clone(),
+    };
+    let (converging, _) = converge::start(means, remembered, ending_first.clone());
+    let us = Us {
+        gateway: gateway.clone(),
+        pid: std::process::id(),
+    };
+    let reporting = Reporting::new(us, converging.watch(), supervisor.watch());
+    let control = Control {
+        converging: converging.clone(),
+        supervisor: supervisor.clone(),
+        reporting: reporting.clone(),
+    };
+    let stop = ending_first.clone();
+    tokio::spawn(async move {
+        if let Err(error) = control::serve(places.control, control, stop).await {
+            error!(%error, "the control socket failed");
+        }
+    });
+    let snapshots = supervisor.watch();
+    let stop = ending_first.clone();
+    let door = tokio::spawn(async move {
+        if let Err(error) = door::serve(places.door, gateway, snapshots, stop).await {
+            error!(why = in_one_line(&error), "the door failed");
+        }
+    });
+    Ok(Parts {
+        supervisor,
+        supervising,
+        converging,
+        ending_first,
+        door,
+        teller: tokio::spawn(tell(reporting, asker, ending_last.clone())),
+        ending_last,
+        socket: config.socket,
+    })
+}
+
+fn cannot_start(gateway: &GatewayName, error: &(dyn std::error::Error + 'static)) -> CommandError {
+    CommandError::failed(format!("gateway `{gateway}` cannot start")).because(error)
+}
+
+/// What only one agent can have.
+struct Places {
+    state: State,
+    releases: PathBuf,
+    control: UnixListener,
+    door: TcpListener,
+}
+
+async fn take_places(config: &Config) -> Result<Places, CommandError> {
+    let gateway = &config.gateway;
+    let state = State::open(&config.state()).map_err(|error| cannot_start(gateway, &error))?;
+    let releases = prepare_releases(config).map_err(|error| cannot_start(gateway, &error))?;
+    let control = control::bind(&config.socket)
         .await
-        .map_err(|error| cannot_start(&error))?;
+        .map_err(|error| cannot_start(gateway, &error))?;
     let door = TcpListener::bind(config.door).await.map_err(|error| {
         CommandError::failed(format!(
             "cannot listen on the gateway's port {}",
@@ -149,68 +226,11 @@ async fn start(config: Config, args: &RunArgs) -> Result<Parts, CommandError> {
             var::GATEWAY_HTTP_PORT
         ))
     })?;
-
-    let remembered = Remembered::load(&state, &config.key, &config.gateway);
-    let (supervisor, supervising) = Supervisor::start(SupervisorConfig {
-        state_dir: config.state(),
-        log_file: config.log_file.clone(),
-        copy_to_stdout: !args.quiet,
-        app_address: config.app_address,
-        environment: config.environment.clone(),
-        exec_step: "/proc/self/exe".into(),
-        swap: swap(&config, &releases),
-        good: remembered.good.as_ref().map(|good| good.target(&releases)),
-        refused: remembered.refused.clone(),
-    })
-    .map_err(|error| cannot_start(&error))?;
-
-    let asker = Asker {
-        servers: config.servers,
-        key: config.key,
-        gateway: config.gateway.clone(),
-        token: config.token,
-    };
-    let (ending_first, ending_last) = (CancellationToken::new(), CancellationToken::new());
-    let means = Means {
-        asker: asker.clone(),
-        releases,
+    Ok(Places {
         state,
-        supervisor: supervisor.clone(),
-    };
-    let (converging, _) = converge::start(means, remembered, ending_first.clone());
-    let us = Us {
-        gateway: config.gateway,
-        pid: std::process::id(),
-    };
-    let reporting = Reporting::new(us, converging.watch(), supervisor.watch());
-    let control = Control {
-        converging: converging.clone(),
-        supervisor: supervisor.clone(),
-        reporting: reporting.clone(),
-    };
-    let stop = ending_first.clone();
-    tokio::spawn(async move {
-        if let Err(error) = control::serve(listener, control, stop).await {
-            error!(%error, "the control socket failed");
-        }
-    });
-    let snapshots = supervisor.watch();
-    let stop = ending_first.clone();
-    let door = tokio::spawn(async move {
-        if let Err(error) = door::serve(door, gateway, snapshots, stop).await {
-            error!(why = in_one_line(&error), "the door failed");
-        }
-    });
-    let teller = tokio::spawn(tell(reporting, asker, ending_last.clone()));
-    Ok(Parts {
-        supervisor,
-        supervising,
-        converging,
-        ending_first,
+        releases,
+        control,
         door,
-        teller,
-        ending_last,
-        socket: config.socket,
     })
 }
 
@@ -220,10 +240,15 @@ fn prepare_releases(config: &Config) -> Result<PathBuf, FolderError> {
         std::fs::create_dir_all(&config.releases)?;
         config.releases.canonicalize()
     };
-    make().map_err(|source| FolderError {
+    let releases = make().map_err(|source| FolderError {
         path: config.releases.clone(),
         source,
-    })
+    })?;
+    // The state is locked and nothing runs: what lies there half done is nobody's.
+    if let Err(error) = sweep(&releases) {
+        warn!(why = in_one_line(&error), "leftovers stay");
+    }
+    Ok(releases)
 }
 
 /// A folder that cannot be made.

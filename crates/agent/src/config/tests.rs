@@ -24,11 +24,16 @@ fn good() -> BTreeMap<String, String> {
     .into()
 }
 
-fn token(_: &Path) -> Result<Token, String> {
-    Ok(Token {
-        text: "t0ken".to_owned(),
-        open_mode: None,
-    })
+/// A token file that is as it should be, whatever its path.
+fn token(path: &Path) -> Result<Token, String> {
+    if path.is_absolute() {
+        Ok(Token {
+            text: "t0ken".to_owned(),
+            open_mode: None,
+        })
+    } else {
+        Err("names nothing".to_owned())
+    }
 }
 
 /// Reads a good environment with these variables changed or (empty) taken away.

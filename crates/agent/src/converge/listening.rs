@@ -1,0 +1,119 @@
+//! The loop's side towards the build server: questions, answers, new statements.
+
+use std::time::Duration;
+
+use lockgate_model::protocol::MAX_WAIT_SECS;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::ask::{Answer, NoAnswer, Question};
+use super::backoff::random;
+use super::plan::{Judgement, judge};
+use super::{Accepted, Asking, Converge};
+
+/// A query that comes back sooner than this without news is not repeated at once.
+const SOON: Duration = Duration::from_secs(1);
+
+impl Converge {
+    /// The next question. While there is no contact the server shall answer at once,
+    /// so that contact is known to be there.
+    pub(super) fn ask(&mut self, delay: Duration) -> Asking {
+        let wait = if self.in_contact {
+            Duration::from_secs(MAX_WAIT_SECS)
+        } else {
+            Duration::ZERO
+        };
+        let question = Question {
+            delay,
+            remembered: self.view.borrow().server.clone(),
+            after: self.seen,
+            wait,
+        };
+        self.waiting_since = self.in_contact.then(|| Instant::now() + delay);
+        let asker = self.means.asker.clone();
+        Box::pin(async move { asker.ask(question).await })
+    }
+
+    /// Takes an answer in; gives the delay before the next question.
+    pub(super) async fn answered(&mut self, answer: Result<Answer, NoAnswer>) -> Duration {
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(NoAnswer(why)) => {
+                if self.in_contact || self.view.borrow().server_problem.is_none() {
+                    warn!(%why, "the build server does not answer");
+                }
+                self.in_contact = false;
+                for reload in self.reloads.drain(..) {
+                    let _ = reload.send(Err(why.clone()));
+                }
+                self.show(|view| view.server_problem = Some(why));
+                return self.ask_backoff.after_failure(random());
+            }
+        };
+        self.ask_backoff.reset();
+        let regained = !self.in_contact;
+        self.in_contact = true;
+        if regained {
+            self.retry_fetch_now();
+        }
+        let nothing_new = answer.statement.is_none();
+        self.show(|view| view.contact(answer.endpoint, regained));
+        let mut followed = true;
+        if let Some((statement, signed)) = answer.statement {
+            self.seen = statement.seq;
+            followed = self.accept(Accepted { statement, signed }).await;
+        }
+        self.act().await;
+        let seq = self
+            .wanted
+            .as_ref()
+            .map_or(0, |wanted| wanted.statement.seq);
+        for reload in self.reloads.drain(..) {
+            let _ = reload.send(Ok(seq));
+        }
+        let too_soon = nothing_new
+            && self
+                .waiting_since
+                .is_some_and(|since| since.elapsed() < SOON);
+        if too_soon || !followed {
+            SOON
+        } else {
+            Duration::ZERO
+        }
+    }
+
+    /// Takes a verified statement over if it is newer. False for an older one.
+    pub(super) async fn accept(&mut self, offered: Accepted) -> bool {
+        let seq = offered.statement.seq;
+        let known = self.wanted.as_ref().map(|wanted| &wanted.statement);
+        match judge(known, &offered.statement) {
+            Judgement::Known => true,
+            Judgement::Older => {
+                let accepted = known.map_or(0, |known| known.seq);
+                let why = format!(
+                    "the build server offers statement {seq}, older than {accepted}, which this gateway follows"
+                );
+                warn!(%why, "statement not followed");
+                self.show(|view| view.server_problem = Some(why));
+                false
+            }
+            Judgement::New => {
+                info!(seq, build = %offered.statement.build, run = offered.statement.run, "statement accepted");
+                let kept = offered.kept();
+                self.keep(move |state| state.keep_statement(&kept)).await;
+                self.show(|view| view.accepted(&offered.statement));
+                self.fetch_backoff.reset();
+                if self
+                    .fetching
+                    .as_ref()
+                    .is_some_and(|f| !f.serves(&offered.statement))
+                {
+                    self.fetching = None;
+                }
+                self.wanted = Some(offered);
+                self.look_at_releases().await;
+                true
+            }
+        }
+    }
+}

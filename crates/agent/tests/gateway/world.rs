@@ -1,0 +1,437 @@
+//! A real agent, a real build server and a small application, in a folder of their own.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use lockgate_builds::client::{Client, Endpoint};
+use lockgate_builds::pack::{PackSource, Packed, Part, Provenance, pack};
+use lockgate_builds::serve::{BuildServer, Notice, Reach, Reports};
+use lockgate_builds::sign::SigningKey;
+use lockgate_builds::store::Store;
+use lockgate_model::protocol::BUILD_HEADER;
+use lockgate_model::{
+    AppSettings, BuildId, Digest, EnvName, GatewayName, Limits, Report, Statement,
+};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use sha2::Digest as _;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Nothing in these tests takes longer on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(40);
+const TOKEN: &str = "t0ken-of-this-gateway";
+
+/// What the application's process answers.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+pub(crate) struct Hello {
+    pub(crate) version: String,
+    pub(crate) pid: i32,
+}
+
+pub(crate) struct World {
+    dir: tempfile::TempDir,
+    pub(crate) gateway: GatewayName,
+    key: SigningKey,
+    pub(crate) store: Store,
+    notice: Notice,
+    reports: Reports,
+    server: Option<(CancellationToken, JoinHandle<()>)>,
+    server_address: SocketAddr,
+    door_port: u16,
+    agent: Option<(Child, Option<ChildStdin>)>,
+    seq: u64,
+    pub(crate) settings: AppSettings,
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let env = EnvName::parse("dev-001").unwrap();
+        let gateway = GatewayName::new(&env, 0);
+        let store = Store::open(&dir.path().join("builds")).unwrap();
+        let digest = Digest::from_bytes(sha2::Sha256::digest(TOKEN.as_bytes()).into());
+        store.admit(&gateway, &digest).unwrap();
+        let token = dir.path().join("token");
+        fs::write(&token, format!("{TOKEN}\n")).unwrap();
+        fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).unwrap();
+        let settings = AppSettings {
+            command: ["node", "main.js"].map(str::to_owned).to_vec(),
+            limits: Limits {
+                trial: Duration::from_millis(500),
+                crash_delay: Duration::from_millis(300),
+                grace: Duration::from_secs(5),
+                ..Limits::default()
+            },
+            ..AppSettings::default()
+        };
+        let mut world = Self {
+            gateway,
+            key: SigningKey::generate().unwrap(),
+            store,
+            notice: Notice::default(),
+            reports: Reports::default(),
+            server: None,
+            server_address: ([127, 0, 0, 1], 0).into(),
+            door_port: free_port(),
+            agent: None,
+            seq: 1,
+            settings,
+            dir,
+        };
+        world.start_server().await;
+        world
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    // The build server.
+
+    pub(crate) async fn start_server(&mut self) {
+        let listener = tokio::net::TcpListener::bind(self.server_address)
+            .await
+            .unwrap();
+        self.server_address = listener.local_addr().unwrap();
+        // As after a restart of the program: it knows no report any more.
+        self.reports = Reports::default();
+        let server = Arc::new(BuildServer::new(
+            self.store.clone(),
+            self.reports.clone(),
+            self.notice.clone(),
+            "lockgate/test".to_owned(),
+        ));
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let task = tokio::spawn(async move {
+            server
+                .serve(listener, Reach::Loopback, stopped)
+                .await
+                .unwrap();
+        });
+        self.server = Some((stop, task));
+    }
+
+    pub(crate) async fn stop_server(&mut self) {
+        let (stop, task) = self.server.take().unwrap();
+        stop.cancel();
+        task.await.unwrap();
+    }
+
+    // Builds.
+
+    /// Packs an application whose main.js is this.
+    pub(crate) fn pack(&self, main_js: &str) -> Packed {
+        let workspace = self.path("workspace");
+        fs::create_dir_all(workspace.join("dist")).unwrap();
+        fs::write(workspace.join("dist/main.js"), main_js).unwrap();
+        let source = PackSource {
+            env: self.gateway.env(),
+            workspace,
+            parts: vec![Part {
+                from: "dist".into(),
+                to: "app-gateway".to_owned(),
+                required: true,
+            }],
+        };
+        let provenance = Provenance {
+            built_at: UNIX_EPOCH,
+            commit: None,
+            branch: None,
+            dirty: None,
+            node_version: None,
+            tool: "test".to_owned(),
+        };
+        pack(&source, &provenance, true, &self.store).unwrap()
+    }
+
+    /// States that the gateway shall run this build. Gives the statement's number.
+    pub(crate) fn state(&mut self, packed: &Packed, change: impl FnOnce(&mut Statement)) -> u64 {
+        self.seq += 1;
+        let mut statement = Statement {
+            env: self.gateway.env(),
+            gateway: self.gateway.clone(),
+            build: packed.manifest.build.clone(),
+            manifest: packed.manifest_digest.clone(),
+            run: true,
+            restart: 0,
+            organization: None,
+            settings: self.settings.clone(),
+            previous: None,
+            key_id: self.key.public().id(),
+            seq: self.seq,
+            issued_at: 0,
+        };
+        change(&mut statement);
+        let signed = self.key.sign(&statement).unwrap();
+        self.store
+            .put_statement(&self.gateway, self.seq, &signed)
+            .unwrap();
+        self.notice.ring();
+        self.seq
+    }
+
+    /// Packs and states a build that answers this version.
+    pub(crate) fn deploy(&mut self, version: &str) -> (BuildId, u64) {
+        let packed = self.pack(&application(version));
+        let seq = self.state(&packed, |_| {});
+        (packed.manifest.build, seq)
+    }
+
+    /// Deploys and waits until it runs.
+    pub(crate) async fn deploy_and_wait(&mut self, version: &str) -> BuildId {
+        let (build, seq) = self.deploy(version);
+        let report = self.settled(seq).await;
+        assert_eq!(report.refused, None, "{}", self.told());
+        assert_eq!(
+            report.running.map(|running| running.build),
+            Some(build.clone())
+        );
+        assert_eq!(self.hello().await.version, version);
+        build
+    }
+
+    // The agent.
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the test starts the program it tests"
+    )]
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lockgate-agent"));
+        let public = self.key.public().to_line();
+        let at = |name: &str| self.path(name).display().to_string();
+        command.env_clear().envs([
+            ("PATH", std::env::var("PATH").unwrap_or_default()),
+            ("ENV_NAME", self.gateway.env().to_string()),
+            ("GATEWAY_HTTP_PORT", self.door_port.to_string()),
+            ("GATEWAY_VPN_PORT", "49100".to_owned()),
+            (
+                "GATEWAY_ID",
+                "550e8400-e29b-41d4-a716-446655440000".to_owned(),
+            ),
+            ("GATEWAY_TOKEN", "a.b.c".to_owned()),
+            ("GANYMEDE_FQDN", "ganymede.localhost".to_owned()),
+            ("DOMAIN", "localhost".to_owned()),
+            ("GATEWAY_ROOT", at("opt/gateway")),
+            ("LOG_FILE", at("gateway.log")),
+            ("LOCKGATE_GATEWAY", self.gateway.to_string()),
+            ("LOCKGATE_SERVER", format!("http://{}", self.server_address)),
+            ("LOCKGATE_KEY", public),
+            ("LOCKGATE_TOKEN_FILE", at("token")),
+            ("LOCKGATE_RELEASES", at("lockgate/releases")),
+            ("LOCKGATE_SOCKET", at("agent.sock")),
+            ("LOCKGATE_APP_ADDRESS", "127.0.0.1:0".to_owned()),
+            ("LOCKGATE_DOOR_IP", "127.0.0.1".to_owned()),
+        ]);
+        command
+    }
+
+    pub(crate) fn start_agent(&mut self) {
+        let log = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.path("agent.log"))
+            .unwrap();
+        let mut child = self
+            .command()
+            .args(["run", "--stop-on-stdin-eof"])
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let stdin = child.stdin.take();
+        self.agent = Some((child, stdin));
+    }
+
+    pub(crate) fn agent_pid(&self) -> i32 {
+        i32::try_from(self.agent.as_ref().unwrap().0.id()).unwrap()
+    }
+
+    /// Sends a signal to the agent and waits for its end; gives its exit code.
+    pub(crate) async fn end_agent(&mut self, signal: Signal) -> Option<i32> {
+        kill(Pid::from_raw(self.agent_pid()), signal).unwrap();
+        self.agent_ended().await
+    }
+
+    /// Lets go of the agent's stdin and waits for its end.
+    pub(crate) async fn close_stdin(&mut self) -> Option<i32> {
+        self.agent.as_mut().unwrap().1 = None;
+        self.agent_ended().await
+    }
+
+    async fn agent_ended(&mut self) -> Option<i32> {
+        let (mut child, _stdin) = self.agent.take().unwrap();
+        let ended = tokio::task::spawn_blocking(move || child.wait().unwrap());
+        let status = tokio::time::timeout(DEADLINE, ended).await;
+        status
+            .unwrap_or_else(|_| panic!("the agent did not end\n{}", self.told()))
+            .unwrap()
+            .code()
+    }
+
+    /// Runs a command of the agent's program, off this thread: the build server runs
+    /// on it.
+    pub(crate) async fn ask(&self, arguments: &[&str]) -> Output {
+        let mut command = self.command();
+        command.args(arguments);
+        tokio::task::spawn_blocking(move || command.output().unwrap())
+            .await
+            .unwrap()
+    }
+
+    // What is seen.
+
+    /// Waits for a report.
+    pub(crate) async fn report(&self, what: &str, is_it: impl Fn(&Report) -> bool) -> Report {
+        let mut changes = self.reports.version();
+        let mut last = None;
+        let waiting = async {
+            loop {
+                last = self.reports.all().pop().map(|received| received.report);
+                if let Some(report) = last.as_ref().filter(|report| is_it(report)) {
+                    return report.clone();
+                }
+                changes.changed().await.unwrap();
+            }
+        };
+        let found = tokio::time::timeout(DEADLINE, waiting).await;
+        found.unwrap_or_else(|_| panic!("no report {what}; last {last:#?}\n{}", self.told()))
+    }
+
+    pub(crate) async fn settled(&self, seq: u64) -> Report {
+        self.report(&format!("settles {seq}"), |report| {
+            report.seq == seq && report.settled == seq
+        })
+        .await
+    }
+
+    /// One request through the gateway's door: status, build, body.
+    pub(crate) async fn get(&self) -> Result<(u16, Option<String>, Bytes), String> {
+        let client = Client {
+            endpoint: Endpoint::Tcp {
+                host: "127.0.0.1".to_owned(),
+                port: self.door_port,
+            },
+            program: "test".to_owned(),
+            token: None,
+        };
+        let request = http::Request::get("/").body(Bytes::new()).unwrap();
+        let answer = client
+            .send(request, DEADLINE)
+            .await
+            .map_err(|error| format!("{error:?}"))?;
+        let (head, body) = answer.into_parts();
+        let build = head
+            .headers
+            .get(BUILD_HEADER)
+            .map(|value| value.to_str().unwrap().to_owned());
+        let body = body
+            .collect()
+            .await
+            .map_err(|error| error.to_string())?
+            .to_bytes();
+        Ok((head.status.as_u16(), build, body))
+    }
+
+    /// What the application says, once it answers.
+    pub(crate) async fn hello(&self) -> Hello {
+        let asking = async {
+            loop {
+                if let Ok((200, _, body)) = self.get().await {
+                    return serde_json::from_slice(&body).unwrap();
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let hello = tokio::time::timeout(DEADLINE, asking).await;
+        hello.unwrap_or_else(|_| panic!("no answer\n{}", self.told()))
+    }
+
+    /// Waits until a process is gone.
+    pub(crate) async fn gone(&self, pid: i32) {
+        let deadline = tokio::time::Instant::now() + DEADLINE;
+        while is_alive(pid) {
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "{pid} lives\n{}",
+                self.told()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// What the agent wrote, for a failure's message.
+    pub(crate) fn told(&self) -> String {
+        fs::read_to_string(self.path("agent.log")).unwrap_or_default()
+    }
+
+    /// The builds in the folder of releases.
+    pub(crate) fn releases(&self) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(self.path("lockgate/releases"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| BuildId::parse(name).is_ok())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some((child, _)) = &mut self.agent {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+pub(crate) fn is_alive(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(") ").map(|(_, rest)| rest.chars().next());
+    !matches!(state, None | Some(Some('Z' | 'X')))
+}
+
+/// A service that names its version, and finishes its requests on TERM.
+pub(crate) fn application(version: &str) -> String {
+    format!(
+        r#"
+const http = require("http");
+const server = http.createServer((request, response) => {{
+  response.end(JSON.stringify({{ version: "{version}", pid: process.pid }}));
+}});
+server.listen(8888, "127.0.0.1");
+process.on("SIGTERM", () => server.close(() => process.exit(0)));
+console.log("serving {version}");
+"#
+    )
+}
+
+/// Writes over bytes in the middle of a file.
+pub(crate) fn damage(path: &Path) -> Vec<u8> {
+    let whole = fs::read(path).unwrap();
+    let mut damaged = whole.clone();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 0xff;
+    fs::write(path, damaged).unwrap();
+    whole
+}
