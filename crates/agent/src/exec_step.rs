@@ -1,17 +1,41 @@
 //! The last step before an application's program: `lockgate-agent exec-step`.
 //!
 //! The agent starts itself with this hidden command; the new process prepares
-//! itself (session, death signal, `LISTEN_PID`) and becomes the application.
+//! itself (session, death signal, working folder, `LISTEN_PID`) and becomes the
+//! application. What has to happen between `fork` and `exec` happens here instead,
+//! in a fresh process, where every call is safe.
+//!
+//! Signals: the standard library empties the mask and resets SIGPIPE when it
+//! executes a program, and the handlers that the agent has for TERM, INT, HUP and
+//! CHLD fall back to their defaults by themselves.
 
 use std::convert::Infallible;
 use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::Command;
 
-/// `exec-step --agent PID -- PROGRAM [ARGUMENT…]`
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use nix::unistd::{getppid, setsid};
+
+/// The name of the hidden command.
+pub(crate) const NAME: &str = "exec-step";
+
+/// How willingly the kernel ends the application when memory is short: before the
+/// agent, which would start it again, and before most others.
+const OOM_SCORE_ADJ: &str = "500";
+
+/// `exec-step --agent PID --cwd FOLDER -- PROGRAM [ARGUMENT…]`
 #[derive(Debug, Clone, clap::Args)]
 pub struct ExecStepArgs {
     /// The agent's process number; when it is no longer the parent, nothing starts.
     #[arg(long)]
     agent: i32,
+    /// The application's working folder.
+    #[arg(long)]
+    cwd: PathBuf,
     /// The program and its arguments.
     #[arg(required = true, last = true)]
     command: Vec<OsString>,
@@ -23,11 +47,60 @@ pub enum ExecStepError {
     /// The agent ended before its child was ready.
     #[error("the agent, process {0}, has ended")]
     AgentGone(i32),
+    /// No session of its own, or no signal at the agent's end.
+    #[error("cannot set the process up")]
+    SetUp(#[source] io::Error),
+    /// The working folder.
+    #[error("cannot enter the working folder `{path}`")]
+    Cwd {
+        /// The folder.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// The program.
+    #[error("cannot execute `{}`", program.display())]
+    Exec {
+        /// The program.
+        program: OsString,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
 }
 
 /// Becomes the application. To be called from `main` before a runtime or a thread
 /// starts; it returns only an error, for exit code 127.
 pub fn exec_step(args: &ExecStepArgs) -> Result<Infallible, ExecStepError> {
-    let _ = &args.command;
-    Err(ExecStepError::AgentGone(args.agent))
+    // Fails only for the leader of a group, which a fresh child never is.
+    setsid().map_err(|errno| ExecStepError::SetUp(errno.into()))?;
+    prctl::set_pdeathsig(Signal::SIGKILL).map_err(|errno| ExecStepError::SetUp(errno.into()))?;
+    // The agent may have ended before the death signal was set.
+    if getppid().as_raw() != args.agent {
+        return Err(ExecStepError::AgentGone(args.agent));
+    }
+    // Without the right to raise it, the score stays as it is.
+    let _ = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJ);
+    std::env::set_current_dir(&args.cwd).map_err(|source| ExecStepError::Cwd {
+        path: args.cwd.clone(),
+        source,
+    })?;
+    let (program, arguments) = match args.command.split_first() {
+        Some((program, arguments)) => (program.clone(), arguments),
+        None => (OsString::new(), [].as_slice()),
+    };
+    let source = become_program(&program, arguments);
+    Err(ExecStepError::Exec { program, source })
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this process becomes the application; nothing is started beside it"
+)]
+fn become_program(program: &OsString, arguments: &[OsString]) -> io::Error {
+    Command::new(program)
+        .args(arguments)
+        .env("LISTEN_PID", std::process::id().to_string())
+        .exec()
 }

@@ -1,8 +1,27 @@
 //! The application's log: written by the agent, read by `lockgate-agent logs`.
+//!
+//! ```text
+//!   stdout ─┐                        ┌─▶ LOG_FILE, LOG_FILE.1 … .5
+//!   stderr ─┴▶ collect ─▶ writer ────┴─▶ the agent's stdout
+//!                 └─▶ last 100 lines ──▶ crash-N.log, refusal
+//! ```
+//!
+//! One line: `2026-11-22T23:51:00.123Z out listening on 8888`. Streams are `out`,
+//! `err`, and `---` for what the agent itself says.
 
-use std::io::{self, Write};
+mod collect;
+mod crash;
+mod reader;
+mod writer;
+
+use std::io;
 use std::path::PathBuf;
 use std::time::SystemTime;
+
+pub(crate) use collect::Collector;
+pub(crate) use crash::keep_crash;
+pub use reader::read;
+pub(crate) use writer::{Log, Stream, WriterOptions};
 
 /// What to read.
 #[derive(Debug, Clone)]
@@ -44,10 +63,4 @@ pub enum LogError {
     /// The reader of our output is gone or full.
     #[error("cannot write log lines")]
     Write(#[source] io::Error),
-}
-
-/// Writes log lines to `out`. With `follow` it returns only on an error; a closed
-/// `out` is no error.
-pub fn read(_options: &ReadOptions, _out: &mut dyn Write) -> Result<(), LogError> {
-    Ok(())
 }

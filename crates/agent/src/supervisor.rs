@@ -19,8 +19,12 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+mod compile_cache;
 mod driver;
+mod environment;
+mod live;
 mod machine;
+mod view;
 
 /// What shall run: a release, how to start it, and the number of the statement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,6 +126,8 @@ pub(crate) enum Command {
     Stop { seq: u64 },
     /// Start the same target again.
     Restart,
+    /// End a backoff.
+    Hurry,
     /// Stop and end the driver; the second time by KILL.
     Shutdown,
 }
@@ -149,6 +155,12 @@ impl Handle {
     /// Starts the wanted target again: at once also during a backoff.
     pub async fn restart(&self) {
         self.send(Command::Restart).await;
+    }
+
+    /// Starts the application at once where it waits after a crash; else nothing.
+    /// For a reload that finds nothing new.
+    pub async fn hurry(&self) {
+        self.send(Command::Hurry).await;
     }
 
     /// Ends the application and then the supervisor; await its `JoinHandle`. Asked
@@ -193,15 +205,14 @@ impl Supervisor {
     /// Starts the supervisor on the current runtime; nothing runs until
     /// [`Handle::run`]. It ends after [`Handle::shutdown`], or when all handles are
     /// gone; the application ends with it.
-    pub fn start(_config: SupervisorConfig) -> Result<(Handle, JoinHandle<()>), SupervisorError> {
-        let (commands, _) = mpsc::channel(16);
-        let (_, snapshots) = watch::channel(Snapshot::initial());
-        Ok((
-            Handle {
-                commands,
-                snapshots,
-            },
-            tokio::spawn(async {}),
-        ))
+    pub fn start(config: SupervisorConfig) -> Result<(Handle, JoinHandle<()>), SupervisorError> {
+        let (commands, asked) = mpsc::channel(16);
+        let (shown, snapshots) = watch::channel(Snapshot::initial());
+        let driver = driver::Driver::prepare(config, asked, shown)?;
+        let handle = Handle {
+            commands,
+            snapshots,
+        };
+        Ok((handle, tokio::spawn(driver.drive())))
     }
 }

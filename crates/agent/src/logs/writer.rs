@@ -1,0 +1,325 @@
+//! Writes the log on a thread of its own, so that a slow disk holds up nobody.
+//!
+//! The queue is bounded. What does not fit, or cannot be written, is lost and
+//! counted, and the count is written as soon as there is room again.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::SystemTime;
+
+use tokio::sync::oneshot;
+
+/// Lines that may wait to be written.
+const QUEUE: usize = 8192;
+
+/// How much is written at once.
+const BATCH_BYTES: usize = 256 * 1024;
+
+/// Where a line comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stream {
+    /// The application's stdout.
+    Out,
+    /// The application's stderr.
+    Err,
+    /// The agent itself.
+    Agent,
+}
+
+impl Stream {
+    fn mark(self) -> &'static str {
+        match self {
+            Self::Out => "out",
+            Self::Err => "err",
+            Self::Agent => "---",
+        }
+    }
+}
+
+/// Where the log goes.
+#[derive(Debug, Clone)]
+pub(crate) struct WriterOptions {
+    /// The file.
+    pub(crate) file: PathBuf,
+    /// Whether lines are also copied to the agent's stdout.
+    pub(crate) copy_to_stdout: bool,
+    /// The size at which the file is put aside.
+    pub(crate) rotate_bytes: u64,
+    /// How many files put aside are kept.
+    pub(crate) keep: u32,
+}
+
+struct Line {
+    at: SystemTime,
+    stream: Stream,
+    text: String,
+}
+
+/// Takes lines. Cheap to clone; the log ends when all are gone.
+#[derive(Debug, Clone)]
+pub(crate) struct Log {
+    lines: SyncSender<Line>,
+    lost: Arc<AtomicU64>,
+}
+
+impl Log {
+    /// Opens the log. The second half resolves (to an error, which means nothing)
+    /// when the last `Log` is dropped and everything is written.
+    pub(crate) fn open(options: WriterOptions) -> io::Result<(Self, oneshot::Receiver<()>)> {
+        let (lines, queue) = sync_channel(QUEUE);
+        let lost = Arc::new(AtomicU64::new(0));
+        let mut writer = Writer {
+            file: OpenFile::open(&options.file)?,
+            options,
+            lost: Arc::clone(&lost),
+            why: None,
+        };
+        let (done, written) = oneshot::channel();
+        std::thread::Builder::new()
+            .name("log".to_owned())
+            .spawn(move || {
+                writer.write_all(&queue);
+                drop(done);
+            })?;
+        Ok((Self { lines, lost }, written))
+    }
+
+    /// Writes a line, or counts it as lost when the queue is full. Never waits.
+    pub(crate) fn line(&self, at: SystemTime, stream: Stream, text: String) {
+        let line = Line { at, stream, text };
+        if self.lines.try_send(line).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+struct Writer {
+    options: WriterOptions,
+    file: OpenFile,
+    lost: Arc<AtomicU64>,
+    /// Why lines were lost.
+    why: Option<io::Error>,
+}
+
+impl Writer {
+    fn write_all(&mut self, queue: &Receiver<Line>) {
+        let mut stamped = String::new();
+        let mut plain = String::new();
+        while let Ok(first) = queue.recv() {
+            stamped.clear();
+            plain.clear();
+            self.confess(first.at, &mut stamped);
+            let mut count = 0;
+            for line in std::iter::once(first).chain(queue.try_iter()) {
+                stamp(&line, &mut stamped);
+                if self.options.copy_to_stdout {
+                    plain.push_str(&line.text);
+                    plain.push('\n');
+                }
+                count += 1;
+                if stamped.len() >= BATCH_BYTES {
+                    break;
+                }
+            }
+            if let Err(error) = self.append(&stamped) {
+                self.lost.fetch_add(count, Ordering::Relaxed);
+                self.why = Some(error);
+            }
+            if self.options.copy_to_stdout {
+                // Whoever reads it may have gone; the file has the lines.
+                let mut stdout = io::stdout().lock();
+                let _ = stdout.write_all(plain.as_bytes());
+                let _ = stdout.flush();
+            }
+        }
+    }
+
+    /// Says how many lines were lost before this one.
+    fn confess(&mut self, at: SystemTime, stamped: &mut String) {
+        let lost = self.lost.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            let why = match self.why.take() {
+                Some(error) => error.to_string(),
+                None => "they came faster than they could be written".to_owned(),
+            };
+            let text = format!("{lost} lines are lost: {why}");
+            let stream = Stream::Agent;
+            stamp(&Line { at, stream, text }, stamped);
+        }
+    }
+
+    fn append(&mut self, text: &str) -> io::Result<()> {
+        if self.file.is_elsewhere(&self.options.file) {
+            self.file = OpenFile::open(&self.options.file)?;
+        }
+        self.file.append(text)?;
+        if self.file.rotates && self.file.size >= self.options.rotate_bytes {
+            rotate(&self.options.file, self.options.keep)?;
+            self.file = OpenFile::open(&self.options.file)?;
+        }
+        Ok(())
+    }
+}
+
+fn stamp(line: &Line, to: &mut String) {
+    use std::fmt::Write as _;
+    let at = humantime::format_rfc3339_millis(line.at);
+    // Writing to a String cannot fail.
+    let _ = writeln!(to, "{at} {} {}", line.stream.mark(), line.text);
+}
+
+/// The log as it is open now.
+struct OpenFile {
+    file: File,
+    inode: (u64, u64),
+    size: u64,
+    /// Whether it is a regular file, and not `/dev/stdout` or a pipe.
+    rotates: bool,
+}
+
+impl OpenFile {
+    /// Opens the file to append to it; what is in it stays.
+    fn open(path: &Path) -> io::Result<Self> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o640)
+            .open(path)?;
+        let meta = file.metadata()?;
+        Ok(Self {
+            file,
+            inode: (meta.dev(), meta.ino()),
+            size: meta.len(),
+            rotates: meta.is_file(),
+        })
+    }
+
+    /// Whether somebody has removed or replaced the file.
+    fn is_elsewhere(&self, path: &Path) -> bool {
+        self.rotates && !fs::metadata(path).is_ok_and(|meta| (meta.dev(), meta.ino()) == self.inode)
+    }
+
+    fn append(&mut self, text: &str) -> io::Result<()> {
+        self.file.write_all(text.as_bytes())?;
+        self.size += text.len() as u64;
+        Ok(())
+    }
+}
+
+/// The name of a file put aside: 1 is the newest.
+pub(super) fn aside(path: &Path, number: u32) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{number}"));
+    PathBuf::from(name)
+}
+
+fn rotate(path: &Path, keep: u32) -> io::Result<()> {
+    for number in (1..keep).rev() {
+        let from = aside(path, number);
+        if from.exists() {
+            fs::rename(from, aside(path, number + 1))?;
+        }
+    }
+    fs::rename(path, aside(path, 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(file: PathBuf) -> WriterOptions {
+        WriterOptions {
+            file,
+            copy_to_stdout: false,
+            rotate_bytes: 200,
+            keep: 2,
+        }
+    }
+
+    fn write(options: WriterOptions, texts: &[String]) {
+        let (log, written) = Log::open(options).unwrap();
+        for text in texts {
+            log.line(SystemTime::UNIX_EPOCH, Stream::Out, text.clone());
+        }
+        drop(log);
+        written.blocking_recv().unwrap_err();
+    }
+
+    #[test]
+    fn a_log_is_appended_to_and_stamped() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/gateway.log");
+        write(options(path.clone()), &["one".to_owned()]);
+        write(options(path.clone()), &["two".to_owned()]);
+        assert_eq!(
+            fs::read_to_string(path).unwrap(),
+            "1970-01-01T00:00:00.000Z out one\n1970-01-01T00:00:00.000Z out two\n"
+        );
+    }
+
+    #[test]
+    fn a_log_is_put_aside_by_size_and_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("gateway.log");
+        for round in 0..4 {
+            write(
+                options(path.clone()),
+                &[format!("{round} {}", "x".repeat(200))],
+            );
+        }
+        let first = |path: &Path| fs::read_to_string(path).unwrap().as_bytes()[29];
+        assert_eq!(fs::read_to_string(&path).unwrap(), "");
+        assert_eq!(first(&aside(&path, 1)), b'3');
+        assert_eq!(first(&aside(&path, 2)), b'2');
+        assert!(!aside(&path, 3).exists());
+    }
+
+    #[test]
+    fn a_removed_log_is_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("gateway.log");
+        let (log, written) = Log::open(options(path.clone())).unwrap();
+        fs::remove_file(&path).unwrap();
+        log.line(SystemTime::UNIX_EPOCH, Stream::Err, "after".to_owned());
+        drop(log);
+        written.blocking_recv().unwrap_err();
+        assert!(fs::read_to_string(path).unwrap().ends_with("err after\n"));
+    }
+
+    #[test]
+    fn a_full_disk_loses_lines_and_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("gateway.log");
+        let mut writer = Writer {
+            file: OpenFile::open(Path::new("/dev/full")).unwrap(),
+            options: options(path.clone()),
+            lost: Arc::new(AtomicU64::new(0)),
+            why: None,
+        };
+        let play = |writer: &mut Writer| {
+            let (lines, queue) = sync_channel(4);
+            let text = "a line".to_owned();
+            let (at, stream) = (SystemTime::UNIX_EPOCH, Stream::Out);
+            lines.send(Line { at, stream, text }).unwrap();
+            drop(lines);
+            writer.write_all(&queue);
+        };
+        play(&mut writer);
+        writer.file = OpenFile::open(&path).unwrap();
+        play(&mut writer);
+        let text = fs::read_to_string(path).unwrap();
+        assert!(
+            text.contains("--- 1 lines are lost: No space left"),
+            "{text}"
+        );
+        assert!(text.ends_with("out a line\n"), "{text}");
+    }
+}

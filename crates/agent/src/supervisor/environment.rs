@@ -1,0 +1,214 @@
+//! The application's environment and what it says about the held sockets.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::net::SocketAddr;
+use std::path::Path;
+
+use lockgate_model::AppSettings;
+use serde::Serialize;
+
+use crate::process::FIRST_DESCRIPTOR;
+
+/// What the preload reads; it takes the variable away before the application runs.
+const SOCKETS: &str = "LOCKGATE_SOCKETS";
+const NODE_OPTIONS: &str = "NODE_OPTIONS";
+const NODE_COMPILE_CACHE: &str = "NODE_COMPILE_CACHE";
+
+/// Never handed on from the agent's own environment: secrets, and what other
+/// supervisors said to the agent.
+const LEFT_OUT: [&str; 5] = [
+    "LOCKGATE_TOKEN",
+    "LISTEN_",
+    "NOTIFY_SOCKET",
+    SOCKETS,
+    "LOCKGATE_START",
+];
+
+/// What an environment is made of.
+pub(super) struct Parts<'a> {
+    /// The agent's own.
+    pub(super) base: &'a [(OsString, OsString)],
+    /// The application's settings.
+    pub(super) settings: &'a AppSettings,
+    /// Port and address of each held socket, in order.
+    pub(super) sockets: &'a [(u16, SocketAddr)],
+    /// How many descriptors there are of each.
+    pub(super) duplicates: usize,
+    /// The preload's file.
+    pub(super) preload: &'a Path,
+    /// Where Node (22.1 and newer) keeps compiled code of this build.
+    pub(super) compile_cache: &'a Path,
+    /// The mark of this start.
+    pub(super) mark: (OsString, OsString),
+}
+
+/// The content of `LOCKGATE_SOCKETS`.
+#[derive(Serialize)]
+struct Handed<'a> {
+    sockets: Vec<HandedSocket>,
+    /// `NODE_OPTIONS` as it was without the preload.
+    node_options: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct HandedSocket {
+    /// The port in the application's `listen`.
+    port: u16,
+    /// The port on which the socket really listens.
+    held: u16,
+    address: String,
+    fds: Vec<i32>,
+}
+
+/// Composes the environment; later parts win over earlier ones, ours over all.
+pub(super) fn compose(parts: &Parts<'_>) -> Vec<(OsString, OsString)> {
+    let is_left_out = |name: &OsStr| {
+        let name = name.to_string_lossy();
+        LEFT_OUT.iter().any(|prefix| name.starts_with(prefix))
+    };
+    let mut all: BTreeMap<OsString, OsString> = parts
+        .base
+        .iter()
+        .filter(|(name, _)| !is_left_out(name))
+        .cloned()
+        .collect();
+    if let Some((port, _)) = parts.sockets.first() {
+        all.insert("PORT".into(), port.to_string().into());
+    }
+    let own = parts.settings.env.iter();
+    all.extend(own.map(|(name, value)| (name.into(), value.into())));
+    all.entry(NODE_COMPILE_CACHE.into())
+        .or_insert_with(|| parts.compile_cache.into());
+
+    let (name, mark) = parts.mark.clone();
+    all.insert(name, mark);
+    let before = all
+        .get(OsStr::new(NODE_OPTIONS))
+        .map(|it| it.to_string_lossy().into_owned());
+    if !parts.sockets.is_empty() {
+        let names: Vec<String> = parts
+            .sockets
+            .iter()
+            .map(|(port, _)| format!("app-{port}"))
+            .collect();
+        all.insert("LISTEN_FDS".into(), parts.sockets.len().to_string().into());
+        all.insert("LISTEN_FDNAMES".into(), names.join(":").into());
+        all.insert(SOCKETS.into(), handed(parts, before.as_deref()).into());
+        let preload = format!("--require={}", quoted(parts.preload));
+        let options = match before {
+            Some(before) if !before.trim().is_empty() => format!("{before} {preload}"),
+            Some(_) | None => preload,
+        };
+        all.insert(NODE_OPTIONS.into(), options.into());
+    }
+    all.into_iter().collect()
+}
+
+/// Duplicates are numbered in rounds: first one of each socket, then again.
+fn handed(parts: &Parts<'_>, node_options: Option<&str>) -> String {
+    let count = parts.sockets.len();
+    let sockets = parts
+        .sockets
+        .iter()
+        .zip(FIRST_DESCRIPTOR..)
+        .map(|((port, address), first)| HandedSocket {
+            port: *port,
+            held: address.port(),
+            address: address.ip().to_string(),
+            fds: (first..).step_by(count).take(parts.duplicates).collect(),
+        })
+        .collect();
+    let handed = Handed {
+        sockets,
+        node_options,
+    };
+    // Numbers and text: there is nothing that could fail.
+    serde_json::to_string(&handed).unwrap_or_default()
+}
+
+/// A path as a word of `NODE_OPTIONS`.
+fn quoted(path: &Path) -> String {
+    let path = path.to_string_lossy();
+    format!("\"{}\"", path.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn composed(base: &[(&str, &str)], own: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let base: Vec<(OsString, OsString)> = base
+            .iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect();
+        let mut settings = AppSettings::default();
+        let own = own
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        settings.env.extend(own);
+        compose(&Parts {
+            base: &base,
+            settings: &settings,
+            sockets: &[
+                (8888, "127.0.0.1:41000".parse().unwrap()),
+                (9000, "127.0.0.1:41001".parse().unwrap()),
+            ],
+            duplicates: 2,
+            preload: Path::new("/a b/preload.cjs"),
+            compile_cache: Path::new("/cache"),
+            mark: ("LOCKGATE_START".into(), "mark".into()),
+        })
+        .into_iter()
+        .map(|(name, value)| (name.into_string().unwrap(), value.into_string().unwrap()))
+        .collect()
+    }
+
+    #[test]
+    fn secrets_and_foreign_descriptors_are_left_out() {
+        let all = composed(
+            &[
+                ("LOCKGATE_TOKEN_FILE", "/t"),
+                ("LOCKGATE_TOKEN", "t"),
+                ("LISTEN_PID", "1"),
+                ("NOTIFY_SOCKET", "/n"),
+                ("GATEWAY_TOKEN", "kept"),
+            ],
+            &[],
+        );
+        assert_eq!(all.get("GATEWAY_TOKEN").unwrap(), "kept");
+        for name in [
+            "LOCKGATE_TOKEN_FILE",
+            "LOCKGATE_TOKEN",
+            "LISTEN_PID",
+            "NOTIFY_SOCKET",
+        ] {
+            assert!(!all.contains_key(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn sockets_are_numbered_in_rounds() {
+        let all = composed(&[], &[]);
+        assert_eq!(all["LISTEN_FDS"], "2");
+        assert_eq!(all["LISTEN_FDNAMES"], "app-8888:app-9000");
+        assert_eq!(all["PORT"], "8888");
+        let handed: serde_json::Value = serde_json::from_str(&all["LOCKGATE_SOCKETS"]).unwrap();
+        assert_eq!(handed["sockets"][0]["fds"], serde_json::json!([3, 5]));
+        assert_eq!(handed["sockets"][1]["fds"], serde_json::json!([4, 6]));
+        assert_eq!(handed["sockets"][1]["held"], 41001);
+        assert_eq!(handed["node_options"], serde_json::Value::Null);
+    }
+
+    #[test]
+    fn the_preload_is_appended_and_settings_win() {
+        let all = composed(
+            &[("NODE_OPTIONS", "--a"), ("PORT", "1"), ("X", "base")],
+            &[("X", "own"), ("PORT", "2"), ("LISTEN_FDS", "9")],
+        );
+        assert_eq!(all["NODE_OPTIONS"], "--a --require=\"/a b/preload.cjs\"");
+        assert_eq!(all["X"], "own");
+        assert_eq!(all["PORT"], "2");
+        assert_eq!(all["LISTEN_FDS"], "2");
+    }
+}
