@@ -142,7 +142,10 @@ impl Forwarder {
                         Ok(answered) => return Ok(answered),
                         Err(failed) => failed,
                     };
-                    exchanged |= is_ready(changed.as_mut()).await;
+                    if is_ready(changed.as_mut()).await {
+                        changed = self.lookup.changed();
+                        exchanged = true;
+                    }
                     let blameless = failed.reused || exchanged;
                     match again.take() {
                         Some(request) if blameless && failed.error.is_early_end() => {
@@ -259,7 +262,7 @@ impl Forwarder {
     }
 }
 
-/// Whether a future is done already; it is not polled again when it was.
+/// Whether a future is done already. One that is must not be polled again.
 async fn is_ready(mut future: Pin<&mut (dyn Future<Output = ()> + Send)>) -> bool {
     poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_ready())).await
 }

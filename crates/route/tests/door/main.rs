@@ -7,6 +7,8 @@ mod ends;
 #[cfg(test)]
 mod races;
 #[cfg(test)]
+mod restarts;
+#[cfg(test)]
 mod rig;
 #[cfg(test)]
 mod streams;
