@@ -1,6 +1,7 @@
 //! The command tree: which words there are, how they are grouped in the help.
 //! What a command does stands in `commands/`.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Effects, Styles};
@@ -29,13 +30,13 @@ pub(crate) struct Cli {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct GlobalArgs {
-    /// The environment, where a command names none [env: LOCKGATE_ENV]
+    /// The environment, where a command names none [env: `LOCKGATE_ENV`]
     #[arg(long, short, global = true, value_name = "ENV")]
     pub(crate) env: Option<EnvName>,
     /// How results are printed; `json` streams events, one a line
     #[arg(long, global = true, value_enum, default_value_t = Format::Human, hide_possible_values = true, value_name = "human|json")]
     pub(crate) format: Format,
-    /// When to use colour; NO_COLOR is heeded
+    /// When to use colour; `NO_COLOR` is heeded
     #[arg(long, global = true, value_enum, default_value_t = ColorWhen::Auto, hide_possible_values = true, value_name = "auto|always|never")]
     pub(crate) color: ColorWhen,
     /// Say more on stderr (-vv: still more)
@@ -113,16 +114,17 @@ const STYLES: Styles = Styles::styled()
 /// The command tree, its help grouped by what one is about to do.
 pub(crate) fn tree() -> clap::Command {
     let tree = Cli::command();
+    // Writing to a String cannot fail.
     let mut groups = String::new();
     for (heading, names) in GROUPS {
-        groups.push_str(&format!("{HEADING}{heading}:{HEADING:#}\n"));
+        let _ = writeln!(groups, "{HEADING}{heading}:{HEADING:#}");
         for name in names {
             let about = tree
                 .find_subcommand(name)
                 .and_then(clap::Command::get_about)
                 .map(ToString::to_string)
                 .unwrap_or_default();
-            groups.push_str(&format!("  {LITERAL}{name:<10}{LITERAL:#} {about}\n"));
+            let _ = writeln!(groups, "  {LITERAL}{name:<10}{LITERAL:#} {about}");
         }
         groups.push('\n');
     }

@@ -290,7 +290,7 @@ impl From<LockError> for CommandError {
         let told = Self::from_error(Kind::Failed, &error);
         match &error {
             LockError::Held { .. } => told.hint("wait for it, or end it; what it published stays"),
-            _ => told,
+            LockError::File { .. } => told,
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::watch::Watch;
 
 /// Bring what was built into every gateway, and wait for it
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct DeployArgs {
     /// The environment
     #[arg(value_name = "ENV")]
@@ -48,8 +49,8 @@ pub(crate) struct DeployArgs {
 
 /// Deploys once, or with `--watch` until Ctrl-C.
 pub(crate) async fn deploy(args: DeployArgs, ctx: &Context) -> Result<(), CommandError> {
-    let (control, _) = ctx.server().await?;
     let request = request(&args, ctx)?;
+    let (control, _) = ctx.server().await?;
     let first = once(ctx, &control, &request).await;
     if !args.watch {
         return first;

@@ -36,8 +36,8 @@ pub(crate) struct RestartArgs {
 
 /// Restarts, and waits until every gateway is back.
 pub(crate) async fn restart(args: RestartArgs, ctx: &Context) -> Result<(), CommandError> {
-    let (control, _) = ctx.server().await?;
     let environment = ctx.environment(args.named.as_ref())?;
+    let (control, _) = ctx.server().await?;
     let gateways = match args.what.as_str() {
         "gateway" | "gateways" => None,
         one => Some(vec![super::gateways::number(&environment, one)?]),

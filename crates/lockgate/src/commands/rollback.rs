@@ -33,8 +33,8 @@ pub(crate) struct RollbackArgs {
 /// Publishes an old build under a new number, with the settings of today.
 pub(crate) async fn rollback(args: RollbackArgs, ctx: &Context) -> Result<(), CommandError> {
     let started = clock();
-    let (control, _) = ctx.server().await?;
     let environment = ctx.environment(args.named.as_ref())?;
+    let (control, _) = ctx.server().await?;
     let env = &environment.name;
     let store = ctx.store()?;
     let _lock = DeployLock::take(&ctx.config.home, env, "rollback", now_ms())?;

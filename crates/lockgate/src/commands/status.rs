@@ -1,5 +1,7 @@
 //! `lockgate status`: what every gateway runs, and what it should.
 
+use std::fmt::Write as _;
+
 use clap::Args;
 use lockgate_model::{EnvName, Phase};
 use serde_json::{Value, json};
@@ -170,11 +172,7 @@ fn rendered(environment: &Environment, views: &[GatewayView], ctx: &Context) -> 
     text.push_str(&table::render(COLUMNS, &rows, ctx.screen.width, paint));
     for view in views {
         for note in notes(view, now) {
-            text.push_str(&format!(
-                "{} {}: {note}\n",
-                paint.tone(Tone::Bad, "!"),
-                view.name
-            ));
+            let _ = writeln!(text, "{} {}: {note}", paint.tone(Tone::Bad, "!"), view.name);
         }
     }
     text

@@ -46,17 +46,20 @@ pub(crate) async fn urls(args: &UrlsArgs, ctx: &Context) -> Result<(), CommandEr
 /// A line for each gateway.
 pub(crate) fn lines(environment: &Environment) -> String {
     let width = name_width(environment);
+    let line = |gateway| {
+        format!(
+            "{:<width$}  {}",
+            environment.gateway_name(gateway),
+            direct(gateway)
+        )
+    };
     environment
         .gateways
         .iter()
-        .map(|gateway| {
-            format!(
-                "{:<width$}  {}\n",
-                environment.gateway_name(gateway),
-                direct(gateway)
-            )
-        })
-        .collect()
+        .map(line)
+        .collect::<Vec<_>>()
+        .join("\n")
+        + "\n"
 }
 
 /// The URL of a gateway's own door.

@@ -55,8 +55,8 @@ impl FromStr for Goal {
 
 /// Returns when every gateway that shall run is as wanted; exit code 1 when time is up.
 pub(crate) async fn wait(args: WaitArgs, ctx: &Context) -> Result<(), CommandError> {
-    let (control, _) = ctx.server().await?;
     let environment = ctx.environment(args.named.as_ref())?;
+    let (control, _) = ctx.server().await?;
     let deadline = clock() + args.timeout;
     let mut after = None;
     loop {

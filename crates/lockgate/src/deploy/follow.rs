@@ -157,11 +157,15 @@ fn judge(build: &BuildId, seq: u64, row: &Row, view: &GatewayView) -> GatewayPro
 /// What a gateway made of a statement it knows; nothing while it is at it.
 fn settled(build: &BuildId, seq: u64, pid_before: Option<u32>, report: &Report) -> Option<Verdict> {
     if let Some(refused) = report.refused.as_ref().filter(|refused| refused.seq >= seq) {
-        // The build before may still be on its way back; what it is, is known when it runs.
-        let back = running_build(report).is_some()
-            || matches!(report.phase, Phase::Stopped | Phase::Waiting);
+        // The build before may still be on its way back; it is told when it answers.
+        let runs = running_build(report).filter(|build| *build != refused.build);
+        let back = match (report.phase, &report.running) {
+            (Phase::Ready, _) => runs.is_some(),
+            (Phase::Stopped | Phase::Waiting, running) => running.is_none(),
+            _ => false,
+        };
         return back.then(|| Verdict::Kept {
-            runs: running_build(report),
+            runs,
             reason: refused.reason.clone(),
             log: refused.log.clone(),
         });
@@ -310,8 +314,15 @@ mod tests {
 
     #[test]
     fn a_refused_build_is_told_when_the_old_one_is_back() {
-        let starting = refused(SEQ, report(SEQ, SEQ, Phase::Starting, None));
-        assert_eq!(verdict(true, None, Some(starting)), None);
+        for (phase, running) in [
+            (Phase::Starting, None),
+            (Phase::Starting, Some(('a', 9))),
+            (Phase::Stopping, Some(('b', 8))),
+            (Phase::Waiting, Some(('b', 8))),
+        ] {
+            let not_yet = refused(SEQ, report(SEQ, SEQ, phase, running));
+            assert_eq!(verdict(true, None, Some(not_yet)), None, "{phase:?}");
+        }
         let back = refused(SEQ, report(SEQ, SEQ, Phase::Ready, Some(('a', 9))));
         let kept = |runs| {
             Some(Verdict::Kept {

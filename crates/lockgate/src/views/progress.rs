@@ -14,6 +14,9 @@ use crate::views::screen::Screen;
 use crate::views::table::{self, Cell, Column};
 use crate::views::text;
 
+/// How much of a failed start's log is shown: node's own account of an exception fits.
+const LAST_LINES: usize = 25;
+
 /// Shows events as they come.
 pub(crate) struct Progress {
     screen: Screen,
@@ -42,6 +45,12 @@ impl Progress {
         }
         match event {
             Event::Gateway(progress) if self.screen.live => self.redraw(progress),
+            Event::Gateway(GatewayProgress {
+                phase: None,
+                problem: None,
+                verdict: None,
+                ..
+            }) => {}
             Event::Warning { message } => self.above(|screen| screen.warn(message)),
             _ => {
                 if let Some(line) = line(event, self.screen.err) {
@@ -61,9 +70,18 @@ impl Progress {
             return screen.json(&Event::Result(outcome.clone()));
         }
         screen.data(&summary(outcome, screen.width, screen.out))?;
-        for (gateway, reason, log) in kept(outcome) {
-            screen.say(&format!("\n{} {gateway}: {reason}", screen.err.error("✗")));
-            for line in log {
+        for (position, (gateway, reason, log)) in kept(outcome).enumerate() {
+            screen.say(&format!(
+                "\n{} {gateway}: {reason}",
+                screen.err.tone(Tone::Bad, "✗")
+            ));
+            // One gateway's log tells what the others' would tell again.
+            let from = if position == 0 {
+                log.len().saturating_sub(LAST_LINES)
+            } else {
+                log.len()
+            };
+            for line in log.iter().skip(from) {
                 screen.say(&format!("  {} {line}", screen.err.dim("│")));
             }
         }

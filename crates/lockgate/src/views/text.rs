@@ -46,12 +46,6 @@ pub(crate) fn ago(then: u64, now: u64) -> String {
     }
 }
 
-/// UNIX milliseconds as RFC 3339 in seconds.
-pub(crate) fn timestamp(ms: u64) -> String {
-    let time = std::time::UNIX_EPOCH + Duration::from_millis(ms);
-    humantime::format_rfc3339_seconds(time).to_string()
-}
-
 /// `1 gateway`, `3 gateways`.
 pub(crate) fn count(number: usize, word: &str) -> String {
     if number == 1 {

@@ -110,7 +110,7 @@ fn app(root: &Path, file: &AppTable, own: &AppTable) -> Result<AppSettings, Work
             .clone()
             .or_else(|| file.ready.clone())
             .unwrap_or(defaults.ready),
-        limits: limits(limits(defaults.limits, &file.limits), &own.limits),
+        limits: limits(&limits(&defaults.limits, &file.limits), &own.limits),
         env: defaults.env,
     };
     // A file is read before the table beside it, so that what is written here wins.
@@ -124,7 +124,7 @@ fn app(root: &Path, file: &AppTable, own: &AppTable) -> Result<AppSettings, Work
     Ok(settings)
 }
 
-fn limits(base: Limits, over: &LimitsTable) -> Limits {
+fn limits(base: &Limits, over: &LimitsTable) -> Limits {
     Limits {
         ready: over.ready.unwrap_or(base.ready),
         grace: over.grace.unwrap_or(base.grace),

@@ -82,11 +82,11 @@ mod tests {
         ] {
             write(&src.join(name), seconds);
         }
-        assert_eq!(newer_than(&bundle, &[src.clone()]), None);
+        assert_eq!(newer_than(&bundle, std::slice::from_ref(&src)), None);
         write(&src.join("lib/a.ts"), 200);
         write(&src.join("lib/b.ts"), 300);
         assert_eq!(
-            newer_than(&bundle, &[src.clone()]),
+            newer_than(&bundle, std::slice::from_ref(&src)),
             Some(src.join("lib/b.ts"))
         );
         assert_eq!(newer_than(&root.join("missing.js"), &[src]), None);

@@ -16,13 +16,11 @@ pub(crate) fn render(env: &EnvName, found: &Detected) -> String {
         let all: Vec<String> = found.sources.iter().map(|source| quoted(source)).collect();
         format!("sources = [{}]", all.join(", "))
     };
-    let parts: String = PARTS
-        .into_iter()
-        .map(|(from, to, required)| {
-            let rest = if required { "" } else { ", required = false" };
-            format!("    {{ from = \"{from}\", to = \"{to}\"{rest} }},\n")
-        })
-        .collect();
+    let parts = PARTS.map(|(from, to, required)| {
+        let rest = if required { "" } else { ", required = false" };
+        format!("    {{ from = \"{from}\", to = \"{to}\"{rest} }},")
+    });
+    let parts = parts.join("\n");
     format!(
         r#"# What Lockgate builds, checks, packs and starts. Keys that are left out keep
 # the value shown; unknown keys are refused.
@@ -45,7 +43,8 @@ validate = ["{VALIDATE}"]
 # What goes into a build, and where it lands. Environment files, keys and
 # credentials are never packed.
 parts = [
-{parts}]
+{parts}
+]
 
 [app]
 # How a gateway starts the application; `cwd` is a folder of the build.
@@ -104,17 +103,14 @@ mod tests {
         let is_key = |line: &str| {
             line.starts_with("# [") || (line.contains(" = ") && line.starts_with("# "))
         };
-        let uncommented: String = text
-            .lines()
-            .map(|line| {
-                if is_key(line) {
-                    line.trim_start_matches("# ")
-                } else {
-                    line
-                }
-            })
-            .map(|line| format!("{line}\n"))
-            .collect();
+        let uncomment = |line| {
+            if is_key(line) {
+                line.trim_start_matches("# ")
+            } else {
+                line
+            }
+        };
+        let uncommented = text.lines().map(uncomment).collect::<Vec<_>>().join("\n");
         File::parse(Path::new("lockgate.toml"), &uncommented).unwrap();
     }
 }
