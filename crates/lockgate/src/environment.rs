@@ -126,7 +126,7 @@ impl Environment {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Err(EnvironmentError::Unknown {
                     env: env.clone(),
-                    known: names(home)?,
+                    known: Self::names(home)?,
                 })
             }
             Err(source) => Err(EnvironmentError::File { path, source }),
@@ -136,7 +136,7 @@ impl Environment {
     /// All environments of a home, by name.
     pub(crate) fn list(home: &Home) -> Result<Vec<Self>, EnvironmentError> {
         let mut all = Vec::new();
-        for env in names(home)? {
+        for env in Self::names(home)? {
             match Self::load(home, &env) {
                 // Deleted since its name was read.
                 Err(EnvironmentError::Unknown { .. }) => {}
@@ -144,6 +144,32 @@ impl Environment {
             }
         }
         Ok(all)
+    }
+
+    /// The names of all environments, sorted. A folder without `env.toml` is not one.
+    pub(crate) fn names(home: &Home) -> Result<Vec<EnvName>, EnvironmentError> {
+        let folder = home.envs_dir();
+        let wrap = |source| EnvironmentError::File {
+            path: folder.clone(),
+            source,
+        };
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) => return Err(wrap(source)),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(wrap)?;
+            // Hidden folders are being made or removed; their names do not parse.
+            if let Some(Ok(name)) = entry.file_name().to_str().map(EnvName::parse)
+                && file(home, &name).is_file()
+            {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
     }
 
     /// Writes `env.toml`, whole or not at all.
@@ -223,32 +249,6 @@ fn parse(text: &str, env: &EnvName, path: &Path) -> Result<Environment, Environm
             name: found.name,
         })
     }
-}
-
-/// The names of all environments, sorted. A folder without `env.toml` is not one.
-fn names(home: &Home) -> Result<Vec<EnvName>, EnvironmentError> {
-    let folder = home.envs_dir();
-    let wrap = |source| EnvironmentError::File {
-        path: folder.clone(),
-        source,
-    };
-    let entries = match fs::read_dir(&folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(source) => return Err(wrap(source)),
-    };
-    let mut names = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(wrap)?;
-        // Hidden folders are being made or removed; their names do not parse.
-        if let Some(Ok(name)) = entry.file_name().to_str().map(EnvName::parse)
-            && file(home, &name).is_file()
-        {
-            names.push(name);
-        }
-    }
-    names.sort();
-    Ok(names)
 }
 
 #[cfg(test)]

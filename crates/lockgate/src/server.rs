@@ -139,7 +139,7 @@ pub(crate) async fn start(options: ServeOptions) -> Result<RunningServer, Server
     home.prepare()?;
     let lock = take_lock(home)?;
     let store = Store::open(home.builds())?;
-    let environments = Environment::list(home)?;
+    let environments = Environment::names(home)?;
     let (addresses, listeners) = bind_all(&options)?;
     let control_socket = home.control_socket();
     let control = bind_control(&control_socket)?;
@@ -184,8 +184,8 @@ pub(crate) async fn start(options: ServeOptions) -> Result<RunningServer, Server
         stop.clone(),
     );
     tasks.spawn(api::serve(control, api, stop.clone()));
-    for environment in environments {
-        gateways.reconcile(&environment.name).await;
+    for env in &environments {
+        gateways.reconcile(env).await;
     }
     tracing::info!(listeners = ?description.listeners, home = %description.home.display(), "server started");
     Ok(RunningServer {

@@ -1,6 +1,6 @@
 //! The control socket from the asking side: what the server of a home can be told by its owner.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http::Method;
@@ -101,11 +101,6 @@ impl ControlClient {
                 None
             }
         }
-    }
-
-    /// Where the server is asked.
-    pub(crate) fn socket(&self) -> &Path {
-        &self.socket
     }
 
     /// `GET /v1/server`.

@@ -214,3 +214,19 @@ async fn waiting_queries_do_not_hold_up_the_end() {
     tokio::time::timeout(LONG, server.stop()).await.unwrap();
     tokio::time::timeout(LONG, waiting).await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn a_broken_environment_does_not_keep_the_others_from_running() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(folder.path());
+    let store = Store::open(options.home.builds()).unwrap();
+    let environment = make(&options.home, &store, 1);
+    let broken = options.home.envs_dir().join("broken");
+    fs::create_dir(&broken).unwrap();
+    fs::write(broken.join("env.toml"), "no").unwrap();
+    let server = start(options.clone()).await.unwrap();
+    let control = ControlClient::new(&options.home);
+    let some = |view: &GatewaysView| pids(view)[0].is_some();
+    until(&control, &environment, some).await;
+    server.stop().await;
+}

@@ -59,7 +59,8 @@ impl Agent {
         };
         let log_start = log.metadata().map_err(failed)?.len();
         let child = Command::new(&program.path)
-            .args(["run", "--stop-on-stdin-eof"])
+            // Quiet: the application's lines are in its own log, which is rotated.
+            .args(["run", "--stop-on-stdin-eof", "--quiet"])
             .env_clear()
             .envs(program.inherited.iter().map(|(name, value)| (name, value)))
             .envs(spec.variables.iter().map(|(name, value)| (name, value)))
