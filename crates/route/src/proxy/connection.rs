@@ -20,6 +20,9 @@ const KEEPALIVE_INTERVAL_SECS: u32 = 15;
 /// Unanswered questions after which the peer is gone.
 const KEEPALIVE_PROBES: u32 = 4;
 
+/// Milliseconds for which a client may take nothing of what is sent to it, as in nginx.
+const STALL_MS: u32 = 60_000;
+
 /// The largest piece that is read from an upstream at once.
 const MAX_READ_BYTES: usize = 256 * 1024;
 
@@ -69,13 +72,15 @@ impl UpstreamError {
     }
 }
 
-/// Sets what an accepted connection needs: no delay, and an end when the peer is gone.
+/// Sets what an accepted connection needs: no delay, and an end when the peer is
+/// gone or takes nothing any more.
 pub(super) fn prepare_client(stream: &TcpStream) {
     let set = stream.set_nodelay(true).and_then(|()| {
         setsockopt(stream, sockopt::KeepAlive, &true)?;
         setsockopt(stream, sockopt::TcpKeepIdle, &KEEPALIVE_IDLE_SECS)?;
         setsockopt(stream, sockopt::TcpKeepInterval, &KEEPALIVE_INTERVAL_SECS)?;
         setsockopt(stream, sockopt::TcpKeepCount, &KEEPALIVE_PROBES)?;
+        setsockopt(stream, sockopt::TcpUserTimeout, &STALL_MS)?;
         Ok(())
     });
     if let Err(error) = set {
