@@ -18,7 +18,9 @@ use std::process::Command;
 
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
-use nix::unistd::{getppid, setsid};
+use nix::unistd::{close, getppid, setsid};
+
+use crate::process::FIRST_DESCRIPTOR;
 
 /// The name of the hidden command.
 pub(crate) const NAME: &str = "exec-step";
@@ -27,15 +29,18 @@ pub(crate) const NAME: &str = "exec-step";
 /// agent, which would start it again, and before most others.
 const OOM_SCORE_ADJ: &str = "500";
 
-/// `exec-step --agent PID --cwd FOLDER -- PROGRAM [ARGUMENT…]`
+/// `exec-step --agent PID --cwd FOLDER --descriptors N -- PROGRAM [ARGUMENT…]`
 #[derive(Debug, Clone, clap::Args)]
-pub struct ExecStepArgs {
+pub(crate) struct ExecStepArgs {
     /// The agent's process number; when it is no longer the parent, nothing starts.
     #[arg(long)]
     agent: i32,
     /// The application's working folder.
     #[arg(long)]
     cwd: PathBuf,
+    /// How many descriptors from 3 on are handed over; all others are closed.
+    #[arg(long)]
+    descriptors: i32,
     /// The program and its arguments.
     #[arg(required = true, last = true)]
     command: Vec<OsString>,
@@ -43,7 +48,7 @@ pub struct ExecStepArgs {
 
 /// Why the application's program did not start.
 #[derive(Debug, thiserror::Error)]
-pub enum ExecStepError {
+pub(crate) enum ExecStepError {
     /// The agent ended before its child was ready.
     #[error("the agent, process {0}, has ended")]
     AgentGone(i32),
@@ -72,7 +77,7 @@ pub enum ExecStepError {
 
 /// Becomes the application. To be called from `main` before a runtime or a thread
 /// starts; it returns only an error, for exit code 127.
-pub fn exec_step(args: &ExecStepArgs) -> Result<Infallible, ExecStepError> {
+pub(crate) fn exec_step(args: &ExecStepArgs) -> Result<Infallible, ExecStepError> {
     // Fails only for the leader of a group, which a fresh child never is.
     setsid().map_err(|errno| ExecStepError::SetUp(errno.into()))?;
     prctl::set_pdeathsig(Signal::SIGKILL).map_err(|errno| ExecStepError::SetUp(errno.into()))?;
@@ -82,6 +87,7 @@ pub fn exec_step(args: &ExecStepArgs) -> Result<Infallible, ExecStepError> {
     }
     // Without the right to raise it, the score stays as it is.
     let _ = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJ);
+    close_others(args.descriptors);
     std::env::set_current_dir(&args.cwd).map_err(|source| ExecStepError::Cwd {
         path: args.cwd.clone(),
         source,
@@ -92,6 +98,22 @@ pub fn exec_step(args: &ExecStepArgs) -> Result<Infallible, ExecStepError> {
     };
     let source = become_program(&program, arguments);
     Err(ExecStepError::Exec { program, source })
+}
+
+/// Closes what came neither from the agent's hand nor as standard stream: the
+/// agent's own descriptors are closed by `exec`, but not what *its* parent gave it.
+fn close_others(descriptors: i32) {
+    let Ok(open) = std::fs::read_dir("/proc/self/fd") else {
+        return;
+    };
+    let others: Vec<i32> = open
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|number| *number >= FIRST_DESCRIPTOR + descriptors)
+        .collect();
+    for number in others {
+        // The one that listed them is closed already.
+        let _ = close(number);
+    }
 }
 
 #[expect(

@@ -20,25 +20,25 @@ use std::time::SystemTime;
 
 pub(crate) use collect::Collector;
 pub(crate) use crash::keep_crash;
-pub use reader::read;
+pub(crate) use reader::read;
 pub(crate) use writer::{Log, Stream, WriterOptions};
 
 /// What to read.
 #[derive(Debug, Clone)]
-pub struct ReadOptions {
+pub(crate) struct ReadOptions {
     /// Which log.
-    pub source: Source,
+    pub(crate) source: Source,
     /// Go on with lines that come later, across rotation.
-    pub follow: bool,
+    pub(crate) follow: bool,
     /// At most this many of the lines that are there already.
-    pub lines: Option<usize>,
+    pub(crate) lines: Option<usize>,
     /// Nothing older than this.
-    pub since: Option<SystemTime>,
+    pub(crate) since: Option<SystemTime>,
 }
 
 /// Which log is read.
 #[derive(Debug, Clone)]
-pub enum Source {
+pub(crate) enum Source {
     /// The log of all starts, `LOG_FILE`.
     File(PathBuf),
     /// The last lines before the newest crash, below the agent's state folder.
@@ -47,7 +47,7 @@ pub enum Source {
 
 /// Why a log could not be read.
 #[derive(Debug, thiserror::Error)]
-pub enum LogError {
+pub(crate) enum LogError {
     /// The file.
     #[error("cannot read the log `{path}`")]
     Read {

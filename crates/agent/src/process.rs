@@ -151,7 +151,8 @@ fn spawn(exec_step: &Path, launch: Launch) -> Result<Process, SpawnError> {
     };
     let mut child = Command::new(exec_step)
         .arg(exec_step::NAME)
-        .args(["--agent", &std::process::id().to_string(), "--cwd"])
+        .args(["--agent", &std::process::id().to_string()])
+        .args(["--descriptors", &count.to_string(), "--cwd"])
         .arg(launch.cwd)
         .arg("--")
         .args(launch.command)

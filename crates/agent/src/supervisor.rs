@@ -26,81 +26,84 @@ mod live;
 mod machine;
 mod view;
 
+#[cfg(test)]
+mod tests;
+
 /// What shall run: a release, how to start it, and the number of the statement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Target {
+pub(crate) struct Target {
     /// The build.
-    pub build: BuildId,
+    pub(crate) build: BuildId,
     /// The folder of the release; the application is started from below it.
-    pub release: PathBuf,
+    pub(crate) release: PathBuf,
     /// How it is started, checked and stopped.
-    pub settings: AppSettings,
+    pub(crate) settings: AppSettings,
     /// The statement's number.
-    pub seq: u64,
+    pub(crate) seq: u64,
     /// The statement's restart counter; a restart when it changes.
-    pub restart: u64,
+    pub(crate) restart: u64,
 }
 
 /// Makes the gateway's root point at a target's release. Called while no process
 /// runs, before each start of another build. A failure is reported and the
 /// application starts all the same, since it runs from its real release path.
-pub type Swap = Box<dyn FnMut(&Target) -> io::Result<()> + Send>;
+pub(crate) type Swap = Box<dyn FnMut(&Target) -> io::Result<()> + Send>;
 
 /// What a supervisor needs to know at its start.
-pub struct SupervisorConfig {
+pub(crate) struct SupervisorConfig {
     /// Where crash logs and the preload are written.
-    pub state_dir: PathBuf,
+    pub(crate) state_dir: PathBuf,
     /// The application's log.
-    pub log_file: PathBuf,
+    pub(crate) log_file: PathBuf,
     /// Whether log lines are also copied to the agent's stdout.
-    pub copy_to_stdout: bool,
+    pub(crate) copy_to_stdout: bool,
     /// The address of the application's first socket, `LOCKGATE_APP_ADDRESS`; by
     /// default `127.0.0.1` and the port that the settings name.
-    pub app_address: Option<SocketAddr>,
+    pub(crate) app_address: Option<SocketAddr>,
     /// The application's environment: the agent's own, without what is secret of
     /// ours. `LOCKGATE_TOKEN…` is left out in any case.
-    pub environment: Vec<(OsString, OsString)>,
+    pub(crate) environment: Vec<(OsString, OsString)>,
     /// The program that holds `exec-step`: `/proc/self/exe`.
-    pub exec_step: PathBuf,
+    pub(crate) exec_step: PathBuf,
     /// Makes the gateway's root point at a release.
-    pub swap: Swap,
+    pub(crate) swap: Swap,
     /// The last target that passed its trial, from an earlier run of the agent.
-    pub good: Option<Target>,
+    pub(crate) good: Option<Target>,
     /// What an earlier run of the agent gave up on.
-    pub refused: Option<Refusal>,
+    pub(crate) refused: Option<Refusal>,
 }
 
 /// What the supervisor does at this moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// `Waiting` before the first command; else one of `Stopping`, `Starting`,
     /// `Ready`, `Backoff`, `Stopped`.
-    pub phase: Phase,
+    pub(crate) phase: Phase,
     /// What was asked for last; `None` before that and after `stop`.
-    pub wanted: Option<Target>,
+    pub(crate) wanted: Option<Target>,
     /// The process, when there is one.
-    pub running: Option<Running>,
+    pub(crate) running: Option<Running>,
     /// Whether the running build is still on trial.
-    pub on_trial: bool,
+    pub(crate) on_trial: bool,
     /// The last target that passed its trial. To be kept across runs of the agent.
-    pub good: Option<Target>,
+    pub(crate) good: Option<Target>,
     /// What was given up on last. To be kept across runs of the agent.
-    pub refused: Option<Refusal>,
+    pub(crate) refused: Option<Refusal>,
     /// The highest statement number that is done with: ready, refused or stopped.
-    pub settled: u64,
+    pub(crate) settled: u64,
     /// Starts after a crash, since the agent started.
-    pub restarts: u64,
+    pub(crate) restarts: u64,
     /// The last thing that went wrong; gone when the application is ready again.
-    pub problem: Option<String>,
+    pub(crate) problem: Option<String>,
     /// `stop_ms`, `start_ms` and `unavailable_ms` of the newest change.
-    pub timings: Timings,
+    pub(crate) timings: Timings,
     /// Where the application's first socket listens, when it is held.
-    pub address: Option<SocketAddr>,
+    pub(crate) address: Option<SocketAddr>,
 }
 
 impl Snapshot {
     /// The state before the first command.
-    pub fn initial() -> Self {
+    pub(crate) fn initial() -> Self {
         Self {
             phase: Phase::Waiting,
             wanted: None,
@@ -134,7 +137,7 @@ pub(crate) enum Command {
 
 /// Says to the supervisor what is wanted. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Handle {
+pub(crate) struct Handle {
     commands: mpsc::Sender<Command>,
     snapshots: watch::Receiver<Snapshot>,
 }
@@ -143,34 +146,34 @@ impl Handle {
     /// Runs this target from now on. Where the same build, settings and restart
     /// counter run already, only the number is taken over. A target with a lower
     /// number than the last one is ignored.
-    pub async fn run(&self, target: Target) {
+    pub(crate) async fn run(&self, target: Target) {
         self.send(Command::Run(Box::new(target))).await;
     }
 
     /// Ends the application and keeps it ended, by statement `seq`.
-    pub async fn stop(&self, seq: u64) {
+    pub(crate) async fn stop(&self, seq: u64) {
         self.send(Command::Stop { seq }).await;
     }
 
     /// Starts the wanted target again: at once also during a backoff.
-    pub async fn restart(&self) {
+    pub(crate) async fn restart(&self) {
         self.send(Command::Restart).await;
     }
 
     /// Starts the application at once where it waits after a crash; else nothing.
     /// For a reload that finds nothing new.
-    pub async fn hurry(&self) {
+    pub(crate) async fn hurry(&self) {
         self.send(Command::Hurry).await;
     }
 
     /// Ends the application and then the supervisor; await its `JoinHandle`. Asked
     /// a second time, the application is killed at once.
-    pub async fn shutdown(&self) {
+    pub(crate) async fn shutdown(&self) {
         self.send(Command::Shutdown).await;
     }
 
     /// The snapshots, the newest at once.
-    pub fn watch(&self) -> watch::Receiver<Snapshot> {
+    pub(crate) fn watch(&self) -> watch::Receiver<Snapshot> {
         self.snapshots.clone()
     }
 
@@ -182,7 +185,7 @@ impl Handle {
 
 /// Why a supervisor could not start.
 #[derive(Debug, thiserror::Error)]
-pub enum SupervisorError {
+pub(crate) enum SupervisorError {
     /// A folder or file it needs.
     #[error("cannot prepare `{path}` for the supervisor")]
     Prepare {
@@ -199,13 +202,15 @@ pub enum SupervisorError {
 
 /// The supervisor itself.
 #[derive(Debug)]
-pub struct Supervisor;
+pub(crate) struct Supervisor;
 
 impl Supervisor {
     /// Starts the supervisor on the current runtime; nothing runs until
     /// [`Handle::run`]. It ends after [`Handle::shutdown`], or when all handles are
     /// gone; the application ends with it.
-    pub fn start(config: SupervisorConfig) -> Result<(Handle, JoinHandle<()>), SupervisorError> {
+    pub(crate) fn start(
+        config: SupervisorConfig,
+    ) -> Result<(Handle, JoinHandle<()>), SupervisorError> {
         let (commands, asked) = mpsc::channel(16);
         let (shown, snapshots) = watch::channel(Snapshot::initial());
         let driver = driver::Driver::prepare(config, asked, shown)?;

@@ -18,7 +18,7 @@ const STAMP: usize = 24;
 
 /// Writes log lines to `out`. With `follow` it returns only on an error; a closed
 /// `out` is no error.
-pub fn read(options: &ReadOptions, out: &mut dyn Write) -> Result<(), LogError> {
+pub(crate) fn read(options: &ReadOptions, out: &mut dyn Write) -> Result<(), LogError> {
     let done = match &options.source {
         Source::File(path) => read_file(path, options, out),
         Source::Crash(folder) => read_crash(folder, options, out),
@@ -217,7 +217,7 @@ mod tests {
             .lines()
             .map(|line| line.strip_prefix("2026-01-01T00:00:0").unwrap_or(line))
             .map(|line| {
-                line.get(10..)
+                line.get(11..)
                     .filter(|it| it.starts_with("line"))
                     .unwrap_or(line)
             })
