@@ -130,8 +130,7 @@ impl Releases {
         keep: usize,
         in_use: &[BuildId],
     ) -> Result<Vec<BuildId>, FetchError> {
-        let mut releases: Vec<(SystemTime, BuildId)> = self
-            .entries(&self.dir)?
+        let mut releases: Vec<(SystemTime, BuildId)> = entries(&self.dir)?
             .iter()
             .filter_map(|entry| {
                 let build = BuildId::parse(entry.file_name().to_str()?).ok()?;
@@ -163,14 +162,14 @@ impl Releases {
 
     /// Removes what an interrupted fetch or removal left, and manifests without a release.
     pub(super) fn sweep(&self) -> Result<(), FetchError> {
-        for entry in self.entries(&self.dir)? {
+        for entry in entries(&self.dir)? {
             let name = entry.file_name();
             let left = |start: &&str| name.to_str().is_some_and(|name| name.starts_with(start));
             if LEFT_BEHIND.iter().any(left) {
                 remove(&entry.path())?;
             }
         }
-        for entry in self.entries(&self.dir.join(MANIFESTS))? {
+        for entry in entries(&self.dir.join(MANIFESTS))? {
             let name = entry.file_name();
             let build = name.to_str().and_then(|name| name.strip_suffix(".json"));
             let build = build.and_then(|build| BuildId::parse(build).ok());
@@ -180,16 +179,16 @@ impl Releases {
         }
         Ok(())
     }
+}
 
-    /// What lies in a folder; nothing when there is no such folder.
-    fn entries(&self, folder: &Path) -> Result<Vec<DirEntry>, FetchError> {
-        match std::fs::read_dir(folder) {
-            Ok(entries) => entries
-                .collect::<io::Result<_>>()
-                .map_err(FetchError::disk("list", folder)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(source) => Err(FetchError::disk("list", folder)(source)),
-        }
+/// What lies in a folder; nothing when there is no such folder.
+fn entries(folder: &Path) -> Result<Vec<DirEntry>, FetchError> {
+    match std::fs::read_dir(folder) {
+        Ok(entries) => entries
+            .collect::<io::Result<_>>()
+            .map_err(FetchError::disk("list", folder)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(source) => Err(FetchError::disk("list", folder)(source)),
     }
 }
 

@@ -38,6 +38,7 @@ pub(super) fn select(method: &Method, headers: &HeaderMap, etag: &str, length: u
     }
 }
 
+#[derive(Clone, Copy)]
 enum Comparison {
     Strong,
     Weak,

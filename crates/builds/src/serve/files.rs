@@ -284,7 +284,7 @@ mod tests {
         std::fs::write(&a, "one").unwrap();
         std::fs::hard_link(&a, &b).unwrap();
         let files = Files::default();
-        let open = |path| async { files.open(dir.path(), path).await.unwrap().unwrap() };
+        let open = async |path| files.open(dir.path(), path).await.unwrap().unwrap();
         let (first, linked) = (open(&a).await, open(&b).await);
         assert!(Arc::ptr_eq(&first.content, &linked.content));
         std::fs::write(dir.path().join("c"), "two").unwrap();

@@ -58,7 +58,8 @@ impl Asked {
 /// The wait, shortened by up to a tenth: gateways that asked together, because the
 /// server was restarted, shall not keep asking together.
 fn spread(wait: Duration, random: u32) -> Duration {
-    wait - wait.mul_f64(0.1 * f64::from(random) / f64::from(u32::MAX))
+    let part = f64::from(random) / f64::from(u32::MAX);
+    wait.mul_f64(1.0 - 0.1 * part)
 }
 
 /// Answers with the gateway's statement as soon as its number differs from `after`;

@@ -188,7 +188,7 @@ mod tests {
         prepare(&stage);
         let mut stream = Patient::new(near, stage);
         let start = Instant::now();
-        let read = tokio::time::timeout(Duration::from_secs(600), stream.read_u8()).await;
+        let read = tokio::time::timeout(Duration::from_mins(10), stream.read_u8()).await;
         let waited = read.ok().map(|read| {
             assert_eq!(read.unwrap_err().kind(), io::ErrorKind::TimedOut);
             start.elapsed()
