@@ -31,13 +31,11 @@ const LOG_END_BYTES: usize = 4000;
 pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.stdin(Stdio::null());
-    for name in [
-        "NODE_OPTIONS",
-        "LOCKGATE_ENV",
-        "LOCKGATE_HOME",
-        "LOCKGATE_BUILDS",
-    ] {
-        command.env_remove(name);
+    command.env_remove("NODE_OPTIONS");
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("LOCKGATE_") {
+            command.env_remove(name);
+        }
     }
     command
 }
