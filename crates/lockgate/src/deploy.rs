@@ -12,6 +12,7 @@ pub(crate) mod events;
 pub(crate) mod follow;
 pub(crate) mod prepare;
 mod provenance;
+pub(crate) mod said;
 
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,9 @@ use crate::server::control::ControlClient;
 use events::{Event, Outcome};
 use follow::Follow;
 use prepare::{Job, Prepared};
+
+/// How many builds an environment keeps to roll back to; 25 MB each for a large bundle.
+const KEPT_BUILDS: usize = 20;
 
 /// What is deployed, and how.
 #[derive(Debug)]
@@ -107,6 +111,8 @@ pub(crate) async fn publish_and_follow(
     let follow = Follow::new(&what.build, &published, &before);
     let outcome = follow_gateways(control, run, follow, &published, tell).await?;
     make_current(store, &what.build, run, tell).await?;
+    let in_use = said::builds(run.environment, store)?;
+    store.prune(&run.environment.name, KEPT_BUILDS, &in_use)?;
     Ok(outcome)
 }
 

@@ -115,22 +115,25 @@ pub(crate) fn show(progress: Progress, outcome: &Outcome) -> Result<(), CommandE
     if outcome.ok {
         return Ok(());
     }
-    let bad: Vec<String> = outcome
+    let (env, build) = (&outcome.env, &outcome.build);
+    let mut bad = outcome
         .gateways
         .iter()
-        .filter(|gateway| !gateway.verdict.is_good())
-        .map(|gateway| format!("`{}`", gateway.gateway))
-        .collect();
-    let verb = if bad.len() == 1 { "does" } else { "do" };
-    Err(CommandError::failed(format!(
-        "{} {verb} not run build `{}`",
-        bad.join(", "),
-        outcome.build
-    ))
-    .hint(format!(
-        "`lockgate logs {} --crash` shows more; fix the build and deploy again",
-        outcome.env
-    )))
+        .filter(|gateway| !gateway.verdict.is_good());
+    let message = match (bad.next(), bad.count(), outcome.gateways.len()) {
+        (Some(only), 0, _) => format!("gateway `{}` does not run build `{build}`", only.gateway),
+        (_, others, all) if others + 1 == all => {
+            format!("none of {all} gateways runs build `{build}`")
+        }
+        (_, others, all) => format!(
+            "{} of {all} gateways do not run build `{build}`",
+            others + 1
+        ),
+    };
+    let more = format!(
+        "`lockgate logs {env} --crash` and `lockgate status {env}` show more; fix the build and deploy again"
+    );
+    Err(CommandError::failed(message).hint(more))
 }
 
 /// Deploys whenever the bundle's folder changes. A build that fails is told and deploys nothing.

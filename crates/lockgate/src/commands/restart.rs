@@ -10,7 +10,7 @@ use crate::cli::duration;
 use crate::context::{Context, now_ms};
 use crate::deploy::follow::Follow;
 use crate::deploy::prepare::Job;
-use crate::deploy::{Request, Run, clock, follow_gateways};
+use crate::deploy::{Request, Run, clock, follow_gateways, said};
 use crate::environment::Environment;
 use crate::environment::lock::DeployLock;
 use crate::environment::publish::restart as say_restart;
@@ -73,7 +73,7 @@ async fn as_it_is(
     let started = clock();
     let store = ctx.store()?;
     let _lock = DeployLock::take(&ctx.config.home, &environment.name, "restart", now_ms())?;
-    let (build, settings) = super::rollback::said_last(environment, &store)?;
+    let last = said::newest(environment, &store)?;
     let before = control
         .gateways(&environment.name, None, Duration::ZERO)
         .await?;
@@ -84,10 +84,10 @@ async fn as_it_is(
         gateways.as_deref(),
         now_ms(),
     )?;
-    let follow = Follow::new(&build, &published, &before);
+    let follow = Follow::new(&last.build, &published, &before);
     let run = Run {
         environment,
-        within: timeout.unwrap_or_else(|| allowed(&settings)),
+        within: timeout.unwrap_or_else(|| allowed(&last.settings)),
         started,
     };
     let mut progress = Progress::new(ctx.screen);

@@ -3,15 +3,13 @@
 use std::time::Duration;
 
 use clap::Args;
-use lockgate_builds::sign::PublicKey;
-use lockgate_builds::store::{Publication, Store};
-use lockgate_model::{AppSettings, BuildId, EnvName};
+use lockgate_builds::store::Publication;
+use lockgate_model::{BuildId, EnvName};
 
 use super::deploy::{allowed, show, teller};
 use crate::cli::duration;
 use crate::context::{Context, now_ms};
-use crate::deploy::{Run, clock, publish_and_follow};
-use crate::environment::Environment;
+use crate::deploy::{Run, clock, publish_and_follow, said};
 use crate::environment::lock::DeployLock;
 use crate::environment::publish::Publish;
 use crate::error::CommandError;
@@ -45,7 +43,7 @@ pub(crate) async fn rollback(args: RollbackArgs, ctx: &Context) -> Result<(), Co
             .hint(format!("`lockgate builds {env}` shows what there is"))
     })?;
     ctx.screen.say(&format!("rolling back to build {target}"));
-    let (_, settings) = said_last(&environment, &store)?;
+    let settings = said::newest(&environment, &store)?.settings;
     let run = Run {
         environment: &environment,
         within: args.timeout.unwrap_or_else(|| allowed(&settings)),
@@ -114,31 +112,6 @@ fn choose(
         [] => Err(format!("there is no build `{named}`")),
         several => Err(format!("`{named}` may be each of {} builds", several.len())),
     }
-}
-
-/// Build and settings of the newest statement.
-pub(crate) fn said_last(
-    environment: &Environment,
-    store: &Store,
-) -> Result<(BuildId, AppSettings), CommandError> {
-    let key = PublicKey::parse(&environment.public_key)?;
-    let mut newest = None;
-    for gateway in &environment.gateways {
-        if let Some((seq, signed)) = store.statement(&environment.gateway_name(gateway))?
-            && newest.as_ref().is_none_or(|(so_far, _)| seq > *so_far)
-        {
-            newest = Some((seq, signed));
-        }
-    }
-    let Some((_, signed)) = newest else {
-        let env = &environment.name;
-        return Err(CommandError::failed(format!(
-            "nothing was deployed to environment `{env}` yet"
-        ))
-        .hint(format!("`lockgate deploy {env}` does")));
-    };
-    let statement = key.open(&signed)?;
-    Ok((statement.build, statement.settings))
 }
 
 #[cfg(test)]

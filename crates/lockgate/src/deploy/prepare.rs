@@ -1,9 +1,10 @@
 //! Validates and packs, one beside the other.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use lockgate_builds::pack::{PackError, PackSource, Packed, Provenance, pack};
+use lockgate_builds::pack::{PackError, PackSource, Packed, Provenance, read};
 use lockgate_builds::store::Store;
 use lockgate_builds::validate::{self, BundleReport, Rules, ValidateError};
 use lockgate_model::{BuildId, EnvName};
@@ -62,64 +63,75 @@ pub(crate) fn stale(job: &Job) -> Option<String> {
     ))
 }
 
-/// Validates (unless it shall not) and packs. A finding is told as an event and refuses the build.
+/// Validates (unless it shall not) and packs. What is found is told as an event, and
+/// nothing is kept in the store.
 pub(crate) async fn prepare(
     job: &Job,
     store: &Store,
     tell: &mut dyn FnMut(Event),
 ) -> Result<Prepared, CommandError> {
-    let validating = validating(job)?;
+    let bundles = paths(&job.workspace, &job.resolved)?;
+    let before = states(job.workspace.root(), &bundles);
+    let started = clock();
+    let reading = {
+        let (source, store) = (source(job), store.clone());
+        tokio::task::spawn_blocking(move || read(&source, &store))
+    };
+    let validating = job.validate.then(|| {
+        let (root, bundles) = (job.workspace.root().to_owned(), bundles.clone());
+        tokio::task::spawn_blocking(move || (reports(&root, &bundles), started.elapsed()))
+    });
     let provenance = provenance::gather(job.workspace.root(), now()).await;
-    let packing = {
-        let (source, store, provenance) = (source(job), store.clone(), provenance.clone());
-        let validated = job.validate;
-        tokio::task::spawn_blocking(move || {
-            let started = clock();
-            (
-                pack(&source, &provenance, validated, &store),
-                started.elapsed(),
-            )
-        })
-    };
-    let validated = match validating {
-        Some(validating) => Some(joined(validating.await)?),
-        None => None,
-    };
     // Both have ended before either's error is told, so that nothing goes on behind it.
-    let (packed, took) = joined(packing.await)?;
-    if let Some((reports, took)) = validated {
+    let reading = joined(reading.await)?;
+    if let Some(validating) = validating {
+        let (reports, took) = joined(validating.await)?;
         let reports = reports.map_err(|error| validate_failed(&error, &job.resolved))?;
-        let clean = reports.iter().all(|report| report.findings.is_empty());
-        tell(Event::Validated {
-            clean,
-            bundles: reports,
-            took_ms: millis(took),
-        });
-        if !clean {
-            return Err(CommandError::failed("a bundle holds what no back end may; nothing was deployed").hint(
-                "`import type` keeps types out of a bundle; move front-end code behind a `frontend` entry point",
-            ));
-        }
+        judge(reports, took, tell)?;
     }
-    let packed = packed.map_err(|error| pack_failed(&error, job))?;
-    tell(packed_event(&packed, took));
+    let reading = reading.map_err(|error| pack_failed(&error, job))?;
+    if states(job.workspace.root(), &bundles) != before {
+        return Err(
+            CommandError::failed("a bundle changed while it was validated and packed")
+                .hint(STILL_BUILDING),
+        );
+    }
+    let (keeping, validated) = (provenance.clone(), job.validate);
+    let kept = tokio::task::spawn_blocking(move || reading.keep(&keeping, validated)).await;
+    let packed = joined(kept)?.map_err(|error| pack_failed(&error, job))?;
+    tell(packed_event(&packed, started.elapsed()));
     Ok(Prepared { packed, provenance })
 }
 
-type Validating = tokio::task::JoinHandle<(Result<Vec<BundleReport>, ValidateError>, Duration)>;
+const STILL_BUILDING: &str = "the build tool was still writing; deploy again when it is done";
 
-fn validating(job: &Job) -> Result<Option<Validating>, CommandError> {
-    if !job.validate {
-        return Ok(None);
+/// What tells whether the validated files are the packed ones: inode, size and time of change.
+fn states(root: &Path, bundles: &[PathBuf]) -> Vec<Option<(u64, u64, i64, i64)>> {
+    let state = |path: &PathBuf| {
+        let found = std::fs::metadata(root.join(path)).ok()?;
+        Some((found.ino(), found.size(), found.ctime(), found.ctime_nsec()))
+    };
+    bundles.iter().map(state).collect()
+}
+
+/// Tells what was found, and makes an error of it.
+fn judge(
+    bundles: Vec<BundleReport>,
+    took: Duration,
+    tell: &mut dyn FnMut(Event),
+) -> Result<(), CommandError> {
+    let clean = bundles.iter().all(|report| report.findings.is_empty());
+    tell(Event::Validated {
+        clean,
+        bundles,
+        took_ms: millis(took),
+    });
+    if clean {
+        return Ok(());
     }
-    let (root, paths) = (
-        job.workspace.root().to_owned(),
-        paths(&job.workspace, &job.resolved)?,
-    );
-    Ok(Some(tokio::task::spawn_blocking(move || {
-        let started = clock();
-        (reports(&root, &paths), started.elapsed())
-    })))
+    Err(CommandError::failed("a bundle holds what no back end may, so nothing was packed").hint(
+        "`import type` keeps types out of a bundle; move front-end code behind a `frontend` entry point",
+    ))
 }
 
 /// What `pack` did, as an event.
@@ -173,16 +185,22 @@ pub(crate) fn validate_failed(error: &ValidateError, resolved: &Resolved) -> Com
 }
 
 fn pack_failed(error: &PackError, job: &Job) -> CommandError {
-    with_build_hint(CommandError::from_error(Kind::Failed, error), &job.resolved)
+    let told = CommandError::from_error(Kind::Failed, error);
+    match error {
+        PackError::Missing { .. } | PackError::Empty { .. } => with_build_hint(told, &job.resolved),
+        PackError::Changed { .. } => told.hint(STILL_BUILDING),
+        PackError::Outside { .. } | PackError::Refused { .. } => {
+            told.hint("`[pack] parts` in lockgate.toml says what is packed")
+        }
+        PackError::Io { .. } | PackError::Store { .. } => told,
+    }
 }
 
 fn with_build_hint(error: CommandError, resolved: &Resolved) -> CommandError {
     match &resolved.build_command {
-        Some(command) => error.hint(format!(
-            "`{command}` makes the bundle; `--build` runs it first"
-        )),
+        Some(command) => error.hint(format!("`{command}` makes the bundle; `--build` runs it first")),
         None => error.hint(
-            "set `[build] bundle` and `[pack] parts` in lockgate.toml (`lockgate init` writes one)",
+            "build first; `[build] bundle` and `[pack] parts` in lockgate.toml say where it is (`lockgate init` writes one)",
         ),
     }
 }

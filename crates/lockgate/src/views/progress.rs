@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use lockgate_model::GatewayName;
+use lockgate_model::{GatewayName, Phase};
 
 use crate::deploy::events::{Event, GatewayProgress, Outcome, Verdict};
 use crate::error::CommandError;
@@ -70,18 +70,10 @@ impl Progress {
             return screen.json(&Event::Result(outcome.clone()));
         }
         screen.data(&summary(outcome, screen.width, screen.out))?;
-        for (position, (gateway, reason, log)) in kept(outcome).enumerate() {
-            screen.say(&format!(
-                "\n{} {gateway}: {reason}",
-                screen.err.tone(Tone::Bad, "✗")
-            ));
-            // One gateway's log tells what the others' would tell again.
-            let from = if position == 0 {
-                log.len().saturating_sub(LAST_LINES)
-            } else {
-                log.len()
-            };
-            for line in log.iter().skip(from) {
+        for (reason, (gateways, log)) in kept(outcome) {
+            let cross = screen.err.tone(Tone::Bad, "✗");
+            screen.say(&format!("\n{cross} {}: {reason}", gateways.join(", ")));
+            for line in log.iter().skip(log.len().saturating_sub(LAST_LINES)) {
                 screen.say(&format!("  {} {line}", screen.err.dim("│")));
             }
         }
@@ -172,6 +164,7 @@ fn gateway_text(progress: &GatewayProgress, paint: Paint) -> String {
             let (text, tone) = verdict_text(verdict);
             paint.tone(tone, text)
         }
+        (None, Some(Phase::Ready)) => paint.dim("has heard of it"),
         (None, Some(phase)) => paint.tone(Tone::Busy, phase.as_str()),
         (None, None) => paint.dim("not heard of yet"),
     };
@@ -235,26 +228,23 @@ fn steps(timings: &lockgate_model::Timings) -> String {
     known.join(", ")
 }
 
-/// The gateways that do not run the build: why, and the last lines it wrote there.
-fn kept(outcome: &Outcome) -> impl Iterator<Item = (&GatewayName, String, &[String])> {
-    outcome
-        .gateways
-        .iter()
-        .filter_map(|gateway| match &gateway.verdict {
-            Verdict::Kept { reason, log, .. } => {
-                Some((&gateway.gateway, reason.clone(), log.as_slice()))
-            }
+/// The gateways that do not run the build, by reason, and the last lines that one of them wrote.
+fn kept(outcome: &Outcome) -> BTreeMap<String, (Vec<&str>, &[String])> {
+    let mut reasons: BTreeMap<String, (Vec<&str>, &[String])> = BTreeMap::new();
+    for gateway in &outcome.gateways {
+        let (reason, log) = match &gateway.verdict {
+            Verdict::Kept { reason, log, .. } => (reason.clone(), log.as_slice()),
             Verdict::NotDone { phase, problem } => {
-                let phase = phase.map_or("has not been heard of", lockgate_model::Phase::as_str);
+                let phase = phase.map_or("has not been heard of", Phase::as_str);
                 let problem = problem
                     .as_ref()
                     .map_or(String::new(), |problem| format!(": {problem}"));
-                Some((
-                    &gateway.gateway,
-                    format!("not done in time, {phase}{problem}"),
-                    [].as_slice(),
-                ))
+                (format!("not done in time, {phase}{problem}"), [].as_slice())
             }
-            Verdict::Runs | Verdict::AlreadyRan | Verdict::Stopped => None,
-        })
+            Verdict::Runs | Verdict::AlreadyRan | Verdict::Stopped => continue,
+        };
+        let (gateways, _) = reasons.entry(reason).or_insert((Vec::new(), log));
+        gateways.push(gateway.gateway.as_str());
+    }
+    reasons
 }
