@@ -5,14 +5,17 @@
 //! $LOCKGATE_HOME/builds/                             what the build server may open
 //! $XDG_RUNTIME_DIR/lockgate/{home}.sock              the server's control socket
 //!                           {home}-{gateway}.sock    an agent's control socket
+//!                           {home}.home              where that home is, for the other homes
 //! ```
 //!
 //! Paths only; nothing here reads an environment variable or knows what a file holds.
 
 pub(crate) mod durable;
 
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder};
 use std::io;
+use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 
@@ -84,6 +87,7 @@ impl Home {
         }
         make_private(&self.runtime)?;
         check_private(&self.runtime, nix::unistd::getuid().as_raw())?;
+        self.introduce()?;
         for socket in [self.control_socket(), self.socket_of("00000000")] {
             if socket.as_os_str().len() > SOCKET_PATH_MAX {
                 return Err(HomeError::SocketPathTooLong { path: socket });
@@ -124,9 +128,40 @@ impl Home {
         self.gateway_dir(gateway).join("gateway.log")
     }
 
-    /// The lock that lets one process at a time lease ports.
+    /// The lock that lets one process at a time lease ports, whatever its home.
     pub(crate) fn ports_lock(&self) -> PathBuf {
-        self.dir.join("ports.lock")
+        self.runtime.join("ports.lock")
+    }
+
+    /// Leaves word where this home is, so that other homes do not take its ports.
+    fn introduce(&self) -> Result<(), HomeError> {
+        let path = self.runtime.join(format!("{}.home", self.short));
+        let name = self.dir.as_os_str().as_encoded_bytes();
+        if fs::read(&path).is_ok_and(|known| known == name) {
+            return Ok(());
+        }
+        durable::write(&path, name).map_err(|source| HomeError::Unusable { path, source })
+    }
+
+    /// All other homes that use the same socket folder, known by their folders alone: their
+    /// environments can be read, nothing more. Word of a home that is gone is removed.
+    pub(crate) fn others(&self) -> Vec<Self> {
+        let entries = fs::read_dir(&self.runtime).into_iter().flatten();
+        let mut found = Vec::new();
+        for path in entries.flatten().map(|entry| entry.path()) {
+            let word = path.extension().is_some_and(|end| end == "home");
+            let Some(dir) = word.then(|| fs::read(&path).ok()).flatten() else {
+                continue;
+            };
+            let dir = PathBuf::from(OsString::from_vec(dir));
+            if !dir.is_dir() {
+                // It is found again by its own next command.
+                let _ = fs::remove_file(&path);
+            } else if dir != self.dir {
+                found.push(Self::new(&dir, &dir.join("builds"), &self.runtime));
+            }
+        }
+        found
     }
 
     /// The lock of the one server of this home.

@@ -1,6 +1,6 @@
-//! Ports of gateways, unique over all environments of a home and not in anybody else's hands.
+//! Ports of gateways, unique over all environments of all homes and not in anybody else's hands.
 //!
-//! A lease holds one lock over the home; ports count as taken once an `env.toml` names them,
+//! A lease holds one lock over all homes of a user; ports count as taken once an `env.toml` names them,
 //! so the lease is kept until that file is in place.
 
 use std::collections::BTreeSet;
@@ -71,7 +71,16 @@ impl PortsLease {
     pub(crate) fn take(home: &Home) -> Result<Self, PortsError> {
         let path = home.ports_lock();
         let lock = durable::lock(&path).map_err(|source| PortsError::Lock { path, source })?;
-        let environments = Environment::list(home)?;
+        let mut environments = Environment::list(home)?;
+        for other in home.others() {
+            match Environment::list(&other) {
+                Ok(theirs) => environments.extend(theirs),
+                // Its ports are still seen while something listens on them.
+                Err(error) => {
+                    tracing::warn!(home = %other.dir().display(), %error, "its ports cannot be told");
+                }
+            }
+        }
         let gateways = || environments.iter().flat_map(|one| &one.gateways);
         Ok(Self {
             _lock: lock,
@@ -131,6 +140,7 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
+    use crate::environment::tests::sample;
 
     fn check(range: RangeInclusive<u16>, leased: &[u16], busy: &[u16], expected: Option<&[u16]>) {
         let leased = leased.iter().copied().collect();
@@ -154,6 +164,26 @@ mod tests {
             error.to_string(),
             "2 free HTTP ports are needed, 1 of 7100–7101 are left"
         );
+    }
+
+    #[test]
+    fn ports_of_other_homes_are_leased_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = |name: &str| {
+            let dir = folder.path().join(name);
+            let home = Home::new(&dir, &dir.join("builds"), &folder.path().join("run"));
+            home.prepare().unwrap();
+            home
+        };
+        let (one, two) = (home("one"), home("two"));
+        let environment = sample("dev-001");
+        std::fs::create_dir(one.env_dir(&environment.name)).unwrap();
+        environment.save(&one).unwrap();
+        let lease = PortsLease::take(&two).unwrap();
+        assert_eq!(lease.http, BTreeSet::from([7100]));
+        drop(lease);
+        std::fs::remove_dir_all(one.dir()).unwrap();
+        assert_eq!(PortsLease::take(&two).unwrap().http, BTreeSet::new());
     }
 
     #[test]
