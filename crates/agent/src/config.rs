@@ -56,7 +56,8 @@ pub(crate) struct Config {
     pub(crate) app_address: Option<SocketAddr>,
     /// Where the gateway answers HTTP.
     pub(crate) door: SocketAddr,
-    /// What the application inherits: everything but what is the agent's own.
+    /// What the application inherits: everything but what is the agent's own, and
+    /// where the agent is asked.
     pub(crate) environment: Vec<(OsString, OsString)>,
     /// What should be said but does not keep the agent from running.
     pub(crate) warnings: Vec<String>,
@@ -118,10 +119,15 @@ pub(crate) fn load() -> Result<Config, Vec<Problem>> {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let read = read(&vars, host.trim(), &read_token);
     match read {
-        Ok(config) if problems.is_empty() => Ok(Config {
-            environment,
-            ..config
-        }),
+        Ok(config) if problems.is_empty() => {
+            // So that scripts below the application find the agent; it opens nothing
+            // to anybody else.
+            environment.push((var::LOCKGATE_SOCKET.into(), config.socket.clone().into()));
+            Ok(Config {
+                environment,
+                ..config
+            })
+        }
         Ok(_) => Err(problems),
         Err(more) => {
             problems.retain(|problem| !more.iter().any(|other| other.name == problem.name));

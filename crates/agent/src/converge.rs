@@ -173,6 +173,7 @@ impl Converge {
                     self.reloads.push(reload);
                     self.in_contact = false;
                     self.retry_fetch_now();
+                    self.means.supervisor.hurry().await;
                     asking = self.ask(Duration::ZERO);
                 }
                 fetched = fetching::done(&mut self.fetching) => {

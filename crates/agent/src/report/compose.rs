@@ -43,11 +43,13 @@ impl Reporting {
         compose(&self.us, &view, &self.snapshots.borrow_and_update())
     }
 
-    /// Waits until the report may differ from the last one. False when it never will.
+    /// Waits until the report may differ from the last one. False when it never will:
+    /// the loop ends before the supervisor does.
     pub(crate) async fn changed(&mut self) -> bool {
         tokio::select! {
-            changed = self.views.changed() => changed.is_ok(),
-            changed = self.snapshots.changed() => changed.is_ok(),
+            Ok(()) = self.views.changed() => true,
+            Ok(()) = self.snapshots.changed() => true,
+            else => false,
         }
     }
 

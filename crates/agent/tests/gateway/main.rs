@@ -22,7 +22,7 @@ fn throwing() -> String {
 }
 
 #[tokio::test]
-async fn the_first_build_starts_and_the_next_one_replaces_it_without_a_lost_request() {
+async fn the_first_build_starts_and_the_next_one_replaces_it() {
     let mut world = World::new().await;
     world.start_agent();
     let waiting = world
@@ -44,30 +44,7 @@ async fn the_first_build_starts_and_the_next_one_replaces_it_without_a_lost_requ
             .contains(first.as_str())
     );
 
-    let (second, seq) = world.deploy("2.0.0");
-    let mut answers = Vec::new();
-    let changing = async {
-        loop {
-            answers.push(world.get().await);
-            tokio::time::sleep(Duration::from_millis(3)).await;
-        }
-    };
-    tokio::select! {
-        () = changing => {}
-        report = world.settled(seq) => assert_eq!(report.running.unwrap().build, second),
-    }
-    let lost: Vec<_> = answers
-        .iter()
-        .filter(|answer| !matches!(answer, Ok((200, _, _))))
-        .collect();
-    assert!(
-        lost.is_empty(),
-        "{} of {}: {lost:?}\n{}",
-        lost.len(),
-        answers.len(),
-        world.told()
-    );
-    assert_eq!(world.hello().await.version, "2.0.0");
+    let second = world.deploy_and_wait("2.0.0").await;
     assert!(fs::read_link(&root).unwrap().ends_with(second.as_str()));
     assert_eq!(
         world.end_agent(Signal::SIGTERM).await,
@@ -75,6 +52,38 @@ async fn the_first_build_starts_and_the_next_one_replaces_it_without_a_lost_requ
         "{}",
         world.told()
     );
+}
+
+#[tokio::test]
+async fn no_request_is_lost_while_builds_change() {
+    let mut world = World::new().await;
+    world.start_agent();
+    world.deploy_and_wait("0").await;
+    let mut asked = 0;
+    for version in 1..=5 {
+        let (build, seq) = world.deploy(&version.to_string());
+        let (mut ones, mut others) = (Vec::new(), Vec::new());
+        tokio::select! {
+            () = keep_asking(&world, &mut ones) => {}
+            () = keep_asking(&world, &mut others) => {}
+            report = world.settled(seq) => assert_eq!(report.running.unwrap().build, build),
+        }
+        let answers: Vec<_> = ones.into_iter().chain(others).collect();
+        let lost = answers
+            .iter()
+            .filter(|answer| !matches!(answer, Ok((200, _, _))));
+        let lost: Vec<_> = lost.collect();
+        assert!(lost.is_empty(), "{lost:?}\n{}", world.told());
+        asked += answers.len();
+    }
+    assert!(asked > 50, "only {asked} requests were made");
+}
+
+async fn keep_asking(world: &World, answers: &mut Vec<world::Answer>) {
+    loop {
+        answers.push(world.get().await);
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
 }
 
 #[tokio::test]
@@ -205,7 +214,7 @@ async fn a_damaged_archive_leaves_the_old_build_running_and_is_tried_again() {
         .join("dev-001/builds")
         .join(packed.manifest.build.as_str())
         .join("archive.tar");
-    let whole = damage(&archive);
+    let whole = damage(&archive, "serving 2.0.0");
     let seq = world.state(&packed, |_| {});
     let report = world.report("has a problem", |report| {
         report.seq == seq && report.problem.is_some()
@@ -272,4 +281,170 @@ async fn commands_ask_the_agent_and_a_gateway_can_be_stopped() {
     let seq = world.state(&packed, |_| {});
     world.settled(seq).await;
     assert_eq!(world.hello().await.version, "1.0.0");
+}
+
+#[tokio::test]
+async fn the_application_may_ask_for_its_own_replacement() {
+    let mut world = World::new().await;
+    world.start_agent();
+    world.deploy_and_wait("1.0.0").await;
+    let packed = world.pack(&application("2.0.0"));
+    let seq = world.state_silently(&packed, |_| {});
+    // It waits for the answer and ends only after it: the agent must not wait for
+    // that end first.
+    let (status, _, body) = world.get_path("/reload").await.unwrap();
+    assert_eq!(status, 200, "{}", world.told());
+    let report: Report = serde_json::from_slice(&body).unwrap();
+    assert!(report.settled < seq);
+    let report = world.settled(seq).await;
+    assert_eq!(report.running.unwrap().build, packed.manifest.build);
+    assert_eq!(world.hello().await.version, "2.0.0");
+}
+
+#[tokio::test]
+async fn a_reload_finds_what_no_notice_told() {
+    let mut world = World::new().await;
+    world.start_agent();
+    world.deploy_and_wait("1.0.0").await;
+
+    let packed = world.pack(&application("2.0.0"));
+    let seq = world.state_silently(&packed, |_| {});
+    let reload = world.ask(&["reload", "--format", "json"]).await;
+    let report: Report = serde_json::from_slice(&reload.stdout).unwrap();
+    assert_eq!((report.seq, report.settled), (seq, seq));
+    assert_eq!(world.hello().await.version, "2.0.0");
+
+    let packed = world.pack(&application("3.0.0"));
+    let seq = world.state_silently(&packed, |_| {});
+    world.signal_agent(Signal::SIGHUP);
+    world.settled(seq).await;
+
+    let packed = world.pack(&throwing());
+    world.state_silently(&packed, |_| {});
+    let reload = world.ask(&["reload"]).await;
+    let said = String::from_utf8(reload.stderr).unwrap();
+    assert_eq!(reload.status.code(), Some(1));
+    assert!(said.contains("kept its old build"), "{said}");
+    assert_eq!(world.hello().await.version, "3.0.0");
+}
+
+#[tokio::test]
+async fn a_second_term_ends_an_application_that_ignores_the_first() {
+    let mut world = World::new().await;
+    world.settings.limits.grace = Duration::from_mins(5);
+    world.start_agent();
+    let stubborn = application("1.0.0").replace("server.close(() => process.exit(0))", "{}");
+    let packed = world.pack(&stubborn);
+    let seq = world.state(&packed, |_| {});
+    world.settled(seq).await;
+    let pid = world.hello().await.pid;
+    world.signal_agent(Signal::SIGTERM);
+    world
+        .report("stops", |report| report.phase == Phase::Stopping)
+        .await;
+    assert!(world::is_alive(pid));
+    assert_eq!(
+        world.end_agent(Signal::SIGTERM).await,
+        Some(0),
+        "{}",
+        world.told()
+    );
+    assert!(!world::is_alive(pid));
+    let last = world
+        .report("has stopped", |report| report.running.is_none())
+        .await;
+    assert_eq!(last.phase, Phase::Stopped);
+}
+
+#[tokio::test]
+async fn without_a_good_build_a_broken_one_leaves_a_page_that_says_why() {
+    let mut world = World::new().await;
+    world.start_agent();
+    let packed = world.pack(&throwing());
+    let seq = world.state(&packed, |_| {});
+    let report = world.settled(seq).await;
+    assert!(report.refused.is_some());
+    let report = world
+        .report("has stopped", |report| report.phase == Phase::Stopped)
+        .await;
+    assert_eq!(report.running, None);
+    let (status, _, page) = world.get().await.unwrap();
+    let page = String::from_utf8_lossy(&page).into_owned();
+    assert_eq!(status, 503, "{page}");
+    assert!(page.contains("exited with code 1"), "{page}");
+    world.deploy_and_wait("1.0.0").await;
+}
+
+#[tokio::test]
+async fn an_older_statement_is_not_followed() {
+    let mut world = World::new().await;
+    world.start_agent();
+    world.deploy_and_wait("1.0.0").await;
+    let file = world
+        .store
+        .dir()
+        .join("dev-001/statements/gw-pool-dev-001-0.json");
+    let older = fs::read(&file).unwrap();
+    let second = world.deploy_and_wait("2.0.0").await;
+    let newest = fs::read(&file).unwrap();
+
+    fs::write(&file, older).unwrap();
+    world.ring();
+    let report = world
+        .report("tells it", |report| report.problem.is_some())
+        .await;
+    assert!(report.problem.unwrap().contains("older than 3"));
+    assert_eq!(report.running.unwrap().build, second);
+
+    fs::write(&file, newest).unwrap();
+    world.ring();
+    world
+        .report("is at peace", |report| report.problem.is_none())
+        .await;
+}
+
+#[tokio::test]
+async fn only_so_many_releases_are_kept_and_the_running_one_among_them() {
+    let mut world = World::new().await;
+    world.start_agent();
+    let mut last = world.deploy_and_wait("0").await;
+    for version in 1..9 {
+        last = world.deploy_and_wait(&version.to_string()).await;
+    }
+    let releases = world.releases();
+    assert!(releases.contains(&last.to_string()), "{releases:?}");
+    assert!((5..=6).contains(&releases.len()), "{releases:?}");
+}
+
+#[tokio::test]
+async fn a_folder_in_the_place_of_the_root_is_moved_aside() {
+    let mut world = World::new().await;
+    fs::create_dir_all(world.path("opt/gateway/app")).unwrap();
+    world.start_agent();
+    let build = world.deploy_and_wait("1.0.0").await;
+    assert!(
+        fs::read_link(world.path("opt/gateway"))
+            .unwrap()
+            .ends_with(build.as_str())
+    );
+    let found: Vec<_> = fs::read_dir(world.path("opt"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.join("app").is_dir())
+        .collect();
+    assert_eq!(found.len(), 1, "{found:?}");
+}
+
+#[tokio::test]
+async fn two_agents_never_share_a_gateway() {
+    let mut world = World::new().await;
+    world.start_agent();
+    world.report("waits", |_| true).await;
+    let second = world.ask(&["run"]).await;
+    let said = String::from_utf8(second.stderr).unwrap();
+    assert_eq!(second.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("another agent uses the state folder"),
+        "{said}"
+    );
 }

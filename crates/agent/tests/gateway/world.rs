@@ -36,6 +36,9 @@ pub(crate) struct Hello {
     pub(crate) pid: i32,
 }
 
+/// Status, build and body of an answer.
+pub(crate) type Answer = Result<(u16, Option<String>, Bytes), String>;
+
 pub(crate) struct World {
     dir: tempfile::TempDir,
     pub(crate) gateway: GatewayName,
@@ -103,6 +106,11 @@ impl World {
         self.dir.path().join(name)
     }
 
+    /// Wakes waiting queries.
+    pub(crate) fn ring(&self) {
+        self.notice.ring();
+    }
+
     // The build server.
 
     pub(crate) async fn start_server(&mut self) {
@@ -162,8 +170,20 @@ impl World {
         pack(&source, &provenance, true, &self.store).unwrap()
     }
 
-    /// States that the gateway shall run this build. Gives the statement's number.
+    /// States that the gateway shall run this build, and says so to who waits. Gives
+    /// the statement's number.
     pub(crate) fn state(&mut self, packed: &Packed, change: impl FnOnce(&mut Statement)) -> u64 {
+        let seq = self.state_silently(packed, change);
+        self.notice.ring();
+        seq
+    }
+
+    /// As [`state`](Self::state), but no waiting query is woken.
+    pub(crate) fn state_silently(
+        &mut self,
+        packed: &Packed,
+        change: impl FnOnce(&mut Statement),
+    ) -> u64 {
         self.seq += 1;
         let mut statement = Statement {
             env: self.gateway.env(),
@@ -184,7 +204,6 @@ impl World {
         self.store
             .put_statement(&self.gateway, self.seq, &signed)
             .unwrap();
-        self.notice.ring();
         self.seq
     }
 
@@ -233,7 +252,11 @@ impl World {
             ("GATEWAY_ROOT", at("opt/gateway")),
             ("LOG_FILE", at("gateway.log")),
             ("LOCKGATE_GATEWAY", self.gateway.to_string()),
-            ("LOCKGATE_SERVER", format!("http://{}", self.server_address)),
+            // Nobody listens on the first: the next one is asked.
+            (
+                "LOCKGATE_SERVER",
+                format!("http://127.0.0.1:1, http://{}", self.server_address),
+            ),
             ("LOCKGATE_KEY", public),
             ("LOCKGATE_TOKEN_FILE", at("token")),
             ("LOCKGATE_RELEASES", at("lockgate/releases")),
@@ -266,9 +289,13 @@ impl World {
         i32::try_from(self.agent.as_ref().unwrap().0.id()).unwrap()
     }
 
+    pub(crate) fn signal_agent(&self, signal: Signal) {
+        kill(Pid::from_raw(self.agent_pid()), signal).unwrap();
+    }
+
     /// Sends a signal to the agent and waits for its end; gives its exit code.
     pub(crate) async fn end_agent(&mut self, signal: Signal) -> Option<i32> {
-        kill(Pid::from_raw(self.agent_pid()), signal).unwrap();
+        self.signal_agent(signal);
         self.agent_ended().await
     }
 
@@ -278,7 +305,7 @@ impl World {
         self.agent_ended().await
     }
 
-    async fn agent_ended(&mut self) -> Option<i32> {
+    pub(crate) async fn agent_ended(&mut self) -> Option<i32> {
         let (mut child, _stdin) = self.agent.take().unwrap();
         let ended = tokio::task::spawn_blocking(move || child.wait().unwrap());
         let status = tokio::time::timeout(DEADLINE, ended).await;
@@ -324,8 +351,12 @@ impl World {
         .await
     }
 
-    /// One request through the gateway's door: status, build, body.
-    pub(crate) async fn get(&self) -> Result<(u16, Option<String>, Bytes), String> {
+    /// One request for `/` through the gateway's door: status, build, body.
+    pub(crate) async fn get(&self) -> Answer {
+        self.get_path("/").await
+    }
+
+    pub(crate) async fn get_path(&self, path: &str) -> Answer {
         let client = Client {
             endpoint: Endpoint::Tcp {
                 host: "127.0.0.1".to_owned(),
@@ -334,7 +365,7 @@ impl World {
             program: "test".to_owned(),
             token: None,
         };
-        let request = http::Request::get("/").body(Bytes::new()).unwrap();
+        let request = http::Request::get(path).body(Bytes::new()).unwrap();
         let answer = client
             .send(request, DEADLINE)
             .await
@@ -417,21 +448,31 @@ pub(crate) fn application(version: &str) -> String {
         r#"
 const http = require("http");
 const server = http.createServer((request, response) => {{
+  if (request.url === "/reload") {{
+    // As the platform does it: synchronously, through the agent's own program.
+    const {{ execFileSync }} = require("child_process");
+    response.end(execFileSync("{agent}", ["reload", "--format", "json"]));
+    return;
+  }}
   response.end(JSON.stringify({{ version: "{version}", pid: process.pid }}));
 }});
 server.listen(8888, "127.0.0.1");
 process.on("SIGTERM", () => server.close(() => process.exit(0)));
 console.log("serving {version}");
-"#
+"#,
+        agent = env!("CARGO_BIN_EXE_lockgate-agent")
     )
 }
 
-/// Writes over bytes in the middle of a file.
-pub(crate) fn damage(path: &Path) -> Vec<u8> {
+/// Changes a byte of a file where this text stands. Gives the file as it was.
+pub(crate) fn damage(path: &Path, text: &str) -> Vec<u8> {
     let whole = fs::read(path).unwrap();
+    let at = whole
+        .windows(text.len())
+        .position(|window| window == text.as_bytes())
+        .unwrap();
     let mut damaged = whole.clone();
-    let middle = damaged.len() / 2;
-    damaged[middle] ^= 0xff;
+    damaged[at] ^= 1;
     fs::write(path, damaged).unwrap();
     whole
 }
