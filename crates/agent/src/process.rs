@@ -179,13 +179,10 @@ fn spawn(exec_step: &Path, launch: Launch) -> Result<Process, SpawnError> {
 /// Sends a signal to the process and its group. Between its start and its own
 /// session there is no such group yet; then the process alone gets it.
 pub(crate) fn signal(leader: Pid, signal: Signal) {
-    match killpg(leader, signal) {
-        Err(Errno::ESRCH) => {
-            // Gone already.
-            let _ = kill(leader, signal);
-        }
-        // A member that has changed its user is not ours to end.
-        Ok(()) | Err(_) => {}
+    // Other errors: a member that has changed its user is not ours to end.
+    if killpg(leader, signal) == Err(Errno::ESRCH) {
+        // Where this fails too, the process is gone already.
+        let _ = kill(leader, signal);
     }
 }
 

@@ -4,6 +4,11 @@
 //! Each script in `tests/preload/` runs with sockets for port 8888 and prints what
 //! is expected of it; `tests/preload/lib.cjs` holds what they share.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "what fails here fails the test; clippy knows only functions marked as tests"
+)]
+
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};

@@ -13,6 +13,9 @@ use super::{LogError, ReadOptions, Source, crash};
 /// How often a followed log is looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
+/// More files than are ever put aside.
+const MOST_ASIDE: u32 = 100;
+
 /// The length of a line's time: `2026-11-22T23:51:00.123Z`.
 const STAMP: usize = 24;
 
@@ -64,10 +67,8 @@ fn read_file(path: &Path, options: &ReadOptions, out: &mut dyn Write) -> Result<
 
 /// The files put aside, oldest first.
 fn files_aside(path: &Path) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = (1..)
-        .map(|number| aside(path, number))
-        .take_while(|file| file.exists())
-        .collect();
+    let names = (1..=MOST_ASIDE).map(|number| aside(path, number));
+    let mut files: Vec<PathBuf> = names.take_while(|file| file.exists()).collect();
     files.reverse();
     files
 }

@@ -220,9 +220,10 @@ impl Driver {
         }
         let build = self.machine.process().map(|(_, build)| build.as_str());
         let (before, after) = (before.as_str(), after.as_str());
-        match &self.machine.problem {
-            Some(problem) => warn!(build, before, after, problem, "application"),
-            None => info!(build, before, after, "application"),
+        if let Some(problem) = &self.machine.problem {
+            warn!(build, before, after, problem, "application");
+        } else {
+            info!(build, before, after, "application");
         }
     }
 
@@ -357,9 +358,11 @@ impl Driver {
             }
         });
         for gone in gone {
-            match self.live.values_mut().find(|live| live.pid == gone.pid) {
-                Some(live) => live.reaped(gone.how),
-                None => debug!(pid = %gone.pid, how = gone.how, "an orphan ended"),
+            let ours = self.live.values_mut().find(|live| live.pid == gone.pid);
+            if let Some(live) = ours {
+                live.reaped(gone.how);
+            } else {
+                debug!(pid = %gone.pid, how = gone.how, "an orphan ended");
             }
         }
         // Also where only a member of a group has ended: it may have been the last.

@@ -57,7 +57,7 @@ pub(crate) const TRIAL_CRASHES: u32 = 3;
 pub(crate) const TRIAL_DELAY: Duration = Duration::from_millis(200);
 
 /// The longest pause after a crash.
-pub(crate) const LONGEST_DELAY: Duration = Duration::from_secs(60);
+pub(crate) const LONGEST_DELAY: Duration = Duration::from_mins(1);
 
 /// The shortest pause after a crash: a build that dies at once must not take a core.
 pub(crate) const SHORTEST_DELAY: Duration = Duration::from_millis(100);
@@ -70,6 +70,10 @@ pub(crate) const KILL_AGAIN: Duration = Duration::from_secs(1);
 
 /// What is asked of the supervisor.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one machine, and one event at a time"
+)]
 pub(crate) enum Wish {
     /// Nobody has asked yet.
     Unknown,
@@ -83,6 +87,10 @@ pub(crate) enum Wish {
 
 /// Something that was asked or that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one machine, and one event at a time"
+)]
 pub(crate) enum Event {
     /// Run this.
     Run(Target),
@@ -149,6 +157,10 @@ pub(crate) struct Trial {
 
 /// What comes after a stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one machine, and one event at a time"
+)]
 pub(crate) enum Then {
     /// Whatever is wanted then.
     Wanted,

@@ -106,14 +106,14 @@ impl World {
             }
         };
         match event {
-            Some(event) => self.play(event),
+            Some(event) => self.play(&event),
             None => Ok(()),
         }
     }
 
-    fn play(&mut self, event: Event) -> Result<(), TestCaseError> {
+    fn play(&mut self, event: &Event) -> Result<(), TestCaseError> {
         let before = self.scene.machine.clone();
-        if let Event::Exited { start, .. } | Event::SpawnFailed { start, .. } = &event {
+        if let Event::Exited { start, .. } | Event::SpawnFailed { start, .. } = event {
             self.alive.remove(start);
         }
         self.scene.on(event.clone());
@@ -128,7 +128,7 @@ impl World {
         let known: Vec<Start> = machine.process().iter().map(|(start, _)| *start).collect();
         prop_assert_eq!(&alive, &known, "what lives is what the machine knows");
         prop_assert!(machine.settled >= before.settled, "settled never shrinks");
-        if event == Event::Tick {
+        if *event == Event::Tick {
             let due = machine.deadline().is_none_or(|at| at > self.scene.now);
             prop_assert!(due, "a tick leaves nothing due: {:?}", machine.state);
         }

@@ -14,6 +14,7 @@ pub(super) struct Scene {
 }
 
 impl Scene {
+    #[expect(clippy::disallowed_methods, reason = "any beginning will do")]
     pub(super) fn new(good: Option<Target>) -> Self {
         Self {
             machine: Machine::new(good, None),

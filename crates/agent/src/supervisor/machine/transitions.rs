@@ -40,7 +40,7 @@ pub(super) fn step(mut machine: Machine, event: Event, now: Instant) -> (Machine
             then,
         } => turn.stopping(start, build, kill_at, then, event),
         State::Backoff { run, until } => turn.backoff(run, until, event),
-        State::Ended => ended(event),
+        State::Ended => ended(&event),
     };
     turn.machine.state = next;
     (turn.machine, turn.actions)
@@ -75,10 +75,12 @@ impl Turn {
                 self.machine.wish = Wish::End;
                 self.begin()
             }
-            // What is wanted and may run, runs: there is nothing to restart.
-            Event::Restart | Event::Hurry | Event::Tick => State::Idle,
-            // Of a process that is gone already.
-            Event::SpawnFailed { .. }
+            // What is wanted and may run, runs: there is nothing to restart, and no
+            // process that anything could be heard of.
+            Event::Restart
+            | Event::Hurry
+            | Event::Tick
+            | Event::SpawnFailed { .. }
             | Event::NotReady { .. }
             | Event::Ready { .. }
             | Event::Exited { .. } => State::Idle,
@@ -279,7 +281,7 @@ impl Turn {
     }
 }
 
-fn ended(event: Event) -> State {
+fn ended(event: &Event) -> State {
     match event {
         Event::Run(_)
         | Event::Stop { .. }
