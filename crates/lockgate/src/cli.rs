@@ -30,8 +30,14 @@ pub(crate) struct Cli {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct GlobalArgs {
-    /// The environment, where a command names none [env: `LOCKGATE_ENV`]
-    #[arg(long, short, global = true, value_name = "ENV")]
+    /// The environment, where a command names none.
+    #[arg(
+        long,
+        short,
+        global = true,
+        value_name = "ENV",
+        help = "The environment, where a command names none [env: LOCKGATE_ENV]"
+    )]
     pub(crate) env: Option<EnvName>,
     /// How results are printed; `json` streams events, one a line
     #[arg(long, global = true, value_enum, default_value_t = Format::Human, hide_possible_values = true, value_name = "human|json")]

@@ -23,8 +23,11 @@ pub(crate) struct ServeArgs {
     /// Return when it serves; it goes on in the background
     #[arg(long, short)]
     detach: bool,
-    /// The build server's port on 127.0.0.1; 0 takes a free one [default: 8090, env: `LOCKGATE_SERVE_PORT`]
-    #[arg(long)]
+    /// The build server's port on 127.0.0.1; 0 takes a free one.
+    #[arg(
+        long,
+        help = "The build server's port on 127.0.0.1; 0 takes a free one [default: 8090, env: LOCKGATE_SERVE_PORT]"
+    )]
     port: Option<u16>,
     /// Another address to serve on, for gateways with a token (repeatable)
     #[arg(long, value_name = "ADDRESS:PORT")]

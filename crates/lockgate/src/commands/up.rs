@@ -28,8 +28,11 @@ pub(crate) struct UpArgs {
     /// How many gateways a new environment gets
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     gateways: u32,
-    /// The build server's port, where it is started [default: 8090, env: `LOCKGATE_SERVE_PORT`]
-    #[arg(long)]
+    /// The build server's port, where it is started.
+    #[arg(
+        long,
+        help = "The build server's port, where it is started here [default: 8090, env: LOCKGATE_SERVE_PORT]"
+    )]
     port: Option<u16>,
     /// Watch by looking twice a second, where the file system gives no notices
     #[arg(long)]
