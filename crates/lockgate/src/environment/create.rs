@@ -3,19 +3,23 @@
 //! Everything is written into a hidden folder that is renamed to `envs/{env}` at the end, so
 //! nobody ever sees half an environment. The lease on ports is held until then.
 
+mod error;
+
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use lockgate_builds::sign::{SignError, SigningKey};
-use lockgate_builds::store::{Store, StoreError};
+use lockgate_builds::sign::SigningKey;
+use lockgate_builds::store::Store;
 use lockgate_model::{Digest, EnvName, GatewayName};
 use sha2::{Digest as _, Sha256};
 
-use super::ports::{GatewayPorts, PortsError, PortsLease};
+pub(crate) use self::error::CreateError;
+use self::error::{cannot_write, no_key, no_ports};
+use super::ports::{GatewayPorts, PortsLease};
 use super::{Environment, EnvironmentError, Gateway, RuntimeKind};
-use crate::home::{Home, HomeError, durable, make_private};
+use crate::home::{Home, durable, make_private};
 
 /// The file with a gateway's token towards the build server, in the gateway's folder.
 pub(crate) const TOKEN: &str = "token";
@@ -40,94 +44,6 @@ pub(crate) struct Wanted {
     pub(crate) gateways: u32,
     /// Where they run.
     pub(crate) runtime: RuntimeKind,
-}
-
-/// Why an environment was not made.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum CreateError {
-    /// There is one of this name.
-    #[error("there is an environment `{env}` already")]
-    Exists {
-        /// The name.
-        env: EnvName,
-    },
-    /// One of this name was not deleted to the end.
-    #[error("environment `{env}` was not deleted to the end")]
-    Deleting {
-        /// The name.
-        env: EnvName,
-    },
-    /// Too many or too few.
-    #[error("an environment has 1 to {MAX_GATEWAYS} gateways, not {asked}")]
-    Gateways {
-        /// The number asked for.
-        asked: u32,
-    },
-    /// The domain cannot be part of a host name.
-    #[error(
-        "`{domain}` is not a domain: letters, digits and hyphens in parts of 1 to 63, separated by dots"
-    )]
-    Domain {
-        /// The text.
-        domain: String,
-    },
-    /// There is no such folder.
-    #[error("the workspace `{path}` cannot be used")]
-    Workspace {
-        /// The folder.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
-    /// The runtime is none that this version has.
-    #[error("the runtime `docker` is not part of this version")]
-    Runtime,
-    /// The home cannot be used.
-    #[error("the home cannot be used")]
-    Home(#[from] HomeError),
-    /// No ports.
-    #[error("environment `{env}` gets no ports")]
-    Ports {
-        /// The environment.
-        env: EnvName,
-        /// The cause.
-        source: PortsError,
-    },
-    /// No signing key.
-    #[error("environment `{env}` gets no signing key")]
-    Key {
-        /// The environment.
-        env: EnvName,
-        /// The cause.
-        source: SignError,
-    },
-    /// The store refuses its gateways.
-    #[error("the store does not admit the gateways of `{env}`")]
-    Store {
-        /// The environment.
-        env: EnvName,
-        /// The cause.
-        source: StoreError,
-    },
-    /// The environment's file cannot be written.
-    #[error("environment `{env}` cannot be written down")]
-    Environment {
-        /// The environment.
-        env: EnvName,
-        /// The cause.
-        source: EnvironmentError,
-    },
-    /// A file cannot be written.
-    #[error("`{path}` cannot be written")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
-    /// The system gives no random bytes.
-    #[error("no random bytes for a token")]
-    Random(#[source] getrandom::Error),
 }
 
 /// Makes the environment; a server that runs learns of it by `ControlClient::changed`.
@@ -304,150 +220,5 @@ fn random_token() -> Result<String, CreateError> {
     Ok(Digest::from_bytes(bytes).hex().to_owned())
 }
 
-fn no_ports(env: &EnvName, source: PortsError) -> CreateError {
-    CreateError::Ports {
-        env: env.clone(),
-        source,
-    }
-}
-
-fn no_key(env: &EnvName, source: SignError) -> CreateError {
-    CreateError::Key {
-        env: env.clone(),
-        source,
-    }
-}
-
-fn cannot_write(path: &Path, source: io::Error) -> CreateError {
-    CreateError::File {
-        path: path.to_owned(),
-        source,
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::environment::tests::home;
-
-    fn wanted(name: &str, workspace: &Path) -> Wanted {
-        Wanted {
-            name: EnvName::parse(name).unwrap(),
-            domain: None,
-            workspace: workspace.to_owned(),
-            gateways: 2,
-            runtime: RuntimeKind::Local,
-        }
-    }
-
-    #[test]
-    fn an_environment_has_key_tokens_and_ports_of_its_own() {
-        let folder = tempfile::tempdir().unwrap();
-        let home = home(folder.path());
-        let store = Store::open(home.builds()).unwrap();
-        let one = create(&home, &store, &wanted("dev-001", folder.path()), 1).unwrap();
-        let two = create(&home, &store, &wanted("dev-002", folder.path()), 1).unwrap();
-        assert_eq!(one.domain, "dev-001.localhost");
-        assert_eq!(Environment::load(&home, &one.name).unwrap(), one);
-        let all = || one.gateways.iter().chain(&two.gateways);
-        let ports: std::collections::BTreeSet<_> =
-            all().flat_map(|g| [g.http_port, g.vpn_port]).collect();
-        assert_eq!(ports.len(), 8);
-
-        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode(&home.env_dir(&one.name)), 0o700);
-        for gateway in &one.gateways {
-            let name = one.gateway_name(gateway);
-            let path = home.gateway_dir(&name).join(TOKEN);
-            let token = fs::read(&path).unwrap();
-            assert_eq!(token.len(), 64);
-            assert_eq!(mode(&path), 0o600);
-            let digest = Digest::from_bytes(Sha256::digest(&token).into());
-            assert_eq!(store.token_digest(&name).unwrap(), Some(digest));
-        }
-        let key = SigningKey::load(&home.env_dir(&one.name).join(KEY)).unwrap();
-        assert_eq!(key.public().to_line(), one.public_key);
-    }
-
-    #[test]
-    fn a_name_is_given_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let home = home(folder.path());
-        let store = Store::open(home.builds()).unwrap();
-        let wanted = wanted("dev-001", folder.path());
-        let first = create(&home, &store, &wanted, 1).unwrap();
-        let error = create(&home, &store, &wanted, 2).unwrap_err();
-        assert!(matches!(error, CreateError::Exists { .. }), "{error}");
-        assert_eq!(Environment::load(&home, &first.name).unwrap(), first);
-    }
-
-    #[test]
-    fn what_cannot_be_made_leaves_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let home = home(folder.path());
-        let store = Store::open(home.builds()).unwrap();
-        let good = wanted("dev-001", folder.path());
-        let check = |wanted: Wanted, part: &str| {
-            let error = create(&home, &store, &wanted, 1).unwrap_err();
-            assert!(error.to_string().contains(part), "{error}");
-            assert_eq!(fs::read_dir(home.envs_dir()).unwrap().count(), 0);
-        };
-        let base = || good.clone();
-        check(
-            Wanted {
-                gateways: 0,
-                ..base()
-            },
-            "not 0",
-        );
-        check(
-            Wanted {
-                gateways: 101,
-                ..base()
-            },
-            "not 101",
-        );
-        check(
-            Wanted {
-                domain: Some("a b".into()),
-                ..base()
-            },
-            "`a b`",
-        );
-        check(
-            Wanted {
-                workspace: "/no/where".into(),
-                ..base()
-            },
-            "/no/where",
-        );
-        check(
-            Wanted {
-                runtime: RuntimeKind::Docker,
-                ..base()
-            },
-            "docker",
-        );
-    }
-
-    #[test]
-    fn domains_are_host_names() {
-        for good in ["domain.local", "localhost", "a-b.c1"] {
-            assert!(is_domain(good), "{good}");
-        }
-        for bad in [
-            "",
-            ".",
-            "a.",
-            ".a",
-            "A",
-            "a_b",
-            "-a",
-            "a-",
-            "a b",
-            &"x".repeat(64),
-        ] {
-            assert!(!is_domain(bad), "{bad}");
-        }
-    }
-}
+mod tests;

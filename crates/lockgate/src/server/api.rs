@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::StatusCode;
 use lockgate_model::EnvName;
+use lockgate_model::protocol::MAX_WAIT_SECS;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::net::UnixListener;
@@ -17,7 +19,6 @@ use tokio_util::sync::CancellationToken;
 use super::ServerDescription;
 use super::gateways::Gateways;
 use crate::environment::EnvironmentError;
-use lockgate_model::protocol::MAX_WAIT_SECS;
 
 /// What requests are answered from.
 struct Control {
@@ -45,6 +46,12 @@ pub(super) fn router(
         .route("/v1/stop", post(ask_to_stop))
         .route("/v1/environments/{env}/changed", post(changed))
         .route("/v1/environments/{env}/gateways", get(gateways_of))
+        .method_not_allowed_fallback(|| async {
+            refuse(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "this path is asked with another method",
+            )
+        })
         .fallback(|| async { refuse(StatusCode::NOT_FOUND, "there is no such path") })
         .with_state(control)
 }
@@ -90,8 +97,12 @@ struct Since {
 async fn gateways_of(
     State(control): State<Arc<Control>>,
     Path(env): Path<String>,
-    Query(since): Query<Since>,
+    since: Result<Query<Since>, QueryRejection>,
 ) -> Response {
+    let Query(since) = match since {
+        Ok(since) => since,
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, &error.body_text()),
+    };
     let env = match EnvName::parse(&env) {
         Ok(env) => env,
         Err(error) => return refuse(StatusCode::BAD_REQUEST, &error.to_string()),

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lockgate_builds::serve::{Notice, Received, Reports};
-use lockgate_model::{EnvName, GatewayName};
+use lockgate_model::{EnvName, GatewayName, Report};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -155,20 +155,33 @@ impl Gateways {
         let name = environment.gateway_name(gateway);
         let report = received.iter().find(|one| one.report.gateway == name);
         let report = report.map(|one| one.report.clone());
-        let Observed { pid, problem } = self.runtime.observe(&name).unwrap_or_default();
-        // An agent that reports speaks for itself; what ended the one before is past.
-        let speaks = pid.is_some() && report.as_ref().map(|report| report.agent_pid) == pid;
+        let (pid, problem, report) = present(self.runtime.observe(&name), report);
         GatewayView {
             http_port: gateway.http_port,
             vpn_port: gateway.vpn_port,
             enabled: gateway.enabled,
             agent_pid: pid,
-            agent_problem: problem.filter(|_| !speaks),
+            agent_problem: problem,
             last_contact: self.reports.last_contact(&name),
             report,
             name,
         }
     }
+}
+
+/// What is true now of an agent's process, its problem and its own account. Where the runtime knows the
+/// process, the account of another one is past; and an agent that reports speaks for itself, so what
+/// ended the one before it is past.
+fn present(
+    observed: Option<Observed>,
+    report: Option<Report>,
+) -> (Option<u32>, Option<String>, Option<Report>) {
+    let Some(Observed { pid, problem }) = observed else {
+        return (None, None, report);
+    };
+    let report = report.filter(|report| Some(report.agent_pid) == pid);
+    let problem = problem.filter(|_| report.is_none());
+    (pid, problem, report)
 }
 
 /// The gateways that shall run in this server's runtime.
@@ -206,5 +219,72 @@ impl Seen {
                 changed = self.files.changed() => changed,
             };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lockgate_model::{Phase, Timings};
+
+    use super::*;
+
+    fn report(agent_pid: u32) -> Report {
+        let env = EnvName::parse("dev-001").unwrap();
+        Report {
+            gateway: GatewayName::new(&env, 0),
+            env,
+            agent_version: "0.1.0".into(),
+            agent_pid,
+            seq: 0,
+            settled: 0,
+            desired_build: None,
+            phase: Phase::Ready,
+            running: None,
+            restarts: 0,
+            refused: None,
+            problem: None,
+            timings: Timings::default(),
+        }
+    }
+
+    #[test]
+    fn only_the_running_agents_account_counts() {
+        let check = |observed: Option<(Option<u32>, Option<&str>)>, reported, expected| {
+            let observed = observed.map(|(pid, problem)| Observed {
+                pid,
+                problem: problem.map(String::from),
+            });
+            let (pid, problem, report) = present(observed, reported);
+            let agent = report.map(|report| report.agent_pid);
+            assert_eq!((pid, problem.as_deref(), agent), expected);
+        };
+        // A runtime that does not know the process takes the agent's word.
+        check(None, Some(report(1)), (None, None, Some(1)));
+        check(Some((Some(7), None)), None, (Some(7), None, None));
+        check(
+            Some((Some(7), None)),
+            Some(report(7)),
+            (Some(7), None, Some(7)),
+        );
+        check(
+            Some((Some(8), None)),
+            Some(report(7)),
+            (Some(8), None, None),
+        );
+        check(
+            Some((None, Some("ended"))),
+            Some(report(7)),
+            (None, Some("ended"), None),
+        );
+        check(
+            Some((Some(8), Some("ended"))),
+            Some(report(7)),
+            (Some(8), Some("ended"), None),
+        );
+        check(
+            Some((Some(8), Some("ended"))),
+            Some(report(8)),
+            (Some(8), None, Some(8)),
+        );
     }
 }

@@ -1,0 +1,122 @@
+//! Why an environment was not made.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use lockgate_builds::sign::SignError;
+use lockgate_builds::store::StoreError;
+use lockgate_model::EnvName;
+
+use super::MAX_GATEWAYS;
+use crate::environment::EnvironmentError;
+use crate::environment::ports::PortsError;
+use crate::home::HomeError;
+
+/// Why an environment was not made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CreateError {
+    /// There is one of this name.
+    #[error("there is an environment `{env}` already")]
+    Exists {
+        /// The name.
+        env: EnvName,
+    },
+    /// One of this name was not deleted to the end.
+    #[error("environment `{env}` was not deleted to the end")]
+    Deleting {
+        /// The name.
+        env: EnvName,
+    },
+    /// Too many or too few.
+    #[error("an environment has 1 to {MAX_GATEWAYS} gateways, not {asked}")]
+    Gateways {
+        /// The number asked for.
+        asked: u32,
+    },
+    /// The domain cannot be part of a host name.
+    #[error(
+        "`{domain}` is not a domain: letters, digits and hyphens in parts of 1 to 63, separated by dots"
+    )]
+    Domain {
+        /// The text.
+        domain: String,
+    },
+    /// There is no such folder.
+    #[error("the workspace `{path}` cannot be used")]
+    Workspace {
+        /// The folder.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The runtime is none that this version has.
+    #[error("the runtime `docker` is not part of this version")]
+    Runtime,
+    /// The home cannot be used.
+    #[error("the home cannot be used")]
+    Home(#[from] HomeError),
+    /// No ports.
+    #[error("environment `{env}` gets no ports")]
+    Ports {
+        /// The environment.
+        env: EnvName,
+        /// The cause.
+        source: PortsError,
+    },
+    /// No signing key.
+    #[error("environment `{env}` gets no signing key")]
+    Key {
+        /// The environment.
+        env: EnvName,
+        /// The cause.
+        source: SignError,
+    },
+    /// The store refuses its gateways.
+    #[error("the store does not admit the gateways of `{env}`")]
+    Store {
+        /// The environment.
+        env: EnvName,
+        /// The cause.
+        source: StoreError,
+    },
+    /// The environment's file cannot be written.
+    #[error("environment `{env}` cannot be written down")]
+    Environment {
+        /// The environment.
+        env: EnvName,
+        /// The cause.
+        source: EnvironmentError,
+    },
+    /// A file cannot be written.
+    #[error("`{path}` cannot be written")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The system gives no random bytes.
+    #[error("no random bytes for a token")]
+    Random(#[source] getrandom::Error),
+}
+
+pub(super) fn no_ports(env: &EnvName, source: PortsError) -> CreateError {
+    CreateError::Ports {
+        env: env.clone(),
+        source,
+    }
+}
+
+pub(super) fn no_key(env: &EnvName, source: SignError) -> CreateError {
+    CreateError::Key {
+        env: env.clone(),
+        source,
+    }
+}
+
+pub(super) fn cannot_write(path: &Path, source: io::Error) -> CreateError {
+    CreateError::File {
+        path: path.to_owned(),
+        source,
+    }
+}
