@@ -45,7 +45,7 @@ impl Workspace {
     /// Sets the version that the application answers with, as a build would.
     pub fn set_version(&self, version: &str) {
         self.edit(|text| {
-            let marker = "VERSION = \"";
+            let marker = "GATEWAY_VERSION = \"";
             let start = text.find(marker).map(|at| at + marker.len());
             let end = start.and_then(|start| Some(start + text.get(start..)?.find('"')?));
             let (Some(start), Some(end)) = (start, end) else {

@@ -81,7 +81,23 @@ fn a_refused_build_is_not_tried_again_by_a_new_agent() {
 #[test]
 fn a_cut_archive_changes_nothing() {
     let (world, workspace) = running();
-    let archive = packed(&world, &workspace);
+    let first = world.gateways("dev-001")[0]["running_build"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    workspace.set_version("2.0.0");
+    world.deploy("dev-001").expect(0);
+    // The first build is gone from the gateways and cut in the store.
+    for number in 0..3 {
+        let releases = world
+            .home()
+            .join(format!("envs/dev-001/gateways/{number}/releases"));
+        fs::remove_dir_all(releases.join(&first)).unwrap();
+    }
+    let archive = store(&world)
+        .join("builds")
+        .join(&first)
+        .join("archive.tar");
     let whole = fs::metadata(&archive).unwrap().len();
     fs::OpenOptions::new()
         .write(true)
@@ -90,9 +106,24 @@ fn a_cut_archive_changes_nothing() {
         .set_len(whole / 2)
         .unwrap();
     world
-        .lockgate(&["deploy", "dev-001", "--timeout", "4s"])
+        .lockgate(&["rollback", "dev-001", &first, "--timeout", "4s"])
         .expect(1);
-    world.expect_version("dev-001", "1.0.0");
+    world.expect_version("dev-001", "2.0.0");
+}
+
+#[test]
+fn a_cut_archive_in_the_store_is_packed_again() {
+    let (world, workspace) = running();
+    let archive = packed(&world, &workspace);
+    let whole = fs::metadata(&archive).unwrap().len();
+    fs::OpenOptions::new()
+        .write(true)
+        .open(&archive)
+        .unwrap()
+        .set_len(whole / 2)
+        .unwrap();
+    world.deploy("dev-001").expect(0);
+    world.expect_version("dev-001", "2.0.0");
 }
 
 #[test]
@@ -106,7 +137,7 @@ fn a_corrupted_archive_changes_nothing() {
     world
         .lockgate(&["deploy", "dev-001", "--timeout", "4s"])
         .expect(1)
-        .says("sha256");
+        .says("another content than its manifest says");
     world.expect_version("dev-001", "1.0.0");
 }
 

@@ -178,7 +178,9 @@ fn logs_show_every_gateway_and_survive_a_restart() {
     for number in 0..3 {
         let name = format!("gw-pool-dev-001-{number}");
         let lines = logs.stdout.lines().filter(|line| line.contains(&name));
-        let starts = lines.filter(|line| line.contains("listening")).count();
+        let starts = lines
+            .filter(|line| line.contains("gateway listens on"))
+            .count();
         assert_eq!(starts, 2, "two starts of {name}:\n{}", logs.stdout);
     }
 }
