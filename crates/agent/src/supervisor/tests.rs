@@ -22,6 +22,7 @@ static ALONE: Mutex<()> = Mutex::const_new(());
 /// An application that answers with its build's name, and closes on TERM.
 const SERVER: &str = "
 const server = require('http').createServer((request, response) => {
+  if (request.url === '/slow') console.log('slow request');
   const body = `${process.env.BUILD} ${process.pid}`;
   setTimeout(() => response.end(body), request.url === '/slow' ? 300 : 0);
 });
@@ -267,8 +268,10 @@ async fn a_stop_reaches_the_group_and_what_left_it() {
     let snapshot = bench.ready(1).await;
     let address = snapshot.address.unwrap();
     let slow = std::thread::spawn(move || get(address, "/slow").unwrap());
-    // Long enough for the request to be accepted: the next one is answered.
-    get(address, "/").unwrap();
+    while !bench.log().contains("slow request") {
+        assert!(!slow.is_finished(), "{}", bench.log());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     let escaped = std::fs::read_to_string(format!("{folder}/escaped")).unwrap();
     bench.handle.stop(2).await;
     let stopped = |it: &Snapshot| it.phase == Phase::Stopped;
