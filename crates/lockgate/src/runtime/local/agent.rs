@@ -129,7 +129,8 @@ impl Agent {
     }
 }
 
-/// What an agent said before it ended: its error if there is one, else its last line.
+/// What an agent said before it ended: its error if there is one, else its last line that is not
+/// about the ordinary course of things.
 fn last_words(path: &Path, start: u64) -> io::Result<String> {
     let mut file = File::open(path)?;
     let end = file.metadata()?.len();
@@ -141,7 +142,9 @@ fn last_words(path: &Path, start: u64) -> io::Result<String> {
 
 fn pick(text: &str) -> String {
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
-    let said: Vec<&str> = lines.into_iter().filter(|line| !line.is_empty()).collect();
+    let ordinary = |line: &str| line.contains(" INFO ") || line.contains(" DEBUG ");
+    let telling = |line: &&str| !line.is_empty() && !ordinary(line);
+    let said: Vec<&str> = lines.into_iter().filter(telling).collect();
     let error = said.iter().rposition(|line| line.starts_with("error:"));
     let from = error.unwrap_or(said.len().saturating_sub(1));
     said.get(from..).unwrap_or_default().join("; ")
@@ -158,7 +161,11 @@ mod tests {
         let check = |text: &str, expected: &str| assert_eq!(pick(text), expected);
         check("", "");
         check("\n \n", "");
-        check("INFO start\nINFO end\n", "INFO end");
+        check("T  INFO start\nT  INFO end\n", "");
+        check(
+            "T  INFO start\nno such library\nT  INFO end\n",
+            "no such library",
+        );
         check(
             "INFO start\nerror: a\n  caused by: b\n",
             "error: a; caused by: b",
