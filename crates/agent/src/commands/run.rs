@@ -64,7 +64,11 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), CommandError> {
     for warning in &config.warnings {
         warn!("{warning}");
     }
-    runtime()?.block_on(run_until_asked_to_end(config, args))
+    let runtime = runtime()?;
+    let done = runtime.block_on(run_until_asked_to_end(config, args));
+    // A fetch that was under way ends with its connection; nobody waits for it.
+    runtime.shutdown_timeout(FAREWELL);
+    done
 }
 
 /// The agent's own log goes to stderr; `RUST_LOG` changes how much of it.

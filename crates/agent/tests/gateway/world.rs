@@ -3,41 +3,27 @@
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use bytes::Bytes;
-use http_body_util::BodyExt as _;
-use lockgate_builds::client::{Client, Endpoint};
 use lockgate_builds::pack::{PackSource, Packed, Part, Provenance, pack};
 use lockgate_builds::serve::{BuildServer, Notice, Reach, Reports};
 use lockgate_builds::sign::SigningKey;
 use lockgate_builds::store::Store;
-use lockgate_model::protocol::BUILD_HEADER;
-use lockgate_model::{
-    AppSettings, BuildId, Digest, EnvName, GatewayName, Limits, Report, Statement,
-};
+use lockgate_model::{AppSettings, BuildId, Digest, EnvName, GatewayName, Limits, Statement};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use sha2::Digest as _;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::application::application;
+
 /// Nothing in these tests takes longer on a busy machine.
-const DEADLINE: Duration = Duration::from_secs(40);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(40);
 const TOKEN: &str = "t0ken-of-this-gateway";
-
-/// What the application's process answers.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
-pub(crate) struct Hello {
-    pub(crate) version: String,
-    pub(crate) pid: i32,
-}
-
-/// Status, build and body of an answer.
-pub(crate) type Answer = Result<(u16, Option<String>, Bytes), String>;
 
 pub(crate) struct World {
     dir: tempfile::TempDir,
@@ -45,10 +31,10 @@ pub(crate) struct World {
     key: SigningKey,
     pub(crate) store: Store,
     notice: Notice,
-    reports: Reports,
+    pub(crate) reports: Reports,
     server: Option<(CancellationToken, JoinHandle<()>)>,
     server_address: SocketAddr,
-    door_port: u16,
+    pub(crate) door_port: u16,
     agent: Option<(Child, Option<ChildStdin>)>,
     seq: u64,
     pub(crate) settings: AppSettings,
@@ -318,112 +304,16 @@ impl World {
     /// Runs a command of the agent's program, off this thread: the build server runs
     /// on it.
     pub(crate) async fn ask(&self, arguments: &[&str]) -> Output {
+        self.ask_with(arguments, &[]).await
+    }
+
+    /// As [`ask`](Self::ask), with other values of some variables.
+    pub(crate) async fn ask_with(&self, arguments: &[&str], vars: &[(&str, &str)]) -> Output {
         let mut command = self.command();
-        command.args(arguments);
+        command.args(arguments).envs(vars.iter().copied());
         tokio::task::spawn_blocking(move || command.output().unwrap())
             .await
             .unwrap()
-    }
-
-    // What is seen.
-
-    /// Waits for a report.
-    pub(crate) async fn report(&self, what: &str, is_it: impl Fn(&Report) -> bool) -> Report {
-        let mut changes = self.reports.version();
-        let mut last = None;
-        let waiting = async {
-            loop {
-                last = self.reports.all().pop().map(|received| received.report);
-                if let Some(report) = last.as_ref().filter(|report| is_it(report)) {
-                    return report.clone();
-                }
-                changes.changed().await.unwrap();
-            }
-        };
-        let found = tokio::time::timeout(DEADLINE, waiting).await;
-        found.unwrap_or_else(|_| panic!("no report {what}; last {last:#?}\n{}", self.told()))
-    }
-
-    pub(crate) async fn settled(&self, seq: u64) -> Report {
-        self.report(&format!("settles {seq}"), |report| {
-            report.seq == seq && report.settled == seq
-        })
-        .await
-    }
-
-    /// One request for `/` through the gateway's door: status, build, body.
-    pub(crate) async fn get(&self) -> Answer {
-        self.get_path("/").await
-    }
-
-    pub(crate) async fn get_path(&self, path: &str) -> Answer {
-        let client = Client {
-            endpoint: Endpoint::Tcp {
-                host: "127.0.0.1".to_owned(),
-                port: self.door_port,
-            },
-            program: "test".to_owned(),
-            token: None,
-        };
-        let request = http::Request::get(path).body(Bytes::new()).unwrap();
-        let answer = client
-            .send(request, DEADLINE)
-            .await
-            .map_err(|error| format!("{error:?}"))?;
-        let (head, body) = answer.into_parts();
-        let build = head
-            .headers
-            .get(BUILD_HEADER)
-            .map(|value| value.to_str().unwrap().to_owned());
-        let body = body
-            .collect()
-            .await
-            .map_err(|error| error.to_string())?
-            .to_bytes();
-        Ok((head.status.as_u16(), build, body))
-    }
-
-    /// What the application says, once it answers.
-    pub(crate) async fn hello(&self) -> Hello {
-        let asking = async {
-            loop {
-                if let Ok((200, _, body)) = self.get().await {
-                    return serde_json::from_slice(&body).unwrap();
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        let hello = tokio::time::timeout(DEADLINE, asking).await;
-        hello.unwrap_or_else(|_| panic!("no answer\n{}", self.told()))
-    }
-
-    /// Waits until a process is gone.
-    pub(crate) async fn gone(&self, pid: i32) {
-        let deadline = tokio::time::Instant::now() + DEADLINE;
-        while is_alive(pid) {
-            assert!(
-                tokio::time::Instant::now() < deadline,
-                "{pid} lives\n{}",
-                self.told()
-            );
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    /// What the agent wrote, for a failure's message.
-    pub(crate) fn told(&self) -> String {
-        fs::read_to_string(self.path("agent.log")).unwrap_or_default()
-    }
-
-    /// The builds in the folder of releases.
-    pub(crate) fn releases(&self) -> Vec<String> {
-        let mut names: Vec<_> = fs::read_dir(self.path("lockgate/releases"))
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .filter(|name| BuildId::parse(name).is_ok())
-            .collect();
-        names.sort();
-        names
     }
 }
 
@@ -434,45 +324,4 @@ impl Drop for World {
             let _ = child.wait();
         }
     }
-}
-
-pub(crate) fn is_alive(pid: i32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let state = stat.rsplit_once(") ").map(|(_, rest)| rest.chars().next());
-    !matches!(state, None | Some(Some('Z' | 'X')))
-}
-
-/// A service that names its version, and finishes its requests on TERM.
-pub(crate) fn application(version: &str) -> String {
-    format!(
-        r#"
-const http = require("http");
-const server = http.createServer((request, response) => {{
-  if (request.url === "/reload") {{
-    // As the platform does it: synchronously, through the agent's own program.
-    const {{ execFileSync }} = require("child_process");
-    response.end(execFileSync("{agent}", ["reload", "--format", "json"]));
-    return;
-  }}
-  response.end(JSON.stringify({{ version: "{version}", pid: process.pid }}));
-}});
-server.listen(8888, "127.0.0.1");
-process.on("SIGTERM", () => server.close(() => process.exit(0)));
-console.log("serving {version}");
-"#,
-        agent = env!("CARGO_BIN_EXE_lockgate-agent")
-    )
-}
-
-/// Changes a byte of a file where this text stands. Gives the file as it was.
-pub(crate) fn damage(path: &Path, text: &str) -> Vec<u8> {
-    let whole = fs::read(path).unwrap();
-    let at = whole
-        .windows(text.len())
-        .position(|window| window == text.as_bytes())
-        .unwrap();
-    let mut damaged = whole.clone();
-    damaged[at] ^= 1;
-    fs::write(path, damaged).unwrap();
-    whole
 }

@@ -1,0 +1,226 @@
+//! What becomes of a new statement.
+
+use std::fs;
+use std::time::Duration;
+
+use lockgate_model::{Phase, Report};
+use nix::sys::signal::Signal;
+
+use crate::application::{application, damage, throwing};
+use crate::sight::Answer;
+use crate::world::World;
+
+#[tokio::test]
+async fn the_first_build_starts_and_the_next_one_replaces_it() {
+    let mut world = World::new().await;
+    world.start_agent();
+    let waiting = world
+        .report("waits", |report| report.phase == Phase::Waiting)
+        .await;
+    assert_eq!((waiting.seq, waiting.running), (0, None));
+    let (status, _, page) = world.get().await.unwrap();
+    assert_eq!(status, 503);
+    let page = String::from_utf8_lossy(&page).into_owned();
+    assert!(page.contains("gw-pool-dev-001-0"), "{page}");
+
+    let first = world.deploy_and_wait("1.0.0").await;
+    let (_, build, _) = world.get().await.unwrap();
+    assert_eq!(build.as_deref(), Some(first.as_str()));
+    let root = world.path("opt/gateway");
+    assert!(
+        fs::read_to_string(root.join("BUILD_INFO.txt"))
+            .unwrap()
+            .contains(first.as_str())
+    );
+
+    let second = world.deploy_and_wait("2.0.0").await;
+    assert!(fs::read_link(&root).unwrap().ends_with(second.as_str()));
+    assert_eq!(
+        world.end_agent(Signal::SIGTERM).await,
+        Some(0),
+        "{}",
+        world.told()
+    );
+}
+
+#[tokio::test]
+async fn no_request_is_lost_while_builds_change() {
+    let mut world = World::new().await;
+    world.start_agent();
+    world.deploy_and_wait("0").await;
+    let mut asked = 0;
+    for version in 1..=5 {
+        let (build, seq) = world.deploy(&version.to_string());
+        let (mut ones, mut others) = (Vec::new(), Vec::new());
+        tokio::select! {
+            () = keep_asking(&world, &mut ones) => {}
+            () = keep_asking(&world, &mut others) => {}
+            report = world.settled(seq) => assert_eq!(report.running.unwrap().build, build),
+        }
+        let answers: Vec<_> = ones.into_iter().chain(others).collect();
+        let lost = answers
+            .iter()
+            .filter(|answer| !matches!(answer, Ok((200, _, _))));
+        let lost: Vec<_> = lost.collect();
+        assert!(lost.is_empty(), "{lost:?}\n{}", world.told());
+        asked += answers.len();
+    }
+    assert!(asked > 50, "only {asked} requests were made");
+}
+
+async fn keep_asking(world: &World, answers: &mut Vec<Answer>) {
+    loop {
+        answers.push(world.get().await);
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_build_that_throws_is_refused_and_rolled_back_and_not_tried_again() {
+    let mut world = World::new().await;
+    world.start_agent();
+    let good = world.deploy_and_wait("1.0.0").await;
+    let packed = world.pack(&throwing());
+    let seq = world.state(&packed, |_| {});
+    let report = world.settled(seq).await;
+    let refused = report.refused.clone().unwrap();
+    assert_eq!((&refused.build, refused.seq), (&packed.manifest.build, seq));
+    assert!(
+        refused
+            .log
+            .iter()
+            .any(|line| line.contains("boom at start")),
+        "{refused:?}"
+    );
+    assert_eq!(world.hello().await.version, "1.0.0");
+    let is_back = |report: &Report| {
+        report.phase == Phase::Ready
+            && report
+                .running
+                .as_ref()
+                .is_some_and(|running| running.build == good)
+    };
+    world.report("is back", is_back).await;
+
+    // Also a new run of the agent does not try it again.
+    assert_eq!(world.end_agent(Signal::SIGTERM).await, Some(0));
+    world.start_agent();
+    let report = world.report("is back after a restart", |report| {
+        is_back(report) && report.seq == seq
+    });
+    let report = report.await;
+    assert_eq!((report.settled, report.refused), (seq, Some(refused)));
+    assert_eq!(world.hello().await.version, "1.0.0");
+    assert_eq!(report.restarts, 0, "{}", world.told());
+
+    // A higher number is.
+    let build = world.deploy_and_wait("1.0.1").await;
+    assert!(world.releases().contains(&build.to_string()));
+}
+
+#[tokio::test]
+async fn without_a_good_build_a_broken_one_leaves_a_page_that_says_why() {
+    let mut world = World::new().await;
+    world.start_agent();
+    let packed = world.pack(&throwing());
+    let seq = world.state(&packed, |_| {});
+    let report = world.settled(seq).await;
+    assert!(report.refused.is_some());
+    let report = world
+        .report("has stopped", |report| report.phase == Phase::Stopped)
+        .await;
+    assert_eq!(report.running, None);
+    let (status, _, page) = world.get().await.unwrap();
+    let page = String::from_utf8_lossy(&page).into_owned();
+    assert_eq!(status, 503, "{page}");
+    assert!(page.contains("exited with code 1"), "{page}");
+    world.deploy_and_wait("1.0.0").await;
+}
+
+#[tokio::test]
+async fn a_damaged_archive_leaves_the_old_build_running_and_is_tried_again() {
+    let mut world = World::new().await;
+    world.start_agent();
+    let first = world.deploy_and_wait("1.0.0").await;
+    let packed = world.pack(&application("2.0.0"));
+    let archive = world
+        .store
+        .dir()
+        .join("dev-001/builds")
+        .join(packed.manifest.build.as_str())
+        .join("archive.tar");
+    let whole = damage(&archive, "serving 2.0.0");
+    let seq = world.state(&packed, |_| {});
+    let report = world.report("has a problem", |report| {
+        report.seq == seq && report.problem.is_some()
+    });
+    let report = report.await;
+    assert_eq!(report.running.unwrap().build, first);
+    assert_eq!(world.releases(), [first.to_string()]);
+    assert_eq!(world.hello().await.version, "1.0.0");
+
+    fs::write(&archive, whole).unwrap();
+    let report = world.settled(seq).await;
+    assert_eq!(report.problem, None);
+    assert_eq!(world.hello().await.version, "2.0.0");
+}
+
+#[tokio::test]
+async fn an_older_statement_is_not_followed() {
+    let mut world = World::new().await;
+    world.start_agent();
+    world.deploy_and_wait("1.0.0").await;
+    let file = world
+        .store
+        .dir()
+        .join("dev-001/statements/gw-pool-dev-001-0.json");
+    let older = fs::read(&file).unwrap();
+    let second = world.deploy_and_wait("2.0.0").await;
+    let newest = fs::read(&file).unwrap();
+
+    fs::write(&file, older).unwrap();
+    world.ring();
+    let report = world
+        .report("tells it", |report| report.problem.is_some())
+        .await;
+    assert!(report.problem.unwrap().contains("older than 3"));
+    assert_eq!(report.running.unwrap().build, second);
+
+    fs::write(&file, newest).unwrap();
+    world.ring();
+    world
+        .report("is at peace", |report| report.problem.is_none())
+        .await;
+}
+
+#[tokio::test]
+async fn only_so_many_releases_are_kept_and_the_running_one_among_them() {
+    let mut world = World::new().await;
+    world.start_agent();
+    let mut last = world.deploy_and_wait("0").await;
+    for version in 1..9 {
+        last = world.deploy_and_wait(&version.to_string()).await;
+    }
+    let releases = world.releases();
+    assert!(releases.contains(&last.to_string()), "{releases:?}");
+    assert!((5..=6).contains(&releases.len()), "{releases:?}");
+}
+
+#[tokio::test]
+async fn a_folder_in_the_place_of_the_root_is_moved_aside() {
+    let mut world = World::new().await;
+    fs::create_dir_all(world.path("opt/gateway/app")).unwrap();
+    world.start_agent();
+    let build = world.deploy_and_wait("1.0.0").await;
+    assert!(
+        fs::read_link(world.path("opt/gateway"))
+            .unwrap()
+            .ends_with(build.as_str())
+    );
+    let found: Vec<_> = fs::read_dir(world.path("opt"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.join("app").is_dir())
+        .collect();
+    assert_eq!(found.len(), 1, "{found:?}");
+}
