@@ -73,7 +73,7 @@ fn main() -> ExitCode {
         match run(&options) {
             Ok(tables) => {
                 for table in tables {
-                    print(&format!("{}\n", table.render()));
+                    print(&table.render());
                 }
             }
             Err(error) => {
