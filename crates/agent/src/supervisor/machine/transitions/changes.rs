@@ -1,0 +1,216 @@
+//! The changes that transitions are made of.
+
+use std::time::{Duration, Instant};
+
+use lockgate_model::Refusal;
+
+use super::super::super::Target;
+use super::super::{
+    Action, CALM, KILL_AGAIN, LONGEST_DELAY, Run, SHORTEST_DELAY, Start, State, TRIAL_CRASHES,
+    TRIAL_DELAY, Then, Trial, Wish,
+};
+use super::Turn;
+use super::wanted::same;
+
+impl Turn {
+    /// While nothing runs: starts what is wanted, or comes to rest.
+    pub(super) fn begin(&mut self) -> State {
+        if let Some(target) = self.wanted().cloned() {
+            let proven = self
+                .machine
+                .good
+                .as_ref()
+                .is_some_and(|good| same(good, &target));
+            let delay = first_delay(&target);
+            return self.spawn(Run {
+                target,
+                trial: (!proven).then(Trial::default),
+                delay,
+            });
+        }
+        self.actions.push(Action::CloseSockets);
+        match self.machine.wish {
+            Wish::Nothing { seq } => {
+                self.machine.settled = self.machine.settled.max(seq);
+                self.machine.problem = None;
+                State::Idle
+            }
+            Wish::End => {
+                self.actions.push(Action::End);
+                State::Ended
+            }
+            Wish::Unknown | Wish::Run(_) => State::Idle,
+        }
+    }
+
+    fn spawn(&mut self, run: Run) -> State {
+        let start = Start(self.machine.next_start);
+        self.machine.next_start += 1;
+        if self.machine.swapped.as_ref() != Some(&run.target.build) {
+            self.machine.swapped = Some(run.target.build.clone());
+            self.actions.push(Action::Swap(run.target.clone()));
+        }
+        self.actions.push(Action::Spawn {
+            start,
+            target: run.target.clone(),
+        });
+        State::Starting {
+            start,
+            ready_by: self.now + run.target.settings.limits.ready,
+            run,
+            probe: None,
+        }
+    }
+
+    /// The same run after a crash; a trial goes on where it was.
+    pub(super) fn start_again(&mut self, run: Run) -> State {
+        self.machine.restarts += 1;
+        self.spawn(run)
+    }
+
+    pub(super) fn become_ready(&mut self, start: Start, run: Run) -> State {
+        self.machine.problem = None;
+        self.settle(&run);
+        let limits = &run.target.settings.limits;
+        State::Ready {
+            start,
+            good_at: run.trial.map(|_| self.now + limits.trial),
+            calm_at: Some(self.now + CALM),
+            run,
+        }
+    }
+
+    /// The trial is passed, or crashes are forgotten.
+    pub(super) fn time_of_ready(
+        &mut self,
+        start: Start,
+        mut run: Run,
+        good_at: Option<Instant>,
+        calm_at: Option<Instant>,
+    ) -> State {
+        let now = self.now;
+        let to_come = |at: Option<Instant>| at.filter(|at| *at > now);
+        if good_at.is_some() && to_come(good_at).is_none() {
+            run.trial = None;
+            self.machine.good = Some(run.target.clone());
+        }
+        if calm_at.is_some() && to_come(calm_at).is_none() {
+            run.delay = first_delay(&run.target);
+        }
+        State::Ready {
+            start,
+            run,
+            good_at: to_come(good_at),
+            calm_at: to_come(calm_at),
+        }
+    }
+
+    /// Stops a run that served. On trial it counts as good when it never crashed,
+    /// or when there is nothing better: should the next one fail, this one is what
+    /// people saw working.
+    pub(super) fn replace(&mut self, start: Start, run: &Run) -> State {
+        if let Some(trial) = run.trial
+            && (trial.crashes == 0 || self.machine.good.is_none())
+        {
+            self.machine.good = Some(run.target.clone());
+        }
+        self.stop(start, run)
+    }
+
+    pub(super) fn stop(&mut self, start: Start, run: &Run) -> State {
+        self.stop_then(start, run, Then::Wanted)
+    }
+
+    fn stop_then(&mut self, start: Start, run: &Run, then: Then) -> State {
+        self.actions.push(Action::Terminate(start));
+        State::Stopping {
+            start,
+            build: run.target.build.clone(),
+            kill_at: self.now + run.target.settings.limits.grace,
+            then,
+        }
+    }
+
+    /// Kills, and says when to do so again.
+    pub(super) fn kill(&mut self, start: Start) -> Instant {
+        self.actions.push(Action::Kill(start));
+        self.now + KILL_AGAIN
+    }
+
+    pub(super) fn crash(&mut self, start: Start, mut run: Run, reason: String) -> State {
+        self.actions.push(Action::Sweep(start));
+        self.actions.push(Action::KeepCrash(start));
+        let Some(mut trial) = run.trial else {
+            self.machine.problem = Some(reason);
+            return self.pause_after_failure(run);
+        };
+        trial.crashes += 1;
+        if trial.crashes >= TRIAL_CRASHES {
+            self.refuse(start, &run, format!("{reason}, {} times", trial.crashes));
+            return self.begin();
+        }
+        self.machine.problem = Some(reason);
+        run.trial = Some(trial);
+        State::Backoff {
+            run,
+            until: self.now + TRIAL_DELAY,
+        }
+    }
+
+    pub(super) fn not_ready_in_time(
+        &mut self,
+        start: Start,
+        mut run: Run,
+        probe: Option<String>,
+    ) -> State {
+        let limit = humantime::format_duration(run.target.settings.limits.ready);
+        let reason = match probe {
+            Some(probe) => format!("was not ready within {limit}: {probe}"),
+            None => format!("was not ready within {limit}"),
+        };
+        self.actions.push(Action::KeepCrash(start));
+        if run.trial.is_some() {
+            self.refuse(start, &run, reason);
+            return self.stop(start, &run);
+        }
+        self.machine.problem = Some(reason);
+        let delay = next_delay(&mut run);
+        let then = Then::Backoff {
+            run: run.clone(),
+            delay,
+        };
+        self.stop_then(start, &run, then)
+    }
+
+    fn refuse(&mut self, start: Start, run: &Run, reason: String) {
+        self.actions.push(Action::KeepRefusal(start));
+        self.machine.problem = None;
+        self.machine.settled = self.machine.settled.max(run.target.seq);
+        self.machine.refused = Some(Refusal {
+            build: run.target.build.clone(),
+            seq: run.target.seq,
+            reason,
+            log: Vec::new(),
+        });
+    }
+
+    pub(super) fn pause_after_failure(&mut self, mut run: Run) -> State {
+        let delay = next_delay(&mut run);
+        State::Backoff {
+            run,
+            until: self.now + delay,
+        }
+    }
+}
+
+fn first_delay(target: &Target) -> Duration {
+    target.settings.limits.crash_delay.max(SHORTEST_DELAY)
+}
+
+/// The delay that is due, and twice as long the next time.
+fn next_delay(run: &mut Run) -> Duration {
+    let delay = run.delay;
+    let longest = LONGEST_DELAY.max(first_delay(&run.target));
+    run.delay = delay.saturating_mul(2).min(longest);
+    delay
+}
