@@ -19,6 +19,7 @@
 mod archives;
 mod builds;
 mod gateways;
+mod gzip;
 mod lock;
 mod publications;
 pub(crate) mod write;

@@ -5,20 +5,17 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use libdeflater::{CompressionLvl, Compressor};
 use lockgate_model::{BuildId, EnvName};
 use nix::fcntl::FlockArg;
 
 use super::builds::lock_folder;
-use super::{Store, StoreError, write};
+use super::{Store, StoreError, gzip, write};
 
 /// The uncompressed archive's file name.
 pub(super) const IDENTITY: &str = "archive.tar";
 const GZIP: &str = "archive.tar.gz";
 const ZSTD: &str = "archive.tar.zst";
 
-/// The level of `gzip` itself; smaller than its output at a third of the time.
-const GZIP_LEVEL: i32 = 6;
 /// 25 MB in a tenth of a second at gzip's size.
 const ZSTD_LEVEL: i32 = 3;
 
@@ -114,16 +111,7 @@ fn encoded(
 }
 
 fn gzip(identity: &Path) -> io::Result<Vec<u8>> {
-    let input = std::fs::read(identity)?;
-    let level = CompressionLvl::new(GZIP_LEVEL)
-        .map_err(|_| io::Error::other("the gzip level is out of range"))?;
-    let mut compressor = Compressor::new(level);
-    let mut output = vec![0; compressor.gzip_compress_bound(input.len())];
-    let size = compressor
-        .gzip_compress(&input, &mut output)
-        .map_err(io::Error::other)?;
-    output.truncate(size);
-    Ok(output)
+    gzip::gzip(&std::fs::read(identity)?)
 }
 
 fn zstd(identity: &Path) -> io::Result<Vec<u8>> {
