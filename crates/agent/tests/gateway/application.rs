@@ -10,12 +10,25 @@ pub(crate) fn is_alive(pid: i32) -> bool {
     !matches!(state, None | Some(Some('Z' | 'X')))
 }
 
+/// The children of a process, as the kernel knows them.
+pub(crate) fn children(pid: i32) -> Vec<i32> {
+    let path = format!("/proc/{pid}/task/{pid}/children");
+    let text = fs::read_to_string(path).unwrap_or_default();
+    text.split_ascii_whitespace()
+        .map(|pid| pid.parse().unwrap())
+        .collect()
+}
+
 /// A service that names its version, and finishes its requests on TERM.
 pub(crate) fn application(version: &str) -> String {
     format!(
         r#"
 const http = require("http");
 const server = http.createServer((request, response) => {{
+  if (request.url === "/orphan") {{
+    // Its parent ends at once; whoever inherits it must reap it.
+    require("child_process").execFileSync("sh", ["-c", "sleep 0.1 >&- 2>&- &"]);
+  }}
   if (request.url === "/reload") {{
     // As the platform does it: synchronously, through the agent's own program.
     const {{ execFileSync }} = require("child_process");

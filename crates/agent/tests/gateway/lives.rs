@@ -6,7 +6,7 @@ use lockgate_model::Phase;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::application::{application, is_alive};
+use crate::application::{application, children, is_alive};
 use crate::world::World;
 
 #[tokio::test]
@@ -120,4 +120,31 @@ async fn two_agents_never_share_a_gateway() {
         said.contains("another agent uses the state folder"),
         "{said}"
     );
+}
+
+#[tokio::test]
+async fn as_the_first_process_of_a_container_it_reaps_orphans_and_ends_in_order() {
+    let mut world = World::new().await;
+    world.start_agent_below(&[
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "--pid",
+        "--fork",
+        "--mount-proc",
+        "--kill-child",
+    ]);
+    world.deploy_and_wait("1.0.0").await;
+    let report = world
+        .report("is ready", |report| report.running.is_some())
+        .await;
+    assert_eq!(report.agent_pid, 1);
+    let agent = *children(world.agent_pid()).first().unwrap();
+    assert_eq!(world.get_path("/orphan").await.unwrap().0, 200);
+    world
+        .until("the orphan is reaped", || children(agent).len() == 1)
+        .await;
+    assert_eq!(world.hello().await.version, "1.0.0");
+    kill(Pid::from_raw(agent), Signal::SIGTERM).unwrap();
+    assert_eq!(world.agent_ended().await, Some(0), "{}", world.told());
 }

@@ -219,8 +219,11 @@ impl World {
         clippy::disallowed_methods,
         reason = "the test starts the program it tests"
     )]
-    fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lockgate-agent"));
+    fn command(&self, launcher: &[&str]) -> Command {
+        let agent = env!("CARGO_BIN_EXE_lockgate-agent");
+        let mut words = launcher.iter().chain([&agent]);
+        let mut command = Command::new(words.next().unwrap());
+        command.args(words);
         let public = self.key.public().to_line();
         let at = |name: &str| self.path(name).display().to_string();
         command.env_clear().envs([
@@ -254,13 +257,18 @@ impl World {
     }
 
     pub(crate) fn start_agent(&mut self) {
+        self.start_agent_below(&[]);
+    }
+
+    /// Starts the agent as the last words of another program's arguments.
+    pub(crate) fn start_agent_below(&mut self, launcher: &[&str]) {
         let log = fs::File::options()
             .create(true)
             .append(true)
             .open(self.path("agent.log"))
             .unwrap();
         let mut child = self
-            .command()
+            .command(launcher)
             .args(["run", "--stop-on-stdin-eof"])
             .stdin(Stdio::piped())
             .stdout(log.try_clone().unwrap())
@@ -291,6 +299,7 @@ impl World {
         self.agent_ended().await
     }
 
+    /// Waits for the end of an agent that was told; gives its exit code.
     pub(crate) async fn agent_ended(&mut self) -> Option<i32> {
         let (mut child, _stdin) = self.agent.take().unwrap();
         let ended = tokio::task::spawn_blocking(move || child.wait().unwrap());
@@ -309,7 +318,7 @@ impl World {
 
     /// As [`ask`](Self::ask), with other values of some variables.
     pub(crate) async fn ask_with(&self, arguments: &[&str], vars: &[(&str, &str)]) -> Output {
-        let mut command = self.command();
+        let mut command = self.command(&[]);
         command.args(arguments).envs(vars.iter().copied());
         tokio::task::spawn_blocking(move || command.output().unwrap())
             .await
