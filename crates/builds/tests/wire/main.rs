@@ -1,6 +1,8 @@
 //! Server, client and fetch over real sockets, with a real store and real builds.
 
 #[cfg(test)]
+mod asking;
+#[cfg(test)]
 mod fetching;
 #[cfg(test)]
 mod house;
