@@ -198,6 +198,33 @@ impl Environment {
         found.ok_or_else(|| self.no_gateway(&number.to_string()))
     }
 
+    /// Sets `enabled` of one gateway or all, and writes it down. Returns those that changed.
+    ///
+    /// No statement is published: what a gateway shall run when it runs stays as it is,
+    /// so a build that was refused is not tried again by a mere start. The caller holds
+    /// the `DeployLock` and calls `ControlClient::changed` afterwards.
+    pub(crate) fn enable(
+        &mut self,
+        home: &Home,
+        number: Option<u32>,
+        enabled: bool,
+    ) -> Result<Vec<GatewayName>, EnvironmentError> {
+        if let Some(number) = number {
+            self.gateway(number)?;
+        }
+        let mut changed = Vec::new();
+        for one in &mut self.gateways {
+            if number.is_none_or(|number| number == one.number) && one.enabled != enabled {
+                one.enabled = enabled;
+                changed.push(GatewayName::new(&self.name, one.number));
+            }
+        }
+        if !changed.is_empty() {
+            self.save(home)?;
+        }
+        Ok(changed)
+    }
+
     /// The gateway that a person means: its number (`0`) or its name (`gw-pool-dev-001-0`).
     pub(crate) fn find_gateway(&self, text: &str) -> Result<&Gateway, EnvironmentError> {
         let meant = |one: &&Gateway| {

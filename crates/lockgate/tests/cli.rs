@@ -1,5 +1,10 @@
 //! What a user sees of `lockgate` before any gateway runs: help, usage errors,
-//! configuration errors, validation.
+//! configuration errors, validation. `SNAPSHOTS=overwrite` writes what is seen now.
+
+#![expect(
+    clippy::needless_raw_string_hashes,
+    reason = "snapshots are written by a tool that always adds them"
+)]
 
 use std::fs;
 use std::path::Path;

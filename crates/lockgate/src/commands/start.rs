@@ -5,8 +5,8 @@ use lockgate_model::EnvName;
 use serde_json::json;
 
 use crate::context::{Context, now_ms};
+use crate::environment::Environment;
 use crate::environment::lock::DeployLock;
-use crate::environment::publish::enable;
 use crate::error::CommandError;
 
 /// Start gateways that were stopped
@@ -55,14 +55,8 @@ async fn set(which: &Which, ctx: &Context, enabled: bool) -> Result<(), CommandE
         .map(|text| super::gateways::number(&environment, text))
         .transpose()?;
     let lock = DeployLock::take(&ctx.config.home, &environment.name, what, now_ms())?;
-    let changed = enable(
-        &ctx.config.home,
-        &ctx.store()?,
-        &environment.name,
-        number,
-        enabled,
-        now_ms(),
-    )?;
+    let mut environment = Environment::load(&ctx.config.home, &environment.name)?;
+    let changed = environment.enable(&ctx.config.home, number, enabled)?;
     drop(lock);
     let told = ctx.tell_server(&environment.name).await?;
     if ctx.screen.is_json() {

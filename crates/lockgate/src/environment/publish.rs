@@ -49,7 +49,7 @@ pub(crate) struct Published {
 pub(crate) struct Said {
     /// The gateway.
     pub(crate) gateway: GatewayName,
-    /// Whether it asks for anything else than the statement before: build, settings, restart, run.
+    /// Whether it asks for anything else than the statement before: build, settings, restart.
     pub(crate) changed: bool,
     /// Whether the gateway shall run (it is enabled).
     pub(crate) run: bool,
@@ -145,43 +145,7 @@ pub(crate) fn restart(
     now_ms: u64,
 ) -> Result<Published, PublishError> {
     let gateways = selected(environment, gateways)?;
-    let asked = Asked::Again { restart: true };
-    Publisher::open(home, store, environment)?.say(&gateways, &asked, now_ms)
-}
-
-/// Sets `enabled` of one gateway or all (`start` and `stop`), writes it down and says it again to those
-/// that were told anything. Returns the gateways that changed.
-///
-/// The caller holds the `DeployLock` and calls `ControlClient::changed` afterwards.
-pub(crate) fn enable(
-    home: &Home,
-    store: &Store,
-    env: &EnvName,
-    gateway: Option<u32>,
-    enabled: bool,
-    now_ms: u64,
-) -> Result<Vec<GatewayName>, PublishError> {
-    let mut environment = Environment::load(home, env)?;
-    if let Some(number) = gateway {
-        environment.gateway(number)?;
-    }
-    let mut changed = Vec::new();
-    for one in &mut environment.gateways {
-        if gateway.is_none_or(|number| number == one.number) && one.enabled != enabled {
-            one.enabled = enabled;
-            changed.push(one.clone());
-        }
-    }
-    if !changed.is_empty() {
-        environment.save(home)?;
-        let again = Asked::Again { restart: false };
-        let gateways: Vec<&Gateway> = changed.iter().collect();
-        Publisher::open(home, store, &environment)?.say(&gateways, &again, now_ms)?;
-    }
-    Ok(changed
-        .iter()
-        .map(|one| environment.gateway_name(one))
-        .collect())
+    Publisher::open(home, store, environment)?.say(&gateways, &Asked::Again, now_ms)
 }
 
 fn selected<'e>(
@@ -206,8 +170,8 @@ enum Asked<'a> {
         settings: &'a AppSettings,
         restart: bool,
     },
-    /// What it was told last.
-    Again { restart: bool },
+    /// What it was told last, with a restart.
+    Again,
 }
 
 /// What all statements of one publication share.
@@ -235,10 +199,8 @@ fn say(
             },
             _,
         ) => (*build, *manifest, *settings, *restart),
-        (Asked::Again { restart }, Some(last)) => {
-            (&last.build, &last.manifest, &last.settings, *restart)
-        }
-        (Asked::Again { .. }, None) => return None,
+        (Asked::Again, Some(last)) => (&last.build, &last.manifest, &last.settings, true),
+        (Asked::Again, None) => return None,
     };
     let previous = match last {
         Some(last) if last.build == *build => last.previous.clone(),
@@ -250,7 +212,7 @@ fn say(
         gateway: environment.gateway_name(gateway),
         build: build.clone(),
         manifest: manifest.clone(),
-        run: gateway.enabled,
+        run: true,
         restart: last.map_or(0, |last| last.restart) + u64::from(restart),
         organization: last.and_then(|last| last.organization.clone()),
         settings: settings.clone(),
@@ -337,10 +299,10 @@ impl<'a> Publisher<'a> {
             self.store
                 .put_statement(&next.gateway, next.seq, &signed)
                 .map_err(|source| unstored(env, source))?;
-            tracing::info!(gateway = %next.gateway, build = %next.build, seq = next.seq, run = next.run, "statement published");
+            tracing::info!(gateway = %next.gateway, build = %next.build, seq = next.seq, "statement published");
             said.push(Said {
                 changed: differs(&next, last.as_ref()),
-                run: next.run,
+                run: gateway.enabled,
                 gateway: next.gateway,
             });
         }

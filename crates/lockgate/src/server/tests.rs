@@ -5,7 +5,6 @@ use super::*;
 use crate::environment::RuntimeKind;
 use crate::environment::create::{Wanted, create};
 use crate::environment::delete::delete;
-use crate::environment::publish::enable;
 use crate::environment::tests::home;
 
 /// Longer than anything here takes.
@@ -137,13 +136,14 @@ async fn gateways_follow_their_environment() {
     let all = |view: &GatewaysView| pids(view).iter().all(Option::is_some);
     let running = until(&control, &environment, all).await;
 
-    enable(&home, &store, env, Some(0), false, 2).unwrap();
+    let mut stopped = environment.clone();
+    stopped.enable(&home, Some(0), false).unwrap();
     control.changed(env).await.unwrap();
     let view = control.gateways(env, None, Duration::ZERO).await.unwrap();
     assert_eq!(pids(&view), [None, running.gateways[1].agent_pid]);
     assert!(!view.gateways[0].enabled);
 
-    enable(&home, &store, env, Some(0), true, 3).unwrap();
+    stopped.enable(&home, Some(0), true).unwrap();
     control.changed(env).await.unwrap();
     until(&control, &environment, all).await;
 
