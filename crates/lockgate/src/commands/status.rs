@@ -101,10 +101,12 @@ fn unknown(environment: &Environment, gateway: &crate::environment::Gateway) -> 
 /// One word for where a gateway is.
 pub(crate) fn state(view: &GatewayView) -> (&'static str, Tone) {
     let Some(report) = &view.report else {
-        return match (view.enabled, &view.agent_problem) {
-            (false, _) => ("stopped", Tone::Dim),
-            (true, Some(_)) => ("no agent", Tone::Bad),
-            (true, None) => ("unknown", Tone::Dim),
+        return match (view.enabled, &view.agent_problem, view.agent_pid) {
+            (false, ..) => ("stopped", Tone::Dim),
+            (true, Some(_), _) => ("no agent", Tone::Bad),
+            // The agent runs and has not said anything yet.
+            (true, None, Some(_)) => ("silent", Tone::Busy),
+            (true, None, None) => ("unknown", Tone::Dim),
         };
     };
     if !view.enabled {
