@@ -11,7 +11,7 @@ use crate::context::{Context, now_ms};
 use crate::deploy::events::{Event, Outcome};
 use crate::deploy::prepare::Job;
 use crate::deploy::{self, Request};
-use crate::environment::lock::DeployLock;
+use crate::environment::lock::{DeployLock, LockError};
 use crate::error::CommandError;
 use crate::server::control::ControlClient;
 use crate::views::progress::Progress;
@@ -98,16 +98,44 @@ pub(crate) async fn once(
     control: &ControlClient,
     request: &Request,
 ) -> Result<(), CommandError> {
-    let _lock = DeployLock::take(
+    let lock = DeployLock::take(
         &ctx.config.home,
         &request.environment.name,
         "deploy",
         now_ms(),
     )?;
+    locked(ctx, control, request, &lock).await
+}
+
+async fn locked(
+    ctx: &Context,
+    control: &ControlClient,
+    request: &Request,
+    _lock: &DeployLock,
+) -> Result<(), CommandError> {
     let mut progress = Progress::new(ctx.screen);
-    let outcome = deploy::deploy(ctx, control, request, &mut |event| progress.tell(&event)).await?;
+    let outcome = deploy::deploy(ctx, control, request, &mut teller(&mut progress)).await?;
     show(progress, &outcome)
 }
+
+/// A deploy that nobody called for by hand waits for whoever is at it.
+async fn once_it_is_free(
+    ctx: &Context,
+    control: &ControlClient,
+    request: &Request,
+) -> Result<(), CommandError> {
+    let env = &request.environment.name;
+    loop {
+        match DeployLock::take(&ctx.config.home, env, "deploy", now_ms()) {
+            Ok(lock) => return locked(ctx, control, request, &lock).await,
+            Err(LockError::Held { .. }) => tokio::time::sleep(LOOK_AGAIN).await,
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// How often a lock is looked at that another process holds.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Prints the result, and makes an error of gateways that do not run the build.
 pub(crate) fn show(progress: Progress, outcome: &Outcome) -> Result<(), CommandError> {
@@ -159,7 +187,7 @@ pub(crate) async fn watch(
         // lockgate.toml may have changed, too, so everything is read again.
         let deployed = match again() {
             Ok(request) => {
-                once(
+                once_it_is_free(
                     ctx,
                     control,
                     &Request {

@@ -45,8 +45,9 @@ impl Progress {
         }
         match event {
             Event::Gateway(progress) if self.screen.live => self.redraw(progress),
+            // What runs meanwhile is the build before; a line of its own would read as done.
             Event::Gateway(GatewayProgress {
-                phase: None,
+                phase: None | Some(Phase::Ready),
                 problem: None,
                 verdict: None,
                 ..
