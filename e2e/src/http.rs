@@ -17,6 +17,11 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// The beginning of the body as text, for messages.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(self.body.get(..200).unwrap_or(&self.body)).into_owned()
+    }
+
     /// The body as JSON.
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or(serde_json::Value::Null)

@@ -1,6 +1,7 @@
 //! Processes that belong to a world, found by the folder in their environment.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// The numbers of all processes, this one left out, whose environment or command
 /// line names `folder`.
@@ -28,6 +29,22 @@ pub(crate) fn processes_of(folder: &Path) -> Vec<i32> {
         }
     }
     found
+}
+
+/// What is left of a world once its processes had five seconds to end.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the deadline is read here and nowhere else"
+)]
+pub(crate) fn settled(folder: &Path) -> Vec<i32> {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        let left = processes_of(folder);
+        if left.is_empty() || Instant::now() > deadline {
+            return left;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 fn is_zombie(pid: i32) -> bool {

@@ -246,7 +246,7 @@ impl Drop for World {
     )]
     fn drop(&mut self) {
         self.lockgate(&["serve", "stop"]);
-        let left = leftovers::processes_of(self.dir.path());
+        let left = leftovers::settled(self.dir.path());
         for pid in &left {
             // It may have ended meanwhile.
             let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);

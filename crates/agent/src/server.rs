@@ -39,6 +39,15 @@ impl Given {
             }
         }
     }
+
+    /// The first server that was given by name. Reports go there while no server has
+    /// given an answer that the key verifies, so that the host can show why.
+    pub(crate) fn first(&self) -> Option<Endpoint> {
+        match self {
+            Self::Endpoints(given) => given.first().cloned(),
+            Self::Guess { .. } => None,
+        }
+    }
 }
 
 /// Reads `LOCKGATE_SERVER`, `BUILD_SERVER_IP` and `BUILD_SERVER_PORT`.

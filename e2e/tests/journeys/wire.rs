@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use lockgate_e2e::{World, get, request};
+use lockgate_e2e::{World, request};
 
 #[test]
 fn curl_and_tar_still_work() {
@@ -38,15 +38,67 @@ fn curl_and_tar_still_work() {
 }
 
 #[test]
-fn everything_else_is_refused() {
+fn without_a_token_there_is_one_file_for_local_programs() {
     let world = World::new();
     let workspace = world.workspace("monorepo");
     world.running("dev-001", &workspace);
-    let other = world.workspace("other");
-    world.create("dev-002", &other);
-    world.deploy("dev-002").expect(0);
-
     let tarball = "/gateway-dev-001.tar.gz";
+    let check = |status: u16, method: &str, path: &str, header: Option<(&str, &str)>| {
+        let headers: Vec<_> = header.into_iter().collect();
+        let answer = request(world.port, method, path, None, &headers).expect("an answer");
+        assert_eq!(
+            answer.status,
+            status,
+            "{method} {path} {header:?}: {}",
+            answer.text()
+        );
+        answer
+    };
+
+    assert!(
+        check(200, "GET", tarball, None)
+            .headers
+            .contains_key("etag")
+    );
+    check(200, "HEAD", tarball, None);
+    check(206, "GET", tarball, Some(("range", "bytes=0-99")));
+    check(200, "GET", "/healthz", None);
+    let elsewhere = [
+        "/",
+        "/builds/",
+        "/dev-001/",
+        "/dev-001/publications.jsonl",
+        "/../key",
+        "/%2e%2e/envs/dev-001/key",
+        "/gateway-nope.tar.gz",
+        "/.env",
+    ];
+    for path in elsewhere {
+        check(404, "GET", path, None);
+    }
+    for method in ["POST", "PUT", "DELETE"] {
+        check(405, method, tarball, None);
+    }
+    check(
+        403,
+        "GET",
+        tarball,
+        Some(("origin", "http://localhost:3000")),
+    );
+    check(403, "GET", tarball, Some(("sec-fetch-site", "same-site")));
+    // As a rebound DNS name would ask.
+    assert_eq!(
+        curl_status(world.port, tarball, &["-H", "Host: builds.example.org"]),
+        "403"
+    );
+}
+
+#[test]
+fn a_token_opens_its_own_gateway_and_environment_only() {
+    let world = World::new();
+    let workspace = world.workspace("monorepo");
+    world.running("dev-001", &workspace);
+    world.create("dev-002", &workspace);
     let token = |env: &str, number: u32| {
         let path = world
             .home()
@@ -58,99 +110,49 @@ fn everything_else_is_refused() {
         token("dev-001", 1),
         token("dev-002", 0),
     );
-    let desired = "/v1/gateways/gw-pool-dev-001-0/desired?after=0&wait=0";
     let build = world.gateways("dev-001")[0]["running_build"]
         .as_str()
         .unwrap()
         .to_owned();
+    let desired = "/v1/gateways/gw-pool-dev-001-0/desired?after=0&wait=0".to_owned();
     let manifest = format!("/v1/builds/dev-001/{build}/manifest.json");
     let archive = format!("/v1/builds/dev-001/{build}.tar");
-    let v1 = ("lockgate-protocol", "1");
-    let check =
-        |status: u16, method: &str, path: &str, token: Option<&str>, headers: &[(&str, &str)]| {
-            let answer = request(world.port, method, path, token, headers).expect("an answer");
-            let said =
-                String::from_utf8_lossy(&answer.body[..answer.body.len().min(200)]).into_owned();
-            assert_eq!(answer.status, status, "{method} {path} {headers:?}: {said}");
-        };
 
-    check(200, "GET", tarball, None, &[]);
-    check(200, "HEAD", tarball, None, &[]);
-    check(206, "GET", tarball, None, &[("range", "bytes=0-99")]);
-    check(200, "GET", "/healthz", None, &[]);
-    for path in [
-        "/",
-        "/builds/",
-        "/dev-001/",
-        "/dev-001/publications.jsonl",
-        "/../key",
-        "/%2e%2e/envs/dev-001/key",
-        "/gateway-nope.tar.gz",
-        "/.env",
-    ] {
-        check(404, "GET", path, None, &[]);
+    let cases = [
+        (
+            &desired,
+            [None, Some(&own), Some(&sibling), Some(&foreign)],
+            [401, 200, 403, 403],
+        ),
+        (
+            &manifest,
+            [None, Some(&own), Some(&sibling), Some(&foreign)],
+            [401, 200, 200, 403],
+        ),
+        (
+            &archive,
+            [None, Some(&own), Some(&sibling), Some(&foreign)],
+            [401, 200, 200, 403],
+        ),
+    ];
+    for (path, tokens, statuses) in cases {
+        for (token, status) in tokens.into_iter().zip(statuses) {
+            let answer = request(world.port, "GET", path, token.map(String::as_str), &[]).unwrap();
+            assert_eq!(answer.status, status, "{path}: {}", answer.text());
+        }
     }
-    for method in ["POST", "PUT", "DELETE"] {
-        check(405, method, tarball, None, &[]);
-    }
-    assert_eq!(
-        status_with_host(world.port, tarball, "builds.example.org"),
-        "403"
-    );
-    check(
-        403,
-        "GET",
-        tarball,
-        None,
-        &[("origin", "http://localhost:3000")],
-    );
-    check(
-        403,
-        "GET",
-        tarball,
-        None,
-        &[("sec-fetch-site", "same-site")],
-    );
-
-    check(401, "GET", desired, None, &[v1]);
-    check(200, "GET", desired, Some(&own), &[v1]);
-    check(403, "GET", desired, Some(&sibling), &[v1]);
-    check(403, "GET", desired, Some(&foreign), &[v1]);
-    for path in [&manifest, &archive] {
-        check(401, "GET", path, None, &[v1]);
-        check(200, "GET", path, Some(&own), &[v1]);
-        check(403, "GET", path, Some(&foreign), &[v1]);
-    }
-    check(401, "GET", desired, Some("not-a-token"), &[v1]);
-    check(
-        426,
-        "GET",
-        desired,
-        Some(&own),
-        &[("lockgate-protocol", "99")],
-    );
-    assert!(
-        get(world.port, "/gateway-dev-001.tar.gz")
-            .unwrap()
-            .headers
-            .contains_key("etag")
-    );
+    let unknown = request(world.port, "GET", &desired, Some("not-a-token"), &[]).unwrap();
+    assert_eq!(unknown.status, 401);
+    let bearer = format!("Authorization: Bearer {own}");
+    let too_new = ["-H", "Lockgate-Protocol: 99", "-H", &bearer];
+    assert_eq!(curl_status(world.port, &desired, &too_new), "426");
 }
 
-/// What `curl` is answered when it asks under another name, as a rebound DNS name would.
-fn status_with_host(port: u16, path: &str, host: &str) -> String {
+/// What `curl` with these arguments is answered, for headers that our own client sets itself.
+fn curl_status(port: u16, path: &str, args: &[&str]) -> String {
     let url = format!("http://127.0.0.1:{port}{path}");
-    let header = format!("Host: {host}");
-    let args = [
-        "-s",
-        "-o",
-        "/dev/null",
-        "-w",
-        "%{http_code}",
-        "-H",
-        &header,
-        &url,
-    ];
-    let output = Command::new("curl").args(args).output().unwrap();
-    String::from_utf8(output.stdout).unwrap()
+    let mut curl = Command::new("curl");
+    curl.args(["-s", "-o", "/dev/null", "-w", "%{http_code}", &url])
+        .args(args);
+    String::from_utf8(curl.output().unwrap().stdout).unwrap()
 }

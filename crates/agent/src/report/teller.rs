@@ -57,7 +57,7 @@ pub(crate) async fn tell(mut reporting: Reporting, asker: Asker, stop: Cancellat
 }
 
 async fn put(reporting: &Reporting, asker: &Asker, report: &Report, within: Duration) -> bool {
-    let Some(server) = reporting.view().server else {
+    let Some(server) = reporting.view().server.or_else(|| asker.servers.first()) else {
         return false;
     };
     match timeout(within, put_report(&asker.client(server), report)).await {
