@@ -5,11 +5,11 @@
 //!          on the host                                    in the gateway
 //! ```
 
-pub mod validate;
 pub mod pack;
+pub mod serve;
 pub mod sign;
 pub mod store;
-pub mod serve;
+pub mod validate;
 
 pub mod client;
 pub mod fetch;

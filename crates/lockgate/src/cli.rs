@@ -13,7 +13,7 @@ use crate::commands::{
     status, up, urls, validate, wait,
 };
 
-/// Moves new builds of a service into a pool of gateways without losing a request.
+/// Moves new builds of a service into a pool of running gateways.
 #[derive(Debug, Parser)]
 #[command(name = "lockgate", version, styles = STYLES, disable_help_subcommand = true)]
 #[command(subcommand_required = true, arg_required_else_help = true)]

@@ -80,7 +80,7 @@ fn the_help_is_grouped_by_what_one_is_about_to_do() {
     assert_data_eq!(
         ran.stdout,
         str![[r#"
-Moves new builds of a service into a pool of gateways without losing a request
+Moves new builds of a service into a pool of running gateways
 
 Usage: lockgate [OPTIONS] <COMMAND>
 

@@ -88,6 +88,19 @@ mod tests {
     use std::path::Path;
 
     #[test]
+    fn the_settings_page_shows_the_template() {
+        let page = include_str!("../../../../docs/settings.md");
+        let env = EnvName::parse("dev-001").unwrap();
+        let found = Detected {
+            build_command: Some("npm run build".to_owned()),
+            sources: vec!["packages".to_owned()],
+            ..Detected::default()
+        };
+        let text = render(&env, &found);
+        assert!(page.contains(&text), "docs/settings.md shall hold:\n{text}");
+    }
+
+    #[test]
     fn the_template_is_a_valid_file_and_so_is_every_commented_key() {
         let env = EnvName::parse("dev-001").unwrap();
         let found = Detected {
