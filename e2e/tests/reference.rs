@@ -20,15 +20,17 @@ fn the_reference_is_what_the_programs_say() {
     let mut page = INTRODUCTION.to_owned();
     for program in ["lockgate", "lockgate-agent"] {
         let help = help(&world, program, &["--help"]);
-        page.push_str(&format!("\n## {program}\n\n```text\n{help}```\n"));
+        page += &section("##", program, &help);
         for command in commands(&help) {
             let help = self::help(&world, program, &[command, "--help"]);
-            page.push_str(&format!(
-                "\n### {program} {command}\n\n```text\n{help}```\n"
-            ));
+            page += &section("###", &format!("{program} {command}"), &help);
         }
     }
     assert_data_eq!(page, file!["../../docs/commands.md"].raw());
+}
+
+fn section(level: &str, title: &str, help: &str) -> String {
+    format!("\n{level} {title}\n\n```text\n{help}```\n")
 }
 
 fn help(world: &World, program: &str, args: &[&str]) -> String {

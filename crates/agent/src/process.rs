@@ -1,6 +1,6 @@
 //! Starts processes and signals them; the only place where the agent does either.
 //!
-//! Every process is started through [`exec_step`](crate::exec_step): in its own
+//! Every process is started through [`mod@exec_step`]: in its own
 //! session and group, with the descriptors it is given from 3 on and no other, and
 //! ended by the kernel when the agent ends. That death signal belongs to the
 //! *thread* that forks, so one thread that lives as long as the [`Spawner`] does it.

@@ -23,7 +23,7 @@ use crate::store::write;
 const MANIFESTS: &str = ".manifests";
 const FETCHING: &str = ".fetch-";
 const BROKEN: &str = ".broken-";
-/// How names begin that an interrupted program left: `.tmp-` is what [`write`] uses.
+/// How names begin that an interrupted program left: `.tmp-` is what [`mod@write`] uses.
 const LEFT_BEHIND: [&str; 3] = [FETCHING, BROKEN, ".tmp-"];
 
 /// A gateway's releases.
