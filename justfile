@@ -9,7 +9,7 @@ list:
     @just --list --unsorted
 
 # Every check, in the order in which they fail fastest
-check: fmt walls lint deny doc test e2e
+check: fmt walls lint deny doc first test e2e
 
 # Formatting is rustfmt's
 fmt:
@@ -43,6 +43,10 @@ example:
 e2e: example
     cargo build --locked -p lockgate -p lockgate-agent
     cargo nextest run --locked -p lockgate-e2e
+
+# README's first command, as a new user would run it
+first:
+    scripts/first-command.sh
 
 # Both programs, static, in one release build
 build:
