@@ -45,7 +45,7 @@ pub(crate) struct Target {
 }
 
 /// Makes the gateway's root point at a target's release. Called while no process
-/// runs, before each start of another build. A failure is reported and the
+/// runs, before each start. A failure is reported and the
 /// application starts all the same, since it runs from its real release path.
 pub(crate) type Swap = Box<dyn FnMut(&Target) -> io::Result<()> + Send>;
 

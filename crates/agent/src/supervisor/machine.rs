@@ -49,7 +49,9 @@ use super::Target;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Start(pub(crate) u64);
 
-/// How many crashes on trial refuse a build.
+/// How many crashes on trial refuse a build. As many starts that the agent could not
+/// make do so too where there is a good target: a port that is taken shall not keep
+/// the gateway down.
 pub(crate) const TRIAL_CRASHES: u32 = 3;
 
 /// The pause before the next start on trial: long enough for a log line to be read
@@ -64,6 +66,9 @@ pub(crate) const SHORTEST_DELAY: Duration = Duration::from_millis(100);
 
 /// Ready for so long, the next crash counts as the first again.
 pub(crate) const CALM: Duration = Duration::from_secs(30);
+
+/// As good as never, where a limit is longer than a clock can tell: a year.
+pub(crate) const NEVER: Duration = Duration::from_hours(365 * 24);
 
 /// When KILL is sent again to a process that is still there.
 pub(crate) const KILL_AGAIN: Duration = Duration::from_secs(1);
@@ -221,8 +226,6 @@ pub(crate) struct Machine {
     pub(crate) restarts: u64,
     /// What went wrong last.
     pub(crate) problem: Option<String>,
-    /// The build the gateway's root points at.
-    pub(crate) swapped: Option<BuildId>,
     /// The number of the next start.
     pub(crate) next_start: u64,
 }
@@ -238,7 +241,6 @@ impl Machine {
             settled: 0,
             restarts: 0,
             problem: None,
-            swapped: None,
             next_start: 1,
         }
     }

@@ -50,6 +50,12 @@ impl Scene {
         self.on(Event::Exited { start, how })
     }
 
+    fn spawn_fails(&mut self) -> &mut Self {
+        let start = self.start();
+        let reason = "cannot bind 127.0.0.1:8888".to_owned();
+        self.on(Event::SpawnFailed { start, reason })
+    }
+
     fn crash_three_times(&mut self) -> &mut Self {
         self.exit().after(TRIAL_DELAY);
         self.exit().after(TRIAL_DELAY);
@@ -163,7 +169,7 @@ fn a_lower_number_is_ignored() {
 }
 
 #[test]
-fn a_changed_counter_or_setting_restarts_on_trial_without_a_swap() {
+fn a_changed_counter_or_setting_restarts_on_trial() {
     let mut counted = target("a", 2);
     counted.restart = 1;
     let mut set = target("a", 2);
@@ -172,7 +178,6 @@ fn a_changed_counter_or_setting_restarts_on_trial_without_a_swap() {
         let mut scene = settled();
         scene.on(Event::Run(changed.clone())).exit();
         assert_eq!(scene.spawned(), Some(&changed));
-        assert!(!scene.last.iter().any(|it| matches!(it, Action::Swap(_))));
         assert!(scene.machine.on_trial());
         scene.crash_three_times();
         assert_eq!(scene.spawned(), Some(&target("a", 1)));
@@ -366,18 +371,53 @@ fn a_shutdown_at_rest_and_in_backoff_ends_at_once() {
 }
 
 #[test]
-fn what_the_agent_cannot_start_is_not_held_against_the_build() {
-    let mut scene = settled();
-    scene.on(Event::Run(target("b", 2))).exit();
+fn what_the_agent_cannot_start_is_tried_on_where_there_is_nothing_better() {
+    let mut scene = Scene::new(None);
+    scene.on(Event::Run(target("b", 2)));
     for _ in 0..5 {
-        let start = scene.start();
-        let reason = "cannot bind 127.0.0.1:8888".to_owned();
-        scene.on(Event::SpawnFailed { start, reason });
+        scene.spawn_fails();
         assert_eq!(scene.machine.phase(), Phase::Backoff);
         scene.after(LONGEST_DELAY);
     }
     assert_eq!(scene.machine.refused, None);
     assert_eq!(scene.ready().machine.problem, None);
+}
+
+#[test]
+fn what_the_agent_cannot_start_gives_way_to_the_good_one() {
+    let mut scene = settled();
+    scene.on(Event::Run(target("b", 2))).exit();
+    for _ in 1..TRIAL_CRASHES {
+        scene.spawn_fails().after(TRIAL_DELAY);
+        assert_eq!(scene.spawned(), Some(&target("b", 2)));
+    }
+    scene.spawn_fails();
+    assert_eq!(scene.spawned(), Some(&target("a", 1)));
+    let refused = scene.machine.refused.as_ref().unwrap();
+    assert_eq!(refused.reason, "cannot bind 127.0.0.1:8888, 3 times");
+    // The good one has no better one behind it.
+    for _ in 0..5 {
+        scene.spawn_fails().after(LONGEST_DELAY);
+    }
+    assert_eq!(scene.ready().machine.settled, 2);
+}
+
+#[test]
+fn limits_without_end_are_no_end_of_the_supervisor() {
+    let mut endless = target("a", 1);
+    let limits = &mut endless.settings.limits;
+    (limits.ready, limits.trial) = (Duration::MAX, Duration::MAX);
+    (limits.grace, limits.crash_delay) = (Duration::MAX, Duration::MAX);
+    let mut scene = Scene::new(Some(endless.clone()));
+    scene.on(Event::Run(endless.clone())).ready().exit();
+    assert_eq!(scene.machine.phase(), Phase::Backoff);
+    endless.restart += 1;
+    endless.seq += 1;
+    scene.on(Event::Run(endless)).ready();
+    assert_eq!(
+        scene.on(Event::Stop { seq: 3 }).machine.phase(),
+        Phase::Stopping
+    );
 }
 
 #[test]
@@ -408,4 +448,14 @@ fn the_dead_do_not_speak() {
             reason: how(),
         });
     assert_eq!(scene.machine, before);
+}
+
+#[test]
+fn every_start_swaps_so_that_a_failed_swap_is_made_up_for() {
+    let mut scene = settled();
+    let swaps = |scene: &Scene| scene.last.contains(&Action::Swap(target("a", 1)));
+    scene.exit().after(3 * SECOND);
+    assert!(swaps(&scene));
+    scene.ready().on(Event::Restart).exit();
+    assert!(swaps(&scene));
 }

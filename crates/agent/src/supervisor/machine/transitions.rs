@@ -121,8 +121,7 @@ impl Turn {
                 self.stop(start, &run)
             }
             Event::SpawnFailed { start: of, reason } if of == start => {
-                self.machine.problem = Some(reason);
-                self.pause_after_failure(run)
+                self.cannot_start(start, run, reason)
             }
             Event::NotReady { start: of, reason } if of == start => on(run, Some(reason)),
             Event::Ready { start: of } if of == start => self.become_ready(start, run),
@@ -234,7 +233,7 @@ impl Turn {
                     Then::Wanted => self.begin(),
                     Then::Backoff { run, delay } => State::Backoff {
                         run,
-                        until: self.now + delay,
+                        until: self.after(delay),
                     },
                 }
             }

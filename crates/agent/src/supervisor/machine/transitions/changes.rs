@@ -6,8 +6,8 @@ use lockgate_model::Refusal;
 
 use super::super::super::Target;
 use super::super::{
-    Action, CALM, KILL_AGAIN, LONGEST_DELAY, Run, SHORTEST_DELAY, Start, State, TRIAL_CRASHES,
-    TRIAL_DELAY, Then, Trial, Wish,
+    Action, CALM, KILL_AGAIN, LONGEST_DELAY, NEVER, Run, SHORTEST_DELAY, Start, State,
+    TRIAL_CRASHES, TRIAL_DELAY, Then, Trial, Wish,
 };
 use super::Turn;
 use super::wanted::same;
@@ -46,17 +46,14 @@ impl Turn {
     fn spawn(&mut self, run: Run) -> State {
         let start = Start(self.machine.next_start);
         self.machine.next_start += 1;
-        if self.machine.swapped.as_ref() != Some(&run.target.build) {
-            self.machine.swapped = Some(run.target.build.clone());
-            self.actions.push(Action::Swap(run.target.clone()));
-        }
+        self.actions.push(Action::Swap(run.target.clone()));
         self.actions.push(Action::Spawn {
             start,
             target: run.target.clone(),
         });
         State::Starting {
             start,
-            ready_by: self.now + run.target.settings.limits.ready,
+            ready_by: self.after(run.target.settings.limits.ready),
             run,
             probe: None,
         }
@@ -74,7 +71,7 @@ impl Turn {
         let limits = &run.target.settings.limits;
         State::Ready {
             start,
-            good_at: run.trial.map(|_| self.now + limits.trial),
+            good_at: run.trial.map(|_| self.after(limits.trial)),
             calm_at: Some(self.now + CALM),
             run,
         }
@@ -126,7 +123,7 @@ impl Turn {
         State::Stopping {
             start,
             build: run.target.build.clone(),
-            kill_at: self.now + run.target.settings.limits.grace,
+            kill_at: self.after(run.target.settings.limits.grace),
             then,
         }
     }
@@ -137,13 +134,33 @@ impl Turn {
         self.now + KILL_AGAIN
     }
 
-    pub(super) fn crash(&mut self, start: Start, mut run: Run, reason: String) -> State {
+    pub(super) fn crash(&mut self, start: Start, run: Run, reason: String) -> State {
         self.actions.push(Action::Sweep(start));
         self.actions.push(Action::KeepCrash(start));
-        let Some(mut trial) = run.trial else {
-            self.machine.problem = Some(reason);
-            return self.pause_after_failure(run);
-        };
+        match run.trial {
+            Some(trial) => self.fail_on_trial(start, run, trial, reason),
+            None => self.pause_after_failure(run, reason),
+        }
+    }
+
+    /// The agent could not start a process. On trial the good target shall not wait
+    /// for that to get better.
+    pub(super) fn cannot_start(&mut self, start: Start, run: Run, reason: String) -> State {
+        let good = self.machine.good.as_ref();
+        let falls_back = good.is_some_and(|good| !self.is_refused(good));
+        match run.trial.filter(|_| falls_back) {
+            Some(trial) => self.fail_on_trial(start, run, trial, reason),
+            None => self.pause_after_failure(run, reason),
+        }
+    }
+
+    fn fail_on_trial(
+        &mut self,
+        start: Start,
+        mut run: Run,
+        mut trial: Trial,
+        reason: String,
+    ) -> State {
         trial.crashes += 1;
         if trial.crashes >= TRIAL_CRASHES {
             self.refuse(start, &run, format!("{reason}, {} times", trial.crashes));
@@ -153,7 +170,7 @@ impl Turn {
         run.trial = Some(trial);
         State::Backoff {
             run,
-            until: self.now + TRIAL_DELAY,
+            until: self.after(TRIAL_DELAY),
         }
     }
 
@@ -194,12 +211,20 @@ impl Turn {
         });
     }
 
-    pub(super) fn pause_after_failure(&mut self, mut run: Run) -> State {
+    fn pause_after_failure(&mut self, mut run: Run, reason: String) -> State {
+        self.machine.problem = Some(reason);
         let delay = next_delay(&mut run);
         State::Backoff {
             run,
-            until: self.now + delay,
+            until: self.after(delay),
         }
+    }
+}
+
+impl Turn {
+    /// The moment when this time has passed.
+    pub(super) fn after(&self, time: Duration) -> Instant {
+        self.now + time.min(NEVER)
     }
 }
 
