@@ -40,28 +40,29 @@ pub(crate) struct Held {
     pub(crate) port: u16,
     /// Where it really listens.
     pub(crate) address: SocketAddr,
-    /// What was asked for; its port may be 0.
-    asked: SocketAddr,
+    /// The address that was asked for; its port may be 0.
+    asked_address: SocketAddr,
     listener: TcpListener,
 }
 
 impl Sockets {
-    /// Holds exactly these sockets; those held already stay as they are.
+    /// Holds exactly these sockets. Those held already stay as they are, also where
+    /// another one cannot be had.
     pub(crate) fn hold(
         &mut self,
         sockets: &[AppSocket],
         first: Option<SocketAddr>,
     ) -> Result<(), HoldError> {
-        let asked: Vec<(u16, SocketAddr)> = addresses(sockets, first);
-        let is_asked = |held: &Held| asked.contains(&(held.port, held.asked));
-        let mut before: Vec<Held> = self.held.drain(..).filter(is_asked).collect();
-        for (port, address) in asked {
-            let held = match before.iter().position(|held| held.port == port) {
-                Some(position) => before.swap_remove(position),
-                None => Held::new(port, address)?,
-            };
-            self.held.push(held);
+        let asked = addresses(sockets, first);
+        // Let go first: the same address may be asked for under another port.
+        self.held.retain(|held| asked.contains(&held.asked()));
+        for &(port, address) in &asked {
+            if !self.held.iter().any(|held| held.asked() == (port, address)) {
+                self.held.push(Held::new(port, address)?);
+            }
         }
+        let place = |held: &Held| asked.iter().position(|asked| *asked == held.asked());
+        self.held.sort_by_key(place);
         Ok(())
     }
 
@@ -111,9 +112,13 @@ impl Held {
         Ok(Self {
             port,
             address: listener.local_addr().map_err(failed)?,
-            asked,
+            asked_address: asked,
             listener,
         })
+    }
+
+    fn asked(&self) -> (u16, SocketAddr) {
+        (self.port, self.asked_address)
     }
 
     /// The socket's number in `/proc/net/tcp`.
@@ -196,6 +201,20 @@ mod tests {
         sockets.close();
         assert!(std::net::TcpStream::connect(address).is_err());
         drop(waiting);
+    }
+
+    #[test]
+    fn a_taken_port_costs_no_socket_that_is_held() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let taken = listener.local_addr().unwrap().port();
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
+        let [one, other] = [free.unwrap().port(), taken].map(|port| AppSocket { port });
+        let mut sockets = Sockets::default();
+        sockets.hold(std::slice::from_ref(&one), None).unwrap();
+        let inode = sockets.first().unwrap().inode().unwrap();
+        sockets.hold(&[other, one.clone()], None).unwrap_err();
+        sockets.hold(&[one], None).unwrap();
+        assert_eq!(sockets.first().unwrap().inode().unwrap(), inode);
     }
 
     #[test]
