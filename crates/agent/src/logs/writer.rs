@@ -8,14 +8,15 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::SystemTime;
 
 use tokio::sync::oneshot;
 
-/// Lines that may wait to be written.
+/// Lines that may wait to be written, and how long they may be together.
 const QUEUE: usize = 8192;
+const QUEUE_BYTES: usize = 4 * 1024 * 1024;
 
 /// How much is written at once.
 const BATCH_BYTES: usize = 256 * 1024;
@@ -64,6 +65,8 @@ struct Line {
 #[derive(Debug, Clone)]
 pub(crate) struct Log {
     lines: SyncSender<Line>,
+    /// How many bytes wait to be written.
+    waiting: Arc<AtomicUsize>,
     lost: Arc<AtomicU64>,
 }
 
@@ -72,10 +75,11 @@ impl Log {
     /// when the last `Log` is dropped and everything is written.
     pub(crate) fn open(options: WriterOptions) -> io::Result<(Self, oneshot::Receiver<()>)> {
         let (lines, queue) = sync_channel(QUEUE);
-        let lost = Arc::new(AtomicU64::new(0));
+        let (waiting, lost) = (Arc::default(), Arc::default());
         let mut writer = Writer {
             file: OpenFile::open(&options.file)?,
             options,
+            waiting: Arc::clone(&waiting),
             lost: Arc::clone(&lost),
             why: None,
         };
@@ -86,13 +90,20 @@ impl Log {
                 writer.write_all(&queue);
                 drop(done);
             })?;
-        Ok((Self { lines, lost }, written))
+        let log = Self {
+            lines,
+            waiting,
+            lost,
+        };
+        Ok((log, written))
     }
 
     /// Writes a line, or counts it as lost when the queue is full. Never waits.
     pub(crate) fn line(&self, at: SystemTime, stream: Stream, text: String) {
-        let line = Line { at, stream, text };
-        if self.lines.try_send(line).is_err() {
+        let bytes = text.len();
+        let fits = self.waiting.fetch_add(bytes, Ordering::Relaxed) + bytes <= QUEUE_BYTES;
+        if !fits || self.lines.try_send(Line { at, stream, text }).is_err() {
+            self.waiting.fetch_sub(bytes, Ordering::Relaxed);
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -101,6 +112,7 @@ impl Log {
 struct Writer {
     options: WriterOptions,
     file: OpenFile,
+    waiting: Arc<AtomicUsize>,
     lost: Arc<AtomicU64>,
     /// Why lines were lost.
     why: Option<io::Error>,
@@ -116,6 +128,7 @@ impl Writer {
             self.confess(first.at, &mut stamped);
             let mut count = 0;
             for line in std::iter::once(first).chain(queue.try_iter()) {
+                self.waiting.fetch_sub(line.text.len(), Ordering::Relaxed);
                 stamp(&line, &mut stamped);
                 if self.options.copy_to_stdout {
                     plain.push_str(&line.text);
@@ -159,8 +172,27 @@ impl Writer {
         }
         self.file.append(text)?;
         if self.file.rotates && self.file.size >= self.options.rotate_bytes {
-            rotate(&self.options.file, self.options.keep)?;
-            self.file = OpenFile::open(&self.options.file)?;
+            self.put_aside()?;
+        }
+        Ok(())
+    }
+
+    /// Begins the log anew. A file that cannot be renamed, such as a mount point, is
+    /// copied, and emptied in any case: it never grows without end.
+    fn put_aside(&mut self) -> io::Result<()> {
+        let path = &self.options.file;
+        if rotate(path, self.options.keep).is_ok() {
+            self.file = OpenFile::open(path)?;
+            return Ok(());
+        }
+        let copied = fs::copy(path, aside(path, 1));
+        self.file.empty()?;
+        if let Err(error) = copied {
+            let text = format!("the log was emptied: it cannot be put aside: {error}");
+            let (at, stream) = (now(), Stream::Agent);
+            let mut stamped = String::new();
+            stamp(&Line { at, stream, text }, &mut stamped);
+            self.file.append(&stamped)?;
         }
         Ok(())
     }
@@ -173,11 +205,21 @@ fn stamp(line: &Line, to: &mut String) {
     let _ = writeln!(to, "{at} {} {}", line.stream.mark(), line.text);
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the time at which the log was emptied"
+)]
+fn now() -> SystemTime {
+    SystemTime::now()
+}
+
 /// The log as it is open now.
 struct OpenFile {
     file: File,
     inode: (u64, u64),
     size: u64,
+    /// Whether its last line was cut by an error.
+    torn: bool,
     /// Whether it is a regular file, and not `/dev/stdout` or a pipe.
     rotates: bool,
 }
@@ -198,6 +240,7 @@ impl OpenFile {
             file,
             inode: (meta.dev(), meta.ino()),
             size: meta.len(),
+            torn: false,
             rotates: meta.is_file(),
         })
     }
@@ -207,9 +250,35 @@ impl OpenFile {
         self.rotates && !fs::metadata(path).is_ok_and(|meta| (meta.dev(), meta.ino()) == self.inode)
     }
 
+    /// Writes whole lines; those after a line that was cut begin on a line of their own.
     fn append(&mut self, text: &str) -> io::Result<()> {
-        self.file.write_all(text.as_bytes())?;
-        self.size += text.len() as u64;
+        if self.torn {
+            self.write("\n")?;
+            self.torn = false;
+        }
+        self.write(text)
+    }
+
+    fn write(&mut self, text: &str) -> io::Result<()> {
+        let mut rest = text.as_bytes();
+        while !rest.is_empty() {
+            match self.file.write(rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    self.size += count as u64;
+                    rest = rest.get(count..).unwrap_or_default();
+                    self.torn = !rest.is_empty();
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn empty(&mut self) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.size = 0;
         Ok(())
     }
 }
@@ -294,6 +363,65 @@ mod tests {
         assert!(fs::read_to_string(path).unwrap().ends_with("err after\n"));
     }
 
+    /// A folder in the way stands for a mount point, which cannot be renamed.
+    #[test]
+    fn a_log_that_cannot_be_put_aside_is_emptied_and_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("gateway.log");
+        fs::create_dir_all(aside(&path, 1).join("in the way")).unwrap();
+        fs::create_dir_all(aside(&path, 2).join("in the way")).unwrap();
+        for _ in 0..9 {
+            write(options(path.clone()), &["x".repeat(150)]);
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.len() < 500, "{} bytes", text.len());
+        assert!(text.contains("--- the log was emptied: "), "{text}");
+        assert!(!text.contains("lost"), "{text}");
+    }
+
+    #[test]
+    fn many_long_lines_do_not_wait_in_memory() {
+        let (lines, queue) = sync_channel(QUEUE);
+        let (waiting, lost) = (Arc::default(), Arc::default());
+        let log = Log {
+            lines,
+            waiting,
+            lost,
+        };
+        for _ in 0..1000 {
+            log.line(SystemTime::UNIX_EPOCH, Stream::Out, "x".repeat(16 * 1024));
+        }
+        let bytes: usize = queue.try_iter().map(|line| line.text.len()).sum();
+        assert_eq!(bytes, QUEUE_BYTES);
+        let lost = log.lost.load(Ordering::Relaxed);
+        assert_eq!(lost, 1000 - (QUEUE_BYTES / (16 * 1024)) as u64);
+    }
+
+    /// A pipe takes a part and then refuses, as a disk does when it gets full.
+    #[test]
+    fn a_line_that_was_cut_does_not_swallow_the_next_one() {
+        use std::io::Read as _;
+        let (mut out, pipe) = io::pipe().unwrap();
+        let flags = nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK);
+        nix::fcntl::fcntl(&pipe, flags).unwrap();
+        let mut file = OpenFile {
+            file: std::os::fd::OwnedFd::from(pipe).into(),
+            inode: (0, 0),
+            size: 0,
+            torn: false,
+            rotates: false,
+        };
+        let long = "x".repeat(1 << 20);
+        file.append(&long).unwrap_err();
+        let mut first = vec![0; usize::try_from(file.size).unwrap()];
+        out.read_exact(&mut first).unwrap();
+        file.append("next\n").unwrap();
+        drop(file);
+        let mut rest = String::new();
+        out.read_to_string(&mut rest).unwrap();
+        assert_eq!(rest, "\nnext\n");
+    }
+
     #[test]
     fn a_full_disk_loses_lines_and_says_so() {
         let folder = tempfile::tempdir().unwrap();
@@ -301,13 +429,15 @@ mod tests {
         let mut writer = Writer {
             file: OpenFile::open(Path::new("/dev/full")).unwrap(),
             options: options(path.clone()),
-            lost: Arc::new(AtomicU64::new(0)),
+            waiting: Arc::default(),
+            lost: Arc::default(),
             why: None,
         };
         let play = |writer: &mut Writer| {
             let (lines, queue) = sync_channel(4);
             let text = "a line".to_owned();
             let (at, stream) = (SystemTime::UNIX_EPOCH, Stream::Out);
+            writer.waiting.fetch_add(text.len(), Ordering::Relaxed);
             lines.send(Line { at, stream, text }).unwrap();
             drop(lines);
             writer.write_all(&queue);
