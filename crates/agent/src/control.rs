@@ -36,6 +36,9 @@ pub(crate) const RESTART: &str = "/v1/restart";
 /// start (20 s) of a new build and of the old one after it, and a fetch.
 pub(crate) const WITHIN: Duration = Duration::from_mins(1);
 
+/// Nobody waits for longer, whatever the caller says.
+const LONGEST: Duration = Duration::from_hours(24);
+
 /// What the control socket speaks for.
 #[derive(Debug, Clone)]
 pub(crate) struct Control {
@@ -56,7 +59,8 @@ pub(crate) struct Patience {
 
 impl Patience {
     fn within(&self) -> Duration {
-        self.timeout.map_or(WITHIN, Duration::from_secs)
+        let asked = self.timeout.map(Duration::from_secs);
+        asked.map_or(WITHIN, |asked| asked.min(LONGEST))
     }
 }
 
@@ -158,4 +162,16 @@ fn asks_from_below(control: &Control, peer: Peer) -> bool {
 
 fn said(status: StatusCode, error: &str) -> Response {
     (status, Json(serde_json::json!({ "error": error }))).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_waits_for_longer_than_there_is_time() {
+        let timeout = Some(u64::MAX);
+        let within = Patience { timeout }.within();
+        assert!(tokio::time::Instant::now().checked_add(within).is_some());
+    }
 }

@@ -195,7 +195,11 @@ impl Converge {
                 self.fetch_backoff.reset();
                 match which {
                     Which::Wanted => self.present.wanted = true,
-                    Which::Good => self.present.good = true,
+                    Which::Good => {
+                        self.present.good = true;
+                        // It may be what the supervisor tries to start in vain.
+                        self.means.supervisor.hurry().await;
+                    }
                 }
                 self.show(|view| view.fetched(&fetched));
                 self.collect().await;

@@ -86,7 +86,7 @@ fn restarted(before: &Snapshot, now: &Snapshot) -> Option<Result<(), Unsettled>>
             now.problem.clone().unwrap_or_default(),
         ))),
         Phase::Stopped if now.wanted.is_none() => Some(Err(Unsettled::NotWanted)),
-        Phase::Stopped if now.refused != before.refused => {
+        Phase::Stopped if now.refused.is_some() => {
             let reason = now.refused.as_ref().map(|refused| refused.reason.clone());
             Some(Err(Unsettled::Crashed(reason.unwrap_or_default())))
         }
@@ -106,5 +106,36 @@ fn too_slow(control: &mut Control, within: Duration) -> Unsettled {
     Unsettled::TooSlow {
         within,
         doing: control.reporting.now().phase.as_str(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::supervisor::Target;
+    use lockgate_model::{AppSettings, BuildId, Refusal};
+
+    #[test]
+    fn a_gateway_whose_only_build_is_refused_says_so_at_once() {
+        let build = BuildId::parse("0123456789ab").unwrap();
+        let before = Snapshot {
+            phase: Phase::Stopped,
+            wanted: Some(Target {
+                build: build.clone(),
+                release: "/releases/0123456789ab".into(),
+                settings: AppSettings::default(),
+                seq: 1,
+                restart: 0,
+            }),
+            refused: Some(Refusal {
+                build,
+                seq: 1,
+                reason: "threw".to_owned(),
+                log: Vec::new(),
+            }),
+            ..Snapshot::initial()
+        };
+        let end = restarted(&before, &before);
+        assert!(matches!(end, Some(Err(Unsettled::Crashed(why))) if why == "threw"));
     }
 }

@@ -72,8 +72,12 @@ pub(crate) fn plan(observed: &Observed<'_>) -> Vec<Step> {
     let good = observed.good.filter(|good| good.seq != wanted.seq);
 
     if given_up && observed.told == Some(Told::Run(wanted.seq)) {
-        // The supervisor gave it up itself and rolled back itself.
-        return Vec::new();
+        // The supervisor gave it up itself and rolled back itself, in vain where the
+        // good release has been removed meanwhile.
+        return match good {
+            Some(_) if !observed.good_present => vec![Step::Fetch(Which::Good)],
+            Some(_) | None => Vec::new(),
+        };
     }
     if given_up && observed.told.is_none() {
         // Given up in an earlier run of the agent.
@@ -220,6 +224,19 @@ mod tests {
             &[Step::Fetch(Which::Good)],
         );
         check((true, false, false), Some(2), None, &[]);
+    }
+
+    #[test]
+    fn a_good_release_that_is_missing_after_a_rollback_is_fetched() {
+        let told = Some(Told::Run(2));
+        check(
+            (true, true, false),
+            Some(2),
+            told,
+            &[Step::Fetch(Which::Good)],
+        );
+        check((true, false, false), Some(2), told, &[]);
+        check((true, true, false), None, told, &[]);
     }
 
     #[test]
