@@ -229,7 +229,12 @@ impl Forwarder {
         let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         let upgraded = switched.then(|| upgrade::on(&mut response));
         let (mut parts, incoming) = response.into_parts();
-        headers::from_upstream(&mut parts.headers, switched);
+        if headers::from_upstream(&mut parts.headers, switched).is_err() {
+            return Err(Page::plain(
+                StatusCode::BAD_GATEWAY,
+                "the application used a transfer coding other than `chunked`",
+            ));
+        }
         parts.version = Version::HTTP_11;
         if let Some(build) = self.build_now(upstream, wanted).as_ref()
             && let Some(value) = page::build_value(build)
@@ -280,7 +285,7 @@ impl From<Unforwardable> for Page {
             ),
             Unforwardable::TransferCoding => (
                 StatusCode::NOT_IMPLEMENTED,
-                "the only transfer coding served is `chunked`",
+                "the only transfer coding served is `chunked`, once",
             ),
         };
         Self::plain(status, text)

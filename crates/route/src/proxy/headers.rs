@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
+    TE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
@@ -39,7 +39,9 @@ pub(super) fn host(parts: &Parts) -> Result<Option<HeaderValue>, Unforwardable> 
         return Err(Unforwardable::Host);
     }
     if let Some(authority) = parts.uri.authority() {
-        return HeaderValue::from_str(authority.as_str())
+        // A name and a password before the host are for nobody else.
+        let host = authority.as_str().rsplit('@').next().unwrap_or_default();
+        return HeaderValue::from_str(host)
             .map(Some)
             .map_err(|_| Unforwardable::Host);
     }
@@ -66,17 +68,11 @@ pub(super) fn to_upstream(
     forwarded: ForwardedHeaders,
 ) -> Result<bool, Unforwardable> {
     let headers = &mut parts.headers;
-    if let Some(coding) = headers.get(TRANSFER_ENCODING) {
-        if !coding
-            .as_bytes()
-            .trim_ascii()
-            .eq_ignore_ascii_case(b"chunked")
-        {
-            return Err(Unforwardable::TransferCoding);
-        }
-        headers.remove(CONTENT_LENGTH);
+    if !plainly_coded(headers) {
+        return Err(Unforwardable::TransferCoding);
     }
-    let upgrade = upgrade_asked(headers);
+    drop_second_length(headers);
+    let upgrade = upgrade_asked(headers).filter(|_| parts.version >= Version::HTTP_11);
     strip_hop_by_hop(headers);
     // The body is asked for as soon as the upstream's connection takes it, and that
     // is what tells the client to continue.
@@ -86,28 +82,62 @@ pub(super) fn to_upstream(
         headers.insert(UPGRADE, upgrade.clone());
     }
     forward_headers(headers, host.as_ref(), peer, forwarded);
-    if let Some(host) = host {
-        headers.insert(HOST, host);
-    }
+    // HTTP/1.1 requires the line, also when an HTTP/1.0 client named no host.
+    headers.insert(HOST, host.unwrap_or(HeaderValue::from_static("")));
     parts.version = Version::HTTP_11;
     parts.uri = origin_form(&parts.uri);
     Ok(upgrade.is_some())
 }
 
-/// Removes what belongs to the connection with the upstream from its answer.
-pub(super) fn from_upstream(headers: &mut HeaderMap, upgraded: bool) {
+/// Removes what belongs to the connection with the upstream from its answer. Fails
+/// when the body is coded in a way that the client would not learn of.
+pub(super) fn from_upstream(headers: &mut HeaderMap, upgraded: bool) -> Result<(), Unforwardable> {
+    if !plainly_coded(headers) {
+        return Err(Unforwardable::TransferCoding);
+    }
+    drop_second_length(headers);
     let upgrade = headers.get(UPGRADE).filter(|_| upgraded).cloned();
     strip_hop_by_hop(headers);
     if let Some(upgrade) = upgrade {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(UPGRADE, upgrade);
     }
+    Ok(())
+}
+
+/// Whether a message has no transfer coding, or `chunked` once and nothing else.
+fn plainly_coded(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let chunked = |coding: &HeaderValue| {
+        let coding = coding.as_bytes().trim_ascii();
+        coding.eq_ignore_ascii_case(b"chunked")
+    };
+    codings.next().is_none_or(chunked) && codings.next().is_none()
+}
+
+/// Where chunks say how long a body is, nothing else does: passed on, the other length
+/// would count, and cut the body or lead into the next message.
+fn drop_second_length(headers: &mut HeaderMap) {
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH);
+    }
 }
 
 /// The protocol a client wants to upgrade to, when `Connection` says that it is meant.
+/// HTTP/2 is none of them: its requests would pass the routes by.
 fn upgrade_asked(headers: &HeaderMap) -> Option<HeaderValue> {
     let meant = connection_tokens(headers).any(|token| token.eq_ignore_ascii_case("upgrade"));
-    headers.get(UPGRADE).filter(|_| meant).cloned()
+    let tunnelled = |upgrade: &&HeaderValue| {
+        let protocols = upgrade.to_str().unwrap_or_default().split(',');
+        !protocols
+            .map(str::trim)
+            .any(|name| name.eq_ignore_ascii_case("h2c"))
+    };
+    headers
+        .get(UPGRADE)
+        .filter(|_| meant)
+        .filter(tunnelled)
+        .cloned()
 }
 
 fn connection_tokens(headers: &HeaderMap) -> impl Iterator<Item = &str> {
@@ -122,8 +152,9 @@ fn connection_tokens(headers: &HeaderMap) -> impl Iterator<Item = &str> {
 fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = connection_tokens(headers)
         .filter_map(|token| HeaderName::from_bytes(token.as_bytes()).ok())
-        // These say how long a message is or for whom; a client cannot have them dropped.
-        .filter(|name| ![HOST, CONTENT_LENGTH].contains(name))
+        // These say how long a message is, for whom and from where; a client cannot have
+        // them dropped.
+        .filter(|name| ![HOST, CONTENT_LENGTH].contains(name) && !says_origin(name))
         .collect();
     for name in named {
         headers.remove(name);
@@ -142,6 +173,11 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
+/// Whether a header is one in which proxies say where a request came from.
+fn says_origin(name: &HeaderName) -> bool {
+    *name == FORWARDED || name.as_str().starts_with("x-forwarded-")
+}
+
 fn forward_headers(
     headers: &mut HeaderMap,
     host: Option<&HeaderValue>,
@@ -152,7 +188,12 @@ fn forward_headers(
     let before = match forwarded {
         ForwardedHeaders::Append => joined(headers, &FORWARDED_FOR),
         ForwardedHeaders::Replace => {
-            for name in [FORWARDED_FOR, FORWARDED_PROTO, FORWARDED_HOST] {
+            let told: Vec<_> = headers
+                .keys()
+                .filter(|name| says_origin(name))
+                .cloned()
+                .collect();
+            for name in told {
                 headers.remove(name);
             }
             None
@@ -232,8 +273,14 @@ mod tests {
                 .header(FORWARDED_FOR, "10.0.0.1")
                 .header(FORWARDED_FOR, "10.0.0.2")
                 .header(FORWARDED_PROTO, "https")
+                .header("x-forwarded-port", "443")
+                .header(FORWARDED, "for=10.0.0.1")
+                .header(CONNECTION, "x-forwarded-for, forwarded")
         };
         let replaced = sent(lying(), ForwardedHeaders::Replace);
+        for gone in ["x-forwarded-port", "forwarded"] {
+            assert!(!replaced.headers.contains_key(gone), "{gone}");
+        }
         assert_eq!(replaced.headers[FORWARDED_FOR], "192.0.2.7");
         assert_eq!(replaced.headers[FORWARDED_PROTO], "http");
         let appended = sent(lying(), ForwardedHeaders::Append);
@@ -242,6 +289,7 @@ mod tests {
             "10.0.0.1, 10.0.0.2, 192.0.2.7"
         );
         assert_eq!(appended.headers[FORWARDED_PROTO], "https");
+        assert_eq!(appended.headers[FORWARDED], "for=10.0.0.1");
     }
 
     #[test]
@@ -286,9 +334,27 @@ mod tests {
     }
 
     #[test]
+    fn http_2_and_old_clients_are_not_upgraded() {
+        let asking = |protocol| {
+            get()
+                .header(CONNECTION, "upgrade, http2-settings")
+                .header(UPGRADE, protocol)
+        };
+        for request in [
+            asking("h2c"),
+            asking("websocket, H2C"),
+            asking("websocket").version(Version::HTTP_10),
+        ] {
+            let parts = sent(request, ForwardedHeaders::Replace);
+            assert!(!parts.headers.contains_key(UPGRADE));
+            assert!(!parts.headers.contains_key(CONNECTION));
+        }
+    }
+
+    #[test]
     fn an_absolute_uri_decides_the_host_and_becomes_a_path() {
         let parts = sent(
-            Request::get("http://other.example/x?y").header(HOST, "door.example"),
+            Request::get("http://me:secret@other.example/x?y").header(HOST, "door.example"),
             ForwardedHeaders::Replace,
         );
         assert_eq!(parts.headers[HOST], "other.example");

@@ -1,6 +1,6 @@
 //! The proxy's own answers: what a person or a program reads when no upstream answered.
 
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use lockgate_model::{BuildId, GatewayName, protocol};
@@ -54,6 +54,13 @@ impl Page {
         let headers = answer.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if matches!(
+            self.status,
+            StatusCode::BAD_REQUEST | StatusCode::NOT_IMPLEMENTED
+        ) {
+            // Where a request was not understood, nobody knows what its rest is.
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         if let Some(seconds) = self.retry_after_secs {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }

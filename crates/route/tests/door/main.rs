@@ -4,6 +4,7 @@
 mod answers;
 #[cfg(test)]
 mod ends;
+mod framing;
 #[cfg(test)]
 mod races;
 #[cfg(test)]
