@@ -1,0 +1,119 @@
+//! docs/json.md is what the commands print with `--format json`, values replaced by
+//! the words of their types. `SNAPSHOTS=overwrite` writes it anew.
+
+#![expect(clippy::unwrap_used, reason = "a test ends by panic")]
+
+use lockgate_e2e::World;
+use serde_json::{Value, json};
+use snapbox::{assert_data_eq, file};
+
+const INTRODUCTION: &str = "\
+# JSON
+
+What commands print with `--format json`; a test keeps this page so. Most print one
+document. `deploy`, `pack`, `up`, `rollback` and `restart` print one event a line and end with a
+`result`; `logs` prints a line for each line. Data goes to standard output, warnings and
+errors to standard error, as JSON too. Values stand here as the words of their types; only
+what names a kind or a state is shown as it is. Times are UNIX milliseconds unless their
+name says otherwise. Fields may be added; readers ignore what they do not know.
+";
+
+/// Fields whose values name a kind or a state.
+const SHOWN: [&str; 4] = ["event", "state", "phase", "kind"];
+
+#[test]
+fn the_page_shows_what_commands_print() {
+    let world = World::new();
+    let workspace = world.workspace("monorepo");
+    let path = workspace.path.display().to_string();
+    let mut page = Page(INTRODUCTION.to_owned());
+    let run = |args: &[&str]| {
+        let ran = world.lockgate(&[args, &["--format", "json"]].concat());
+        assert_eq!(ran.code, 0, "{args:?}: {}", ran.stderr);
+        ran
+    };
+
+    world.serve();
+    page.section(
+        "create",
+        &run(&["create", "dev-001", "dev-001.localhost", &path]).json(),
+    );
+    page.section(
+        "validate",
+        &run(&[
+            "validate",
+            &format!("{path}/dist/packages/app-gateway/main.js"),
+        ])
+        .json(),
+    );
+    page.events("pack", &run(&["pack", "dev-001"]).stdout);
+    page.events("deploy", &run(&["deploy", "dev-001"]).stdout);
+    page.section("status", &run(&["status", "dev-001"]).json());
+    page.section("builds", &run(&["builds", "dev-001"]).json());
+    page.section("list", &run(&["list"]).json());
+    page.section("urls", &run(&["urls", "dev-001"]).json());
+    page.section("wait", &run(&["wait", "dev-001", "--for", "ready"]).json());
+    page.section("stop", &run(&["stop", "dev-001", "0"]).json());
+    page.section("start", &run(&["start", "dev-001", "0"]).json());
+    page.section("serve status", &run(&["serve", "status"]).json());
+    page.section("delete", &run(&["delete", "dev-001", "--yes"]).json());
+
+    let error = world.lockgate(&["status", "dev-009", "--format", "json"]);
+    page.section(
+        "an error",
+        &serde_json::from_str(error.stderr.trim()).unwrap(),
+    );
+    assert_data_eq!(page.0, file!["../../docs/json.md"].raw());
+}
+
+struct Page(String);
+
+impl Page {
+    fn section(&mut self, title: &str, value: &Value) {
+        let text = serde_json::to_string_pretty(&shape(None, value)).unwrap();
+        self.0 += &format_section(title, &text);
+    }
+
+    /// The last event of each kind, in the order in which kinds come first.
+    fn events(&mut self, title: &str, lines: &str) {
+        let mut kinds: Vec<(String, Value)> = Vec::new();
+        for line in lines.lines() {
+            let event: Value = serde_json::from_str(line).unwrap();
+            let kind = event
+                .get("event")
+                .and_then(Value::as_str)
+                .unwrap()
+                .to_owned();
+            match kinds.iter_mut().find(|(known, _)| *known == kind) {
+                Some((_, last)) => *last = event,
+                None => kinds.push((kind, event)),
+            }
+        }
+        let lines = kinds
+            .iter()
+            .map(|(_, event)| shape(None, event).to_string());
+        self.0 += &format_section(title, &lines.collect::<Vec<_>>().join("\n"));
+    }
+}
+
+fn format_section(title: &str, text: &str) -> String {
+    format!("\n## {title}\n\n```json\n{text}\n```\n")
+}
+
+/// The value with types in place of values; of a list only the first.
+fn shape(name: Option<&str>, value: &Value) -> Value {
+    match value {
+        Value::Null => Value::Null,
+        Value::Bool(_) => json!("boolean"),
+        Value::Number(_) => json!("number"),
+        Value::String(_) if name.is_some_and(|name| SHOWN.contains(&name)) => value.clone(),
+        Value::String(_) => json!("string"),
+        Value::Array(items) => items.iter().take(1).map(|item| shape(name, item)).collect(),
+        Value::Object(fields) => {
+            let fields = fields
+                .iter()
+                .map(|(name, value)| (name.clone(), shape(Some(name), value)));
+            Value::Object(fields.collect())
+        }
+    }
+}
