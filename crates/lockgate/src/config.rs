@@ -102,6 +102,10 @@ impl Config {
     pub(crate) fn from_process(flags: &Flags) -> Result<Self, ConfigError> {
         let machine = Machine {
             user_id: nix::unistd::getuid().as_raw(),
+            user: nix::unistd::User::from_uid(nix::unistd::getuid())
+                .ok()
+                .flatten()
+                .map(|user| user.name),
             host: std::fs::read_to_string("/proc/sys/kernel/hostname")
                 .map_or_else(|_| "localhost".into(), |name| name.trim().to_owned()),
             program: std::env::current_exe().ok(),
@@ -146,7 +150,9 @@ impl Config {
             (None, None) => ports::BUILD_SERVER,
         };
         let user = text("USER")?.or(text("LOGNAME")?);
-        let user = user.unwrap_or_else(|| machine.user_id.to_string());
+        let user = user
+            .or_else(|| machine.user.clone())
+            .unwrap_or_else(|| machine.user_id.to_string());
         Ok(Self {
             env,
             home: resolve_home(flags, &given, machine)?,
@@ -165,6 +171,8 @@ impl Config {
 /// What is asked of the machine, so that tests can answer.
 struct Machine {
     user_id: u32,
+    /// The name that belongs to it, if one does.
+    user: Option<String>,
     host: String,
     program: Option<PathBuf>,
     has_run_user: fn(&Path) -> bool,
@@ -236,6 +244,7 @@ mod tests {
 
     const MACHINE: Machine = Machine {
         user_id: 1000,
+        user: None,
         host: String::new(),
         program: None,
         has_run_user: |_| false,
@@ -309,6 +318,25 @@ mod tests {
         assert_eq!(config.home.dir(), Path::new("/nowhere/flag"));
         assert_eq!(config.env.unwrap().as_str(), "main");
         assert_eq!(config.serve_port, 0);
+    }
+
+    #[test]
+    fn without_a_variable_the_caller_has_the_name_of_the_account() {
+        let machine = Machine {
+            user: Some("grace".into()),
+            host: "box".into(),
+            ..MACHINE
+        };
+        let check = |variables: &[(&str, &str)], expected| {
+            let find = |name: &str| {
+                let found = variables.iter().find(|(key, _)| *key == name);
+                found.map(|(_, value)| OsString::from(value))
+            };
+            let config = Config::resolve(&Flags::default(), &find, &machine).unwrap();
+            assert_eq!(config.caller, expected);
+        };
+        check(&[("HOME", "/x")], "grace@box");
+        check(&[("HOME", "/x"), ("USER", "ada")], "ada@box");
     }
 
     #[test]
