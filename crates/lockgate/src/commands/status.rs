@@ -23,7 +23,7 @@ pub(crate) struct StatusArgs {
 }
 
 const COLUMNS: [Column; 8] = [
-    Column::kept("GATEWAY"),
+    Column::name("GATEWAY"),
     Column::expendable("PORT", 4),
     Column::kept("RUNNING"),
     Column::expendable("DESIRED", 1),

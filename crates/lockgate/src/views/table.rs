@@ -11,6 +11,16 @@ pub(crate) struct Column {
     title: &'static str,
     /// 0 stays always; higher numbers go first.
     expendable: u8,
+    /// Where a narrow terminal cuts.
+    cut: Cut,
+}
+
+/// Which end of a text is given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cut {
+    End,
+    /// Of names that differ at their end.
+    Start,
 }
 
 impl Column {
@@ -19,12 +29,26 @@ impl Column {
         Self {
             title,
             expendable: 0,
+            cut: Cut::End,
+        }
+    }
+
+    /// A column of names, which always stays; a cut name keeps its end, where names differ.
+    pub(crate) const fn name(title: &'static str) -> Self {
+        Self {
+            title,
+            expendable: 0,
+            cut: Cut::Start,
         }
     }
 
     /// A column that may go; higher numbers go first.
     pub(crate) const fn expendable(title: &'static str, expendable: u8) -> Self {
-        Self { title, expendable }
+        Self {
+            title,
+            expendable,
+            cut: Cut::End,
+        }
     }
 }
 
@@ -84,7 +108,7 @@ pub(crate) fn render<const N: usize>(
     let header = columns.map(|column| Cell::new(column.title, Tone::Dim));
     std::iter::once(&header)
         .chain(rows)
-        .map(|row| line(row, &widths, &shown, paint))
+        .map(|row| line(&columns, row, &widths, &shown, paint))
         .collect()
 }
 
@@ -135,6 +159,7 @@ fn total(widths: &[usize], shown: &[bool]) -> usize {
 }
 
 fn line<const N: usize>(
+    columns: &[Column; N],
     row: &[Cell; N],
     widths: &[usize; N],
     shown: &[bool; N],
@@ -142,14 +167,10 @@ fn line<const N: usize>(
 ) -> String {
     let mut text = String::new();
     let mut pad = 0;
-    for ((cell, width), _) in row
-        .iter()
-        .zip(widths)
-        .zip(shown)
-        .filter(|(_, shown)| **shown)
-    {
+    let cells = columns.iter().zip(row).zip(widths).zip(shown);
+    for (((column, cell), width), _) in cells.filter(|(_, shown)| **shown) {
         text.push_str(&" ".repeat(pad));
-        let cut = cut(&cell.text, *width);
+        let cut = cut(&cell.text, *width, column.cut);
         pad = width - length(&cut).min(*width) + 2;
         text.push_str(&paint.tone(cell.tone, &cut));
     }
@@ -158,13 +179,19 @@ fn line<const N: usize>(
 }
 
 /// The text, cut to so many characters.
-pub(crate) fn cut(text: &str, width: usize) -> String {
-    if length(text) <= width {
+fn cut(text: &str, width: usize, cut: Cut) -> String {
+    let length = length(text);
+    if length <= width {
         return text.to_owned();
     }
-    let mut short: String = text.chars().take(width.saturating_sub(1)).collect();
-    short.push('…');
-    short
+    let kept = width.saturating_sub(1);
+    match cut {
+        Cut::End => text.chars().take(kept).chain(['…']).collect(),
+        Cut::Start => ['…']
+            .into_iter()
+            .chain(text.chars().skip(length - kept))
+            .collect(),
+    }
 }
 
 fn length(text: &str) -> usize {
@@ -209,6 +236,17 @@ mod tests {
         );
         check(Some(20), "NAME   WHY\ngw-0   answers sinc…\ngw-10  \n");
         check(Some(3), "NAME   WHY\ngw-0   answers…\ngw-10  \n");
+    }
+
+    #[test]
+    fn cut_names_still_differ() {
+        let columns = [Column::name("GATEWAY"), Column::kept("STATE")];
+        let row = |name: &str| [name.into(), "ready".into()];
+        let rows = [row("gw-pool-dev-001-0"), row("gw-pool-dev-001-1")];
+        assert_eq!(
+            render(columns, &rows, Some(16), Paint::new(false)),
+            "GATEWAY    STATE\n…ev-001-0  ready\n…ev-001-1  ready\n"
+        );
     }
 
     #[test]
