@@ -1,6 +1,5 @@
 //! lockgate.toml and the defaults made into what one environment needs.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use lockgate_builds::pack::Part;
@@ -8,7 +7,7 @@ use lockgate_model::{AppSettings, EnvName, FilePath, Limits};
 
 use super::detect::{self, Detected};
 use super::file::{AppTable, File, LimitsTable, PartTable};
-use super::{FILE_NAME, WorkspaceError, env_file, unreadable};
+use super::{FILE_NAME, WorkspaceError, env_file};
 
 /// What to build, check, pack and start for one environment.
 #[derive(Debug, Clone)]
@@ -116,7 +115,7 @@ fn app(root: &Path, file: &AppTable, own: &AppTable) -> Result<AppSettings, Work
     // A file is read before the table beside it, so that what is written here wins.
     for table in [file, own] {
         if let Some(path) = &table.env_file {
-            settings.env.append(&mut read_env_file(&root.join(path))?);
+            settings.env.append(&mut read_env_file(root, path)?);
         }
         settings.env.extend(table.env.clone());
     }
@@ -160,14 +159,16 @@ fn check(settings: &AppSettings) -> Result<(), String> {
 }
 
 fn read_env_file(
+    root: &Path,
     path: &Path,
 ) -> Result<std::collections::BTreeMap<String, String>, WorkspaceError> {
-    let text =
-        std::fs::read_to_string(path).map_err(|source: io::Error| unreadable(path, source))?;
-    env_file::parse(&text).map_err(|what| WorkspaceError::Senseless {
-        path: path.to_owned(),
-        what,
-    })
+    let named = path.display();
+    let path = root.join(path);
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        let what = format!("`[app] env_file` is `{named}`, which cannot be read: {error}");
+        senseless(root, what)
+    })?;
+    env_file::parse(&text).map_err(|what| WorkspaceError::Senseless { path, what })
 }
 
 fn senseless(root: &Path, what: String) -> WorkspaceError {
@@ -257,6 +258,11 @@ mod tests {
         let error = resolved("[app]\nenv_file = 'nowhere.env'")
             .unwrap_err()
             .to_string();
-        assert_eq!(error, "cannot read `/w/nowhere.env`");
+        assert!(
+            error.starts_with(
+                "`/w/lockgate.toml`: `[app] env_file` is `nowhere.env`, which cannot be read: No such"
+            ),
+            "{error}"
+        );
     }
 }
