@@ -1,6 +1,6 @@
 //! `lockgate logs`: what the applications wrote, read by the agent's own reader.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -65,6 +65,10 @@ pub(crate) async fn logs(args: LogsArgs, ctx: &Context) -> Result<(), CommandErr
     let mut readers = JoinSet::new();
     for gateway in gateways {
         let log = ctx.config.home.gateway_log(&gateway);
+        if args.crash && !has_crashed(&ctx.config.home.gateway_dir(&gateway)) {
+            ctx.screen.say(&format!("no crash of {gateway} is kept"));
+            continue;
+        }
         if !args.follow && !args.crash && !log.exists() {
             ctx.screen
                 .say(&format!("{gateway} has written nothing yet"));
@@ -97,6 +101,20 @@ pub(crate) async fn logs(args: LogsArgs, ctx: &Context) -> Result<(), CommandErr
     } else {
         Ok(())
     }
+}
+
+/// Whether the agent keeps the last lines of a start that went wrong.
+fn has_crashed(folder: &Path) -> bool {
+    let crash = |name: &str| {
+        name.strip_prefix("crash-")
+            .is_some_and(|rest| rest.strip_suffix(".log").is_some())
+    };
+    // A folder that is not there yet holds none.
+    std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .any(|entry| entry.file_name().to_str().is_some_and(crash))
 }
 
 fn reader(
