@@ -93,6 +93,16 @@ pub(crate) enum Command {
     Wait(wait::WaitArgs),
 }
 
+impl Command {
+    /// Whether it prints events as it goes under `--format json`, and a result at the end.
+    pub(crate) fn streams(&self) -> bool {
+        matches!(
+            self,
+            Self::Up(_) | Self::Deploy(_) | Self::Rollback(_) | Self::Restart(_) | Self::Pack(_)
+        )
+    }
+}
+
 /// The commands in the order and under the headings of the help.
 const GROUPS: [(&str, &[&str]); 4] = [
     (

@@ -51,10 +51,15 @@ pub(crate) fn run() -> ExitCode {
         Err(error) => return refused(&error),
     };
     let screen = Screen::of_process(cli.global.format, cli.global.color);
+    let streams = cli.command.streams();
     match start(cli, screen) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            screen.error(&error);
+            if streams {
+                screen.failed(&error);
+            } else {
+                screen.error(&error);
+            }
             ExitCode::from(error.exit_code())
         }
     }
@@ -84,7 +89,7 @@ async fn dispatch(command: Command, ctx: &Context) -> Result<(), CommandError> {
         Command::Status(args) => status::status(args, ctx).await,
         Command::Logs(args) => logs::logs(args, ctx).await,
         Command::Urls(args) => urls::urls(&args, ctx).await,
-        Command::Builds(args) => builds::builds(&args, ctx),
+        Command::Builds(args) => builds::builds(args, ctx).await,
         Command::Create(args) => create::create(args, ctx).await,
         Command::Delete(args) => delete::delete(args, ctx).await,
         Command::List(args) => list::list(&args, ctx).await,

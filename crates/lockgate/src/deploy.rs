@@ -10,24 +10,27 @@
 pub(crate) mod build;
 pub(crate) mod events;
 pub(crate) mod follow;
+pub(crate) mod news;
 pub(crate) mod prepare;
 mod provenance;
+pub(crate) mod refusals;
 pub(crate) mod said;
 
 use std::time::{Duration, Instant};
 
 use lockgate_builds::store::{Publication, Store};
-use lockgate_model::BuildId;
+use lockgate_model::{BuildId, EnvName};
 
 use crate::context::{Context, now_ms};
 use crate::environment::Environment;
 use crate::environment::publish::{Publish, Published, publish};
 use crate::error::CommandError;
-use crate::server::control::ControlClient;
+use crate::server::control::{ControlClient, GatewaysView};
 
 use events::{Event, Outcome};
 use follow::Follow;
 use prepare::{Job, Prepared};
+use refusals::Refusals;
 
 /// How many builds an environment keeps to roll back to; 25 MB each for a large bundle.
 const KEPT_BUILDS: usize = 20;
@@ -99,9 +102,9 @@ pub(crate) async fn publish_and_follow(
     run: Run<'_>,
     tell: &mut dyn FnMut(Event),
 ) -> Result<Outcome, CommandError> {
-    let before = control
-        .gateways(&run.environment.name, None, Duration::ZERO)
-        .await?;
+    let env = &run.environment.name;
+    let before = control.gateways(env, None, Duration::ZERO).await?;
+    remember(ctx, store, env, &before)?;
     let published = publish(&ctx.config.home, store, run.environment, what, now_ms())?;
     tell(Event::Published {
         build: what.build.clone(),
@@ -112,8 +115,22 @@ pub(crate) async fn publish_and_follow(
     let outcome = follow_gateways(control, run, follow, &published, tell).await?;
     make_current(store, &what.build, run, tell).await?;
     let in_use = said::builds(run.environment, store)?;
-    store.prune(&run.environment.name, KEPT_BUILDS, &in_use)?;
+    store.prune(env, KEPT_BUILDS, &in_use)?;
+    let after = control.gateways(env, None, Duration::ZERO).await?;
+    remember(ctx, store, env, &after)?;
     Ok(outcome)
+}
+
+/// Writes down what gateways refuse, before a new statement makes them forget it.
+fn remember(
+    ctx: &Context,
+    store: &Store,
+    env: &EnvName,
+    view: &GatewaysView,
+) -> Result<(), CommandError> {
+    let mut refusals = Refusals::load(&ctx.config.home, env)?;
+    refusals.see(view);
+    refusals.save(&ctx.config.home, env, &store.builds(env)?)
 }
 
 /// Follows statements that were published until every gateway is done with its own, or time is up.

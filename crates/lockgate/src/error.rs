@@ -55,6 +55,8 @@ pub(crate) struct CommandError {
     /// What failed first, then its causes. Empty when everything was said already.
     chain: Vec<String>,
     hints: Vec<String>,
+    /// Whether a result for programs was printed that says so, too.
+    in_result: bool,
 }
 
 impl CommandError {
@@ -79,6 +81,7 @@ impl CommandError {
             kind: Kind::Failed,
             chain: Vec::new(),
             hints: Vec::new(),
+            in_result: false,
         }
     }
 
@@ -94,6 +97,7 @@ impl CommandError {
             kind,
             chain: vec![message],
             hints: Vec::new(),
+            in_result: false,
         }
     }
 
@@ -116,6 +120,15 @@ impl CommandError {
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
+    }
+
+    /// The same, once a result was printed that tells programs of it.
+    #[must_use]
+    pub(crate) fn in_result(self) -> Self {
+        Self {
+            in_result: true,
+            ..self
+        }
     }
 
     fn add_causes(&mut self, mut cause: Option<&(dyn Error + 'static)>) {
@@ -164,17 +177,27 @@ impl CommandError {
 
     /// The same for programs.
     pub(crate) fn to_json(&self) -> serde_json::Value {
+        json!({"error": self.described()})
+    }
+
+    /// The last event of a command that failed before there was a result; nothing where there was.
+    pub(crate) fn to_result(&self) -> Option<serde_json::Value> {
+        let result = || json!({"event": "result", "ok": false, "error": self.described()});
+        (!self.in_result && !self.is_said()).then(result)
+    }
+
+    fn described(&self) -> serde_json::Value {
         let (message, causes) = match self.chain.split_first() {
             Some((first, causes)) => (Some(first), causes),
             None => (None, [].as_slice()),
         };
-        json!({"error": {
+        json!({
             "kind": self.kind.as_str(),
             "exit_code": self.exit_code(),
             "message": message,
             "caused_by": causes,
             "hints": self.hints,
-        }})
+        })
     }
 
     /// Whether the command line did not make sense.
@@ -268,6 +291,9 @@ impl From<CreateError> for CommandError {
             CreateError::Runtime => {
                 told.hint("`--runtime local` runs gateways as child processes of `lockgate serve`")
             }
+            CreateError::Domain { .. } => {
+                told.hint("the workspace comes after it: `lockgate create ENV DOMAIN WORKSPACE`")
+            }
             CreateError::Deleting { env } => {
                 told.hint(format!("`lockgate delete {env}` takes the rest of it"))
             }
@@ -352,5 +378,15 @@ mod tests {
         let json = CommandError::usage("x").hint("y").to_json();
         assert_eq!(json["error"]["exit_code"], 2);
         assert_eq!(json["error"]["hints"][0], "y");
+    }
+
+    #[test]
+    fn programs_get_one_result() {
+        let result = CommandError::failed("x").to_result().unwrap();
+        assert_eq!(result["event"], "result");
+        assert_eq!(result["ok"], false);
+        assert_eq!(result["error"]["message"], "x");
+        assert_eq!(CommandError::failed("x").in_result().to_result(), None);
+        assert_eq!(CommandError::said().to_result(), None);
     }
 }

@@ -1,12 +1,16 @@
-//! `lockgate builds`: what was published when, by whom, from which commit.
+//! `lockgate builds`: what was published when, by whom, from which commit, and what became of it.
+
+use std::fmt::Write as _;
 
 use clap::Args;
 use lockgate_builds::store::Publication;
-use lockgate_model::EnvName;
+use lockgate_model::{BuildId, EnvName};
 use serde_json::json;
 
 use crate::context::{Context, now_ms};
+use crate::deploy::refusals::Refusals;
 use crate::error::CommandError;
+use crate::server::control::{ControlClient, GatewaysView};
 use crate::views::paint::Tone;
 use crate::views::table::{self, Cell, Column};
 use crate::views::text;
@@ -19,17 +23,18 @@ pub(crate) struct BuildsArgs {
     named: Option<EnvName>,
 }
 
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 7] = [
     Column::kept("BUILD"),
-    Column::kept("PUBLISHED"),
-    Column::kept("ACTION"),
-    Column::expendable("COMMIT", 1),
-    Column::expendable("BRANCH", 2),
-    Column::expendable("BY", 3),
+    Column::expendable("PUBLISHED", 1),
+    Column::expendable("ACTION", 2),
+    Column::kept("STATE"),
+    Column::expendable("COMMIT", 3),
+    Column::expendable("BRANCH", 4),
+    Column::expendable("BY", 5),
 ];
 
 /// Prints publications, newest first, then builds that were only packed.
-pub(crate) fn builds(args: &BuildsArgs, ctx: &Context) -> Result<(), CommandError> {
+pub(crate) async fn builds(args: BuildsArgs, ctx: &Context) -> Result<(), CommandError> {
     let environment = ctx.environment(args.named.as_ref())?;
     let store = ctx.store()?;
     let history = store.publications(&environment.name)?;
@@ -40,13 +45,27 @@ pub(crate) fn builds(args: &BuildsArgs, ctx: &Context) -> Result<(), CommandErro
             .iter()
             .any(|publication| publication.build == *build)
     });
+    let control = ControlClient::connect(&ctx.config.home)
+        .await
+        .map(|(control, _)| control);
+    let (refusals, view) =
+        Refusals::known(&ctx.config.home, &environment.name, control.as_ref()).await?;
+    let states = States {
+        running: view.as_ref().map(running).unwrap_or_default(),
+        refusals,
+    };
     if ctx.screen.is_json() {
+        let refused = states.refusals.iter();
         return ctx.screen.json(&json!({
             "env": environment.name,
             "current": history.last().map(|publication| &publication.build),
             "publications": history.iter().rev().collect::<Vec<_>>(),
             "stored": stored,
             "only_packed": packed,
+            "running": view.is_some().then_some(&states.running),
+            "refused": refused
+                .map(|(build, reason)| json!({"build": build, "reason": reason}))
+                .collect::<Vec<_>>(),
         }));
     }
     if history.is_empty() && packed.is_empty() {
@@ -58,36 +77,75 @@ pub(crate) fn builds(args: &BuildsArgs, ctx: &Context) -> Result<(), CommandErro
         ));
         return Ok(());
     }
-    let now = now_ms();
-    let mut rows: Vec<_> = history
-        .iter()
-        .rev()
-        .map(|publication| row(publication, now))
-        .collect();
-    // The newest publication is what gateways shall run.
-    if let Some([build, ..]) = rows.first_mut() {
-        *build =
-            Cell::maybe(history.last().map(|publication| &publication.build)).in_tone(Tone::Good);
-    }
-    for build in &packed {
-        rows.push([
-            Cell::new(build.as_str(), Tone::Dim),
-            Cell::none(),
-            Cell::new("packed", Tone::Dim),
-            Cell::none(),
-            Cell::none(),
-            Cell::none(),
-        ]);
-    }
-    ctx.screen.data(&table::render(
+    let mut text = table::render(
         COLUMNS,
-        &rows,
+        &rows(&history, &packed, &states, now_ms()),
         ctx.screen.width,
         ctx.screen.out,
-    ))
+    );
+    for (build, reason) in states.refusals.iter() {
+        let mark = ctx.screen.out.tone(Tone::Bad, "!");
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{mark} {build} was refused because it {reason}");
+    }
+    ctx.screen.data(&text)
 }
 
-fn row(publication: &Publication, now: u64) -> [Cell; 6] {
+/// What is known of builds beyond the history.
+#[derive(Debug, Default)]
+struct States {
+    /// Those that gateways run.
+    running: Vec<BuildId>,
+    /// Those that gateways gave up on.
+    refusals: Refusals,
+}
+
+impl States {
+    fn cell(&self, build: &BuildId) -> Cell {
+        if self.refusals.reason(build).is_some() {
+            Cell::new("refused", Tone::Bad)
+        } else if self.running.contains(build) {
+            Cell::new("runs", Tone::Good)
+        } else {
+            Cell::none()
+        }
+    }
+}
+
+/// The builds that gateways run, each once.
+fn running(view: &GatewaysView) -> Vec<BuildId> {
+    let reports = view.gateways.iter().filter_map(|one| one.report.as_ref());
+    let mut builds: Vec<_> = reports
+        .filter_map(|report| Some(report.running.as_ref()?.build.clone()))
+        .collect();
+    builds.sort();
+    builds.dedup();
+    builds
+}
+
+/// Publications, newest first, then builds that were only packed. A build's state stands in
+/// the newest of its rows.
+fn rows(history: &[Publication], packed: &[BuildId], states: &States, now: u64) -> Vec<[Cell; 7]> {
+    let newer = |at: usize| history.iter().skip(at + 1);
+    let published = history.iter().enumerate().rev().map(|(at, publication)| {
+        let told = newer(at).any(|later| later.build == publication.build);
+        let state = if told {
+            Cell::default()
+        } else {
+            states.cell(&publication.build)
+        };
+        row(publication, state, now)
+    });
+    let only_packed = packed.iter().map(|build| {
+        let dim = |text: &str| Cell::new(text, Tone::Dim);
+        let none = Cell::none;
+        let name = dim(build.as_str());
+        [name, none(), dim("packed"), none(), none(), none(), none()]
+    });
+    published.chain(only_packed).collect()
+}
+
+fn row(publication: &Publication, state: Cell, now: u64) -> [Cell; 7] {
     let dirty = if publication.dirty == Some(true) {
         " + changes"
     } else {
@@ -102,6 +160,7 @@ fn row(publication: &Publication, now: u64) -> [Cell; 6] {
         publication.build.as_str().into(),
         text::ago(publication.at, now).into(),
         format!("{}{unchecked}", publication.action).into(),
+        state,
         publication
             .commit
             .as_ref()
@@ -109,4 +168,44 @@ fn row(publication: &Publication, now: u64) -> [Cell; 6] {
         Cell::maybe(publication.branch.as_ref()),
         Cell::new(publication.by.as_str(), Tone::Dim),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::views::paint::Paint;
+
+    fn build(digit: char) -> BuildId {
+        BuildId::parse(&digit.to_string().repeat(12)).unwrap()
+    }
+
+    #[test]
+    fn the_newest_row_of_a_build_says_what_became_of_it() {
+        let publication = |digit| Publication {
+            build: build(digit),
+            at: 0,
+            commit: None,
+            branch: None,
+            dirty: None,
+            by: "ada@box".to_owned(),
+            validated: digit != 'c',
+            action: "deploy".to_owned(),
+        };
+        let history: Vec<_> = "abac".chars().map(publication).collect();
+        let states = States {
+            running: vec![build('a')],
+            refusals: Refusals::of([(build('c'), "exited".to_owned())]),
+        };
+        let rows = rows(&history, &[build('d')], &states, 0);
+        let text = table::render(COLUMNS, &rows, Some(60), Paint::new(false));
+        let expected = [
+            "BUILD         PUBLISHED  ACTION                 STATE",
+            "cccccccccccc  now        deploy, not validated  refused",
+            "aaaaaaaaaaaa  now        deploy                 runs",
+            "bbbbbbbbbbbb  now        deploy                 -",
+            "aaaaaaaaaaaa  now        deploy                 ",
+            "dddddddddddd  -          packed                 -",
+        ];
+        assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+    }
 }

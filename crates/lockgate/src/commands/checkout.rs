@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use crate::context::Context;
+use crate::context::{Context, now_ms};
 use crate::environment::Environment;
+use crate::environment::lock::DeployLock;
 use crate::error::CommandError;
 use crate::workspace::Workspace;
 
@@ -14,10 +15,20 @@ pub(crate) fn checkout(
     environment: &Environment,
     given: Option<&Path>,
 ) -> Result<Workspace, CommandError> {
-    if given.is_some() {
-        return ctx.workspace(given);
+    if let Some(given) = given {
+        let workspace = ctx.workspace(Some(given))?;
+        if !environment.workspace.exists() {
+            adopt(ctx, environment, &workspace)?;
+        }
+        return Ok(workspace);
     }
-    let own = || Ok(Workspace::open(&environment.workspace)?);
+    let own = || {
+        if environment.workspace.exists() {
+            Ok(Workspace::open(&environment.workspace)?)
+        } else {
+            Err(gone(environment))
+        }
+    };
     if ctx
         .cwd
         .ancestors()
@@ -29,6 +40,9 @@ pub(crate) fn checkout(
     if !here.is_recognised() {
         return own();
     }
+    if !environment.workspace.exists() {
+        return Err(gone(environment));
+    }
     Err(CommandError::failed(format!(
         "environment `{}` is deployed from `{}`, and this is `{}`",
         environment.name,
@@ -39,4 +53,34 @@ pub(crate) fn checkout(
         "go there, or say `--workspace {}` to deploy this checkout all the same",
         here.root().display()
     )))
+}
+
+fn gone(environment: &Environment) -> CommandError {
+    let env = &environment.name;
+    CommandError::failed(format!(
+        "environment `{env}` is deployed from `{}`, which is not there",
+        environment.workspace.display()
+    ))
+    .hint(format!(
+        "`lockgate deploy {env} --workspace PATH` says where it is now"
+    ))
+}
+
+/// Makes a checkout the environment's own, in place of one that is not there any more.
+pub(crate) fn adopt(
+    ctx: &Context,
+    environment: &Environment,
+    workspace: &Workspace,
+) -> Result<Environment, CommandError> {
+    let (home, env) = (&ctx.config.home, &environment.name);
+    let _lock = DeployLock::take(home, env, "deploy", now_ms())?;
+    let mut moved = Environment::load(home, env)?;
+    workspace.root().clone_into(&mut moved.workspace);
+    moved.save(home)?;
+    ctx.screen.say(&format!(
+        "environment {env} is deployed from {} from now on; {} is not there",
+        workspace.root().display(),
+        environment.workspace.display()
+    ));
+    Ok(moved)
 }

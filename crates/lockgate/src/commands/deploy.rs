@@ -1,16 +1,17 @@
 //! `lockgate deploy`: validate, pack, publish, wait until every gateway runs it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use lockgate_model::{AppSettings, EnvName};
 
+use super::serve::Interrupted;
 use crate::cli::duration;
 use crate::context::{Context, now_ms};
 use crate::deploy::events::{Event, Outcome};
 use crate::deploy::prepare::Job;
-use crate::deploy::{self, Request};
+use crate::deploy::{self, Request, news};
 use crate::environment::lock::{DeployLock, LockError};
 use crate::error::CommandError;
 use crate::server::control::ControlClient;
@@ -49,22 +50,34 @@ pub(crate) struct DeployArgs {
 
 /// Deploys once, or with `--watch` until Ctrl-C.
 pub(crate) async fn deploy(args: DeployArgs, ctx: &Context) -> Result<(), CommandError> {
+    let mut interrupted = Interrupted::new()?;
     let request = request(&args, ctx)?;
     let (control, _) = ctx.server().await?;
-    let first = once(ctx, &control, &request).await;
+    let first = tokio::select! {
+        first = once(ctx, &control, &request) => first,
+        () = interrupted.wait() => return Err(given_up(&request.job.env)),
+    };
     if !args.watch {
         return first;
     }
-    if let Err(error) = first {
-        ctx.screen.error(&error);
+    match first {
+        // Nothing that an edit of the code could mend.
+        Err(error) if error.is_configuration() => return Err(error),
+        Err(error) => ctx.screen.failed(&error),
+        Ok(()) => {}
     }
     let again = || self::request(&args, ctx);
     tokio::select! {
-        never = watch(ctx, &control, &request.job.resolved.bundle, args.poll, again) => match never {},
-        interrupted = tokio::signal::ctrl_c() => {
-            interrupted.map_err(|error| CommandError::failed("cannot wait for Ctrl-C").because(&error))
-        }
+        never = watch(ctx, &control, &request, args.poll, again) => match never {},
+        () = interrupted.wait() => Ok(()),
     }
+}
+
+/// What Ctrl-C leaves: a build that was published goes on without us.
+pub(crate) fn given_up(env: &EnvName) -> CommandError {
+    CommandError::failed("interrupted").hint(format!(
+        "what was published stays, and gateways go on by themselves; `lockgate status {env}` shows how far they are"
+    ))
 }
 
 fn request(args: &DeployArgs, ctx: &Context) -> Result<Request, CommandError> {
@@ -161,17 +174,18 @@ pub(crate) fn show(progress: Progress, outcome: &Outcome) -> Result<(), CommandE
     let more = format!(
         "`lockgate logs {env} --crash` and `lockgate status {env}` show more; fix the build and deploy again"
     );
-    Err(CommandError::failed(message).hint(more))
+    Err(CommandError::failed(message).hint(more).in_result())
 }
 
 /// Deploys whenever the bundle's folder changes. A build that fails is told and deploys nothing.
 pub(crate) async fn watch(
     ctx: &Context,
     control: &ControlClient,
-    bundle: &Path,
+    first: &Request,
     poll: bool,
     again: impl Fn() -> Result<Request, CommandError>,
 ) -> std::convert::Infallible {
+    let bundle = &first.job.resolved.bundle;
     let folder = bundle.parent().unwrap_or(bundle);
     let mut watch = Watch::new(folder, poll);
     let how = if watch.polls() {
@@ -182,7 +196,10 @@ pub(crate) async fn watch(
     ctx.screen
         .say(&format!("watching {}{how}; Ctrl-C ends", folder.display()));
     loop {
-        watch.changed().await;
+        tokio::select! {
+            () = watch.changed() => {}
+            never = news::tell(ctx, control, &first.job.env) => match never {},
+        }
         ctx.screen.say("");
         // lockgate.toml may have changed, too, so everything is read again.
         let deployed = match again() {
@@ -200,10 +217,7 @@ pub(crate) async fn watch(
             Err(error) => Err(error),
         };
         if let Err(error) = deployed {
-            ctx.screen.error(&error);
-            if ctx.screen.is_json() {
-                continue;
-            }
+            ctx.screen.failed(&error);
             ctx.screen.say("still watching");
         }
     }

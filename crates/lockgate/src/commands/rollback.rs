@@ -9,6 +9,7 @@ use lockgate_model::{BuildId, EnvName};
 use super::deploy::{allowed, show, teller};
 use crate::cli::duration;
 use crate::context::{Context, now_ms};
+use crate::deploy::refusals::Refusals;
 use crate::deploy::{Run, clock, publish_and_follow, said};
 use crate::environment::lock::DeployLock;
 use crate::environment::publish::Publish;
@@ -21,7 +22,8 @@ pub(crate) struct RollbackArgs {
     /// The environment
     #[arg(value_name = "ENV")]
     named: Option<EnvName>,
-    /// The build, or the first digits of its name; the one before where none is given
+    /// The build, or the first digits of its name; where none is given the one before, refused
+    /// ones left out
     build: Option<String>,
     /// How long the gateways may take [default: what the application's limits allow]
     #[arg(long, value_name = "TIME", value_parser = duration)]
@@ -38,7 +40,9 @@ pub(crate) async fn rollback(args: RollbackArgs, ctx: &Context) -> Result<(), Co
     let _lock = DeployLock::take(&ctx.config.home, env, "rollback", now_ms())?;
     let history = store.publications(env)?;
     let builds = store.builds(env)?;
-    let target = choose(args.build.as_deref(), &history, &builds).map_err(|why| {
+    let (refusals, _) = Refusals::known(&ctx.config.home, env, Some(&control)).await?;
+    let refused = |build: &BuildId| refusals.reason(build).is_some();
+    let target = choose(args.build.as_deref(), &history, &builds, &refused).map_err(|why| {
         CommandError::failed(format!("environment `{env}`: {why}"))
             .hint(format!("`lockgate builds {env}` shows what there is"))
     })?;
@@ -87,11 +91,13 @@ fn publication(ctx: &Context, build: &BuildId, history: &[Publication]) -> Publi
     }
 }
 
-/// The build that is meant: the one named, else the last published one that is not the current.
+/// The build that is meant: the one named, else the last published one that is neither the
+/// current nor refused.
 fn choose(
     named: Option<&str>,
     history: &[Publication],
     builds: &[BuildId],
+    refused: &dyn Fn(&BuildId) -> bool,
 ) -> Result<BuildId, String> {
     let Some(named) = named else {
         let current = history.last().ok_or("nothing was deployed yet")?;
@@ -99,9 +105,9 @@ fn choose(
             .iter()
             .rev()
             .map(|publication| &publication.build)
-            .find(|build| **build != current.build && builds.contains(build))
+            .find(|build| **build != current.build && builds.contains(build) && !refused(build))
             .cloned()
-            .ok_or_else(|| "there is no build before the current one".to_owned());
+            .ok_or_else(|| "there is no good build before the current one".to_owned());
     };
     let matching: Vec<_> = builds
         .iter()
@@ -123,6 +129,16 @@ mod tests {
     }
 
     fn check(named: Option<&str>, history: &str, stored: &str, expected: Result<char, &str>) {
+        check_refused(named, history, stored, "", expected);
+    }
+
+    fn check_refused(
+        named: Option<&str>,
+        history: &str,
+        stored: &str,
+        refused: &str,
+        expected: Result<char, &str>,
+    ) {
         let publication = |digit| Publication {
             build: build(digit),
             at: 0,
@@ -135,7 +151,8 @@ mod tests {
         };
         let history: Vec<_> = history.chars().map(publication).collect();
         let stored: Vec<_> = stored.chars().map(build).collect();
-        let found = choose(named, &history, &stored);
+        let refused = |name: &BuildId| refused.chars().any(|digit| build(digit) == *name);
+        let found = choose(named, &history, &stored, &refused);
         assert_eq!(found, expected.map(build).map_err(str::to_owned));
     }
 
@@ -150,8 +167,22 @@ mod tests {
             None,
             "aa",
             "a",
-            Err("there is no build before the current one"),
+            Err("there is no good build before the current one"),
         );
+    }
+
+    #[test]
+    fn a_refused_build_is_gone_back_to_only_by_name() {
+        check_refused(None, "abc", "abc", "bc", Ok('a'));
+        check_refused(None, "abc", "abc", "b", Ok('a'));
+        check_refused(
+            None,
+            "ab",
+            "ab",
+            "a",
+            Err("there is no good build before the current one"),
+        );
+        check_refused(Some("bb"), "abc", "abc", "bc", Ok('b'));
     }
 
     #[test]

@@ -128,18 +128,18 @@ async fn work(
 ) -> Result<(), CommandError> {
     let environment = environment(args, ctx, workspace, env, control).await?;
     let request = request(args, ctx, workspace, env)?;
-    let bundle = request.job.resolved.bundle.clone();
-    let missing = !bundle.is_file();
+    let missing = !request.job.resolved.bundle.is_file();
     let stale = missing || prepare::stale(&request.job).is_some();
     let build = stale && request.job.resolved.build_command.is_some();
-    match once(ctx, control, &Request { build, ..request }).await {
+    let first = Request { build, ..request };
+    match once(ctx, control, &first).await {
         Ok(()) => welcome(ctx, &environment)?,
         // Nothing that an edit of the code could mend.
         Err(error) if error.is_configuration() => return Err(error),
-        Err(error) => ctx.screen.error(&error),
+        Err(error) => ctx.screen.failed(&error),
     }
     let again = || self::request(args, ctx, workspace, env);
-    match watch(ctx, control, &bundle, args.poll, again).await {}
+    match watch(ctx, control, &first, args.poll, again).await {}
 }
 
 /// The environment, made where it is missing.
@@ -152,6 +152,9 @@ async fn environment(
 ) -> Result<Environment, CommandError> {
     match Environment::load(&ctx.config.home, env) {
         Ok(environment) if environment.is_workspace(workspace.root()) => Ok(environment),
+        Ok(environment) if !environment.workspace.exists() => {
+            super::checkout::adopt(ctx, &environment, workspace)
+        }
         Ok(environment) => Err(CommandError::failed(format!(
             "environment `{env}` is deployed from `{}`, and this is `{}`",
             environment.workspace.display(),

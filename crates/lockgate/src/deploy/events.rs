@@ -61,6 +61,8 @@ pub(crate) enum Event {
     },
     /// A gateway went on.
     Gateway(GatewayProgress),
+    /// Something became of a gateway that no deploy was about: a crash, a build refused later.
+    News(News),
     /// The current archive is made.
     Archive {
         /// Where.
@@ -108,6 +110,17 @@ pub(crate) struct GatewayProgress {
     pub(crate) problem: Option<String>,
     /// What became of it, once it is done.
     pub(crate) verdict: Option<Verdict>,
+}
+
+/// What became of a gateway meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct News {
+    /// The gateway.
+    pub(crate) gateway: GatewayName,
+    /// Whether that is good.
+    pub(crate) good: bool,
+    /// What, as in `exited with code 1; it is started again`.
+    pub(crate) message: String,
 }
 
 /// What became of the deploy in one gateway.

@@ -149,9 +149,16 @@ fn judge(build: &BuildId, seq: u64, row: &Row, view: &GatewayView) -> GatewayPro
         problem: view
             .agent_problem
             .clone()
+            .or_else(|| heard.and_then(|report| going_back(seq, report)))
             .or_else(|| heard.and_then(|report| report.problem.clone())),
         verdict,
     }
+}
+
+/// Why a gateway starts once more: the build was refused, and the one before comes back.
+fn going_back(seq: u64, report: &Report) -> Option<String> {
+    let refused = report.refused.as_ref().filter(|it| it.seq >= seq)?;
+    Some(format!("{}; going back", refused.reason))
 }
 
 /// What a gateway made of a statement it knows; nothing while it is at it.

@@ -198,7 +198,7 @@ fn pack_failed(error: &PackError, job: &Job) -> CommandError {
 
 fn with_build_hint(error: CommandError, resolved: &Resolved) -> CommandError {
     match &resolved.build_command {
-        Some(command) => error.hint(format!("`{command}` makes the bundle; `--build` runs it first")),
+        Some(command) => error.hint(format!("`{command}` makes the bundle; `lockgate deploy --build` runs it first")),
         None => error.hint(
             "build first; `[build] bundle` and `[pack] parts` in lockgate.toml say where it is (`lockgate init` writes one)",
         ),

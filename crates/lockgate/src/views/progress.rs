@@ -154,6 +154,19 @@ fn line(event: &Event, paint: Paint) -> Option<String> {
             format!("{done} published to {}", text::count(*gateways, "gateway"))
         }
         Event::Gateway(progress) => format!("  {}", gateway_text(progress, paint)),
+        Event::News(news) => {
+            let (tone, mark) = if news.good {
+                (Tone::Good, "✓")
+            } else {
+                (Tone::Bad, "!")
+            };
+            format!(
+                "{} {}: {}",
+                paint.tone(tone, mark),
+                news.gateway,
+                news.message
+            )
+        }
         Event::Archive { .. } | Event::Warning { .. } | Event::Result(_) => return None,
     })
 }
@@ -189,7 +202,7 @@ fn verdict_text(verdict: &Verdict) -> (&'static str, Tone) {
 }
 
 const COLUMNS: [Column; 5] = [
-    Column::kept("GATEWAY"),
+    Column::name("GATEWAY"),
     Column::kept("BUILD"),
     Column::kept("STATE"),
     Column::expendable("TIME", 2),

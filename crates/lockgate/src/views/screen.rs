@@ -103,6 +103,18 @@ impl Screen {
         self.say(&format!("{} {text}", self.err.hint("hint:")));
     }
 
+    /// Prints the error of a command that streams events, and for programs the result that
+    /// ends every such stream.
+    pub(crate) fn failed(&self, error: &CommandError) {
+        self.error(error);
+        if self.is_json()
+            && let Some(result) = error.to_result()
+        {
+            // A reader that went away has its answer in the exit code.
+            let _ = self.json(&result);
+        }
+    }
+
     /// Prints a failed command's error.
     pub(crate) fn error(&self, error: &CommandError) {
         if error.is_said() {
