@@ -11,6 +11,7 @@
 //! Left out for now: where an inlined module came from (source maps and metafiles).
 
 mod find;
+mod lines;
 mod report;
 mod rules;
 
@@ -131,7 +132,7 @@ pub fn validate_bundle(path: &Path, rules: &Rules) -> Result<BundleReport, Valid
             return Err(ValidateError::NotUtf8 { path, offset });
         }
     };
-    if text.trim().is_empty() {
+    if text.trim_start_matches('\u{feff}').trim().is_empty() {
         return Err(ValidateError::Empty { path });
     }
     match find_imports(text, rules) {
@@ -139,7 +140,7 @@ pub fn validate_bundle(path: &Path, rules: &Rules) -> Result<BundleReport, Valid
         Ok(findings) => Ok(BundleReport {
             path,
             size_bytes: bytes.len() as u64,
-            lines: find::count_lines(text),
+            lines: lines::count_lines(text),
             findings,
         }),
     }

@@ -1,22 +1,28 @@
 //! Reads a program and finds what it imports.
 
+use std::collections::HashMap;
+
 use oxc_allocator::Allocator;
 use oxc_ast::ast::{
     Argument, CallExpression, ExportAllDeclaration, ExportFromDeclaration, Expression,
-    ImportDeclaration, ImportExpression, StringLiteral, VariableDeclarator,
+    ImportDeclaration, ImportExpression, ImportSpecifier, StringLiteral, VariableDeclarator,
 };
 use oxc_ast_visit::{Visit, walk};
 use oxc_parser::{ParseOptions, Parser, ParserReturn};
 use oxc_span::{GetSpan as _, LabeledSpan, SourceType, Span};
 
+use super::lines::{Lines, excerpt};
 use super::rules::Matcher;
 use super::{Finding, ImportKind};
 
 /// Parser and visitor call themselves for every level of nesting, and generated code
-/// nests deeper than people do. Only what is used becomes memory.
-const STACK_BYTES: usize = 256 << 20;
-/// The longest line that is shown whole, in characters.
-const CODE_CHARS: usize = 160;
+/// nests deeper than people do. Only what is used becomes memory. Brackets of
+/// [`MOST_NESTED`] levels need half of it in a build without optimisation, and chains
+/// without brackets (`a?b:`, `else if`, `+`) are good for 200,000 links.
+const STACK_BYTES: usize = 512 << 20;
+/// Brackets that may be open at the same time. Running out of stack would end the
+/// whole program, so what might is refused before.
+const MOST_NESTED: usize = 100_000;
 /// What esbuild's stand-in for `require` says when it cannot help. It keeps the sentence
 /// when it shortens every name, so it tells which name the stand-in has.
 const STAND_IN_MARK: &str = "Dynamic require of ";
@@ -26,6 +32,12 @@ const STAND_IN_BYTES: u32 = 2000;
 /// Finds the imports that the rules forbid, in the order of the text.
 pub(super) fn find(text: &str, matcher: &Matcher) -> Result<Vec<Finding>, String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if let Some(offset) = nested_too_deep(text) {
+        let (line, column) = Lines::of(text).place(offset);
+        return Err(format!(
+            "{line}:{column}: nested more than {MOST_NESTED} levels deep"
+        ));
+    }
     std::thread::scope(|scope| {
         let worker = std::thread::Builder::new()
             .name("validate".to_owned())
@@ -38,10 +50,18 @@ pub(super) fn find(text: &str, matcher: &Matcher) -> Result<Vec<Finding>, String
     })
 }
 
-/// How many lines an editor shows.
-pub(super) fn count_lines(text: &str) -> usize {
-    let newlines = text.bytes().filter(|byte| *byte == b'\n').count();
-    newlines + usize::from(!text.is_empty() && !text.ends_with('\n'))
+/// Where the brackets are nested deeper than can be parsed. Those in strings count as
+/// well: they come in pairs or are few, compared with the limit.
+fn nested_too_deep(text: &str) -> Option<usize> {
+    let mut open = 0_usize;
+    text.bytes().position(|byte| {
+        match byte {
+            b'(' | b'[' | b'{' => open += 1,
+            b')' | b']' | b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        open > MOST_NESTED
+    })
 }
 
 fn find_here(text: &str, matcher: &Matcher) -> Result<Vec<Finding>, String> {
@@ -50,11 +70,13 @@ fn find_here(text: &str, matcher: &Matcher) -> Result<Vec<Finding>, String> {
     let mut finder = Finder {
         text,
         matcher,
-        stand_ins: Vec::new(),
+        makers: vec!["createRequire"],
+        names: HashMap::new(),
         hits: Vec::new(),
+        calls: Vec::new(),
     };
     finder.visit_program(&parsed.program);
-    Ok(located(text, finder.hits))
+    Ok(located(text, finder.all_hits()))
 }
 
 /// A bundle's ending does not say whether it is a module: what reads as either is read
@@ -99,24 +121,46 @@ struct Hit {
     offset: usize,
 }
 
+/// Collects while it walks. A parameter or variable called `require` counts as the real
+/// one: wrappers hand it in under its own name, and a wrong alarm is seen while a
+/// missed import is not.
 struct Finder<'t> {
     text: &'t str,
     matcher: &'t Matcher,
-    /// Names under which esbuild's stand-in for `require` was declared.
-    stand_ins: Vec<&'t str>,
+    /// Names of what makes a `require`.
+    makers: Vec<&'t str>,
+    /// Names that stand for `require`, and what a call of them is.
+    names: HashMap<&'t str, ImportKind>,
     hits: Vec<Hit>,
+    /// Calls of other names with a forbidden specifier. A name may be given its meaning
+    /// further down than it is called.
+    calls: Vec<(String, Hit)>,
 }
 
 impl Finder<'_> {
+    /// A forbidden specifier at its place.
+    fn hit(&self, kind: ImportKind, specifier: &str, span: Span) -> Option<Hit> {
+        let label = self.matcher.label(specifier)?;
+        Some(Hit {
+            label: label.to_owned(),
+            specifier: specifier.to_owned(),
+            kind,
+            offset: span.start as usize,
+        })
+    }
+
     fn found(&mut self, kind: ImportKind, specifier: &str, span: Span) {
-        if let Some(label) = self.matcher.label(specifier) {
-            self.hits.push(Hit {
-                label: label.to_owned(),
-                specifier: specifier.to_owned(),
-                kind,
-                offset: span.start as usize,
-            });
+        let hit = self.hit(kind, specifier, span);
+        self.hits.extend(hit);
+    }
+
+    fn all_hits(self) -> Vec<Hit> {
+        let mut hits = self.hits;
+        for (name, hit) in self.calls {
+            let kind = self.names.get(name.as_str());
+            hits.extend(kind.map(|kind| Hit { kind: *kind, ..hit }));
         }
+        hits
     }
 
     fn found_from(&mut self, kind: ImportKind, source: &StringLiteral) {
@@ -128,16 +172,21 @@ impl Finder<'_> {
         match callee.without_parentheses() {
             Expression::Identifier(name) => match name.name.as_str() {
                 "require" => Some(ImportKind::Require),
-                name if is_stand_in(name) || self.stand_ins.contains(&name) => {
-                    Some(ImportKind::BundledRequire)
-                }
+                name if is_stand_in(name) => Some(ImportKind::BundledRequire),
                 _ => None,
             },
-            // `module.require`, `globalThis.require`; not `require.resolve`.
+            // `module.require`, `require.main.require`; not `require.resolve`.
             Expression::StaticMemberExpression(member) => {
                 let of = member.object.without_parentheses();
-                let plain = matches!(of, Expression::Identifier(name)
-                    if matches!(name.name.as_str(), "module" | "global" | "globalThis"));
+                let plain = match of {
+                    Expression::Identifier(name) => {
+                        matches!(name.name.as_str(), "module" | "global" | "globalThis")
+                    }
+                    Expression::StaticMemberExpression(of) => {
+                        matches!(of.property.name.as_str(), "main" | "mainModule")
+                    }
+                    _ => false,
+                };
                 (plain && member.property.name == "require").then_some(ImportKind::Require)
             }
             // `(0, require)("x")`.
@@ -146,12 +195,31 @@ impl Finder<'_> {
             }
             // `createRequire(import.meta.url)("x")`.
             Expression::CallExpression(call) => {
-                let name = match call.callee.without_parentheses() {
-                    Expression::Identifier(name) => name.name.as_str(),
-                    Expression::StaticMemberExpression(member) => member.property.name.as_str(),
-                    _ => return None,
-                };
-                (name == "createRequire").then_some(ImportKind::Require)
+                self.makes_require(call).then_some(ImportKind::Require)
+            }
+            _ => None,
+        }
+    }
+
+    fn makes_require(&self, call: &CallExpression) -> bool {
+        match call.callee.without_parentheses() {
+            Expression::Identifier(name) => self.makers.contains(&name.name.as_str()),
+            Expression::StaticMemberExpression(member) => member.property.name == "createRequire",
+            _ => false,
+        }
+    }
+
+    /// What a name is that is declared with this value.
+    fn declared_kind(&self, value: &Expression) -> Option<ImportKind> {
+        let value = value.without_parentheses();
+        match value {
+            Expression::Identifier(name) if name.name == "require" => Some(ImportKind::Require),
+            Expression::CallExpression(call) if self.makes_require(call) => {
+                Some(ImportKind::Require)
+            }
+            Expression::CallExpression(call) if call.span.size() <= STAND_IN_BYTES => {
+                let marked = slice(self.text, call.span).contains(STAND_IN_MARK);
+                marked.then_some(ImportKind::BundledRequire)
             }
             _ => None,
         }
@@ -178,10 +246,15 @@ fn literal(expression: &Expression) -> Option<(String, Span)> {
 impl<'a> Visit<'a> for Finder<'_> {
     fn visit_call_expression(&mut self, call: &CallExpression<'a>) {
         let argument = call.arguments.first().and_then(Argument::as_expression);
-        if let Some((specifier, span)) = argument.and_then(literal)
-            && let Some(kind) = self.require_kind(&call.callee)
-        {
-            self.found(kind, &specifier, span);
+        if let Some((specifier, span)) = argument.and_then(literal) {
+            let callee = call.callee.without_parentheses();
+            if let Some(kind) = self.require_kind(callee) {
+                self.found(kind, &specifier, span);
+            } else if let Expression::Identifier(name) = callee
+                && let Some(hit) = self.hit(ImportKind::Require, &specifier, span)
+            {
+                self.calls.push((name.name.to_string(), hit));
+            }
         }
         walk::walk_call_expression(self, call);
     }
@@ -195,6 +268,17 @@ impl<'a> Visit<'a> for Finder<'_> {
 
     fn visit_import_declaration(&mut self, import: &ImportDeclaration<'a>) {
         self.found_from(ImportKind::Import, &import.source);
+        if matches!(import.source.value.as_str(), "module" | "node:module") {
+            walk::walk_import_declaration(self, import);
+        }
+    }
+
+    /// Only of node's own `module`.
+    fn visit_import_specifier(&mut self, specifier: &ImportSpecifier<'a>) {
+        if specifier.imported.name() == "createRequire" {
+            let name = slice(self.text, specifier.local.span);
+            self.makers.push(name);
+        }
     }
 
     fn visit_export_all_declaration(&mut self, export: &ExportAllDeclaration<'a>) {
@@ -206,13 +290,11 @@ impl<'a> Visit<'a> for Finder<'_> {
     }
 
     fn visit_variable_declarator(&mut self, declarator: &VariableDeclarator<'a>) {
-        if let Some(init) = &declarator.init
-            && matches!(init.without_parentheses(), Expression::CallExpression(_))
-            && init.span().size() <= STAND_IN_BYTES
-            && slice(self.text, init.span()).contains(STAND_IN_MARK)
+        if let Some(value) = &declarator.init
+            && let Some(kind) = self.declared_kind(value)
         {
             let name = slice(self.text, declarator.id.span());
-            self.stand_ins.push(name);
+            self.names.insert(name, kind);
         }
         walk::walk_variable_declarator(self, declarator);
     }
@@ -241,69 +323,4 @@ fn located(text: &str, mut hits: Vec<Hit>) -> Vec<Finding> {
         }
     };
     hits.into_iter().map(find).collect()
-}
-
-/// Where lines begin.
-struct Lines<'t> {
-    text: &'t str,
-    starts: Vec<usize>,
-}
-
-impl<'t> Lines<'t> {
-    fn of(text: &'t str) -> Self {
-        let after = text.match_indices('\n').map(|(at, _)| at + 1);
-        let starts = std::iter::once(0).chain(after).collect();
-        Self { text, starts }
-    }
-
-    /// Line and column of a byte, both from 1.
-    fn place(&self, offset: usize) -> (usize, usize) {
-        let line = self.starts.partition_point(|start| *start <= offset).max(1);
-        let start = self.starts.get(line - 1).copied().unwrap_or(0);
-        (line, offset - start + 1)
-    }
-
-    fn text(&self, line: usize) -> &'t str {
-        let start = self.starts.get(line - 1).copied().unwrap_or(0);
-        let end = self
-            .starts
-            .get(line)
-            .map_or(self.text.len(), |next| next - 1);
-        self.text.get(start..end).unwrap_or_default()
-    }
-}
-
-/// The line trimmed, or the part of it around a byte. What would move a terminal's
-/// cursor becomes a blank.
-fn excerpt(line: &str, byte: usize) -> String {
-    let blank = |c: char| if c.is_control() { ' ' } else { c };
-    // A minified line is as long as its file: only its surroundings are looked at.
-    let mut from = byte.saturating_sub(4 * CODE_CHARS);
-    let mut to = (byte + 4 * CODE_CHARS).min(line.len());
-    while !line.is_char_boundary(from) {
-        from += 1;
-    }
-    while !line.is_char_boundary(to) {
-        to -= 1;
-    }
-    let near = line.get(from..to).unwrap_or_default();
-    let whole = from == 0 && to == line.len();
-    let trimmed: Vec<char> = near.trim().chars().map(blank).collect();
-    if whole && trimmed.len() <= CODE_CHARS {
-        return trimmed.into_iter().collect();
-    }
-    let before = near.get(..byte.saturating_sub(from)).unwrap_or_default();
-    let at = before.trim_start().chars().count();
-    let room = CODE_CHARS - 2;
-    let start = at
-        .saturating_sub(room / 2)
-        .min(trimmed.len().saturating_sub(room));
-    let end = (start + room).min(trimmed.len());
-    let cut_before = from > 0 || start > 0;
-    let cut_after = to < line.len() || end < trimmed.len();
-    let mut code = String::new();
-    code.extend(cut_before.then_some('…'));
-    code.extend(trimmed.get(start..end).unwrap_or_default());
-    code.extend(cut_after.then_some('…'));
-    code
 }

@@ -233,10 +233,65 @@ fn scripts_and_modules_both_parse() {
 }
 
 #[test]
+fn a_require_that_was_made_or_renamed_is_known_wherever_it_stands() {
+    use ImportKind::Require;
+    for text in [
+        "const load = createRequire(import.meta.url); load('react')",
+        "import * as m from 'module'; const load = m.createRequire(import.meta.url); load('react')",
+        "import { createRequire as make } from 'node:module'; make(import.meta.url)('react')",
+        "import { createRequire as make } from 'module'; const r = make(import.meta.url); r('react')",
+        "function late() { return load('react') } const load = createRequire(__filename);",
+        "const load = require; load('react')",
+        "require.main.require('react')",
+        "process.mainModule.require('react')",
+    ] {
+        check(text, &[(Require, "react")]);
+    }
+    clean("import { createRequire as make } from './own'; make(1)('react')");
+    clean("const load = makeLoader(require); load('react')");
+}
+
+/// Wrappers hand the real `require` to a function whose parameter has its name, so a
+/// parameter cannot be taken for somebody else's function.
+#[test]
+fn a_require_that_was_handed_in_counts() {
+    let umd = "(function (factory) { if (typeof module === 'object') factory(require, exports); \
+               else define(['require', 'exports'], factory) })\
+               (function (require, exports) { exports.r = require('react') })";
+    check(umd, &[(ImportKind::Require, "react")]);
+}
+
+#[test]
+fn nesting_beyond_every_program_is_an_error_and_no_crash() {
+    for (open, close) in [
+        ("(", ")"),
+        ("[", "]"),
+        ("x=>{", "}"),
+        ("(function(){", "})()"),
+    ] {
+        let depth = 1_000_000;
+        let text = format!("x={}1{}", open.repeat(depth), close.repeat(depth));
+        let why = find_imports(&text, &Rules::default()).unwrap_err();
+        assert!(why.starts_with("1:") && why.contains("nested"), "{why}");
+    }
+    let lines = "f(')', \"(\"); g('[31m');\n".repeat(20_000);
+    clean(&lines);
+}
+
+#[test]
 fn deep_nesting_neither_crashes_nor_hides_a_finding() {
-    let depth = 10_000;
-    let text = format!("{}require('react'){}", "[".repeat(depth), "]".repeat(depth));
-    check(&text, &[(ImportKind::Require, "react")]);
+    for (open, close, depth) in [
+        ("[", "]", 99_000),
+        ("(", ")", 99_000),
+        ("{a:", "}", 99_000),
+        ("(function(){return ", "})()", 49_000),
+        ("class{m(){return ", "}}", 49_000),
+        ("a?b:", "", 100_000),
+    ] {
+        let (open, close) = (open.repeat(depth), close.repeat(depth));
+        let text = format!("x={open}require('react'){close}");
+        check(&text, &[(ImportKind::Require, "react")]);
+    }
     let mut text = "var x = require('react')".to_owned();
     for index in 0..50_000 {
         write!(text, "+ {index}").unwrap();
@@ -292,6 +347,10 @@ fn what_cannot_be_judged_is_never_clean() {
     assert!(matches!(judged(Some(b"")), ValidateError::Empty { .. }));
     assert!(matches!(
         judged(Some(b" \n\t\n")),
+        ValidateError::Empty { .. }
+    ));
+    assert!(matches!(
+        judged(Some("\u{feff}\n".as_bytes())),
         ValidateError::Empty { .. }
     ));
     assert!(matches!(
