@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use http::Method;
-use http::header::{HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH, IF_RANGE, RANGE};
+use http::header::{HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH, IF_RANGE, RANGE};
 
 /// What of a representation is sent.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,13 +29,25 @@ pub(super) fn select(method: &Method, headers: &HeaderMap, etag: &str, length: u
     if lists(headers, &IF_NONE_MATCH, etag, Comparison::Weak) {
         return Selected::NotModified;
     }
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    // A date in If-Range never fits: no Last-Modified is sent.
-    let same = text(IF_RANGE).is_none_or(|known| known.trim() == etag);
-    match text(RANGE) {
-        Some(range) if method == Method::GET && same => parse_range(range, length),
-        _ => Selected::Whole,
+    if method != Method::GET || !may_be_a_part(headers, etag) {
+        return Selected::Whole;
     }
+    match only(headers, &RANGE).map(HeaderValue::to_str) {
+        Some(Ok(range)) => parse_range(range, length),
+        Some(Err(_)) | None => Selected::Whole,
+    }
+}
+
+/// Whether `If-Range` allows a part. A date never fits: no Last-Modified is sent.
+fn may_be_a_part(headers: &HeaderMap, etag: &str) -> bool {
+    let known = only(headers, &IF_RANGE).map(|known| known.as_bytes().trim_ascii());
+    !headers.contains_key(IF_RANGE) || known == Some(etag.as_bytes())
+}
+
+/// The header's value when it is there once.
+fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none())
 }
 
 #[derive(Clone, Copy)]
@@ -45,28 +57,28 @@ enum Comparison {
 }
 
 fn lists(headers: &HeaderMap, name: &HeaderName, etag: &str, comparison: Comparison) -> bool {
-    let fits = |tag: &str| {
+    let fits = |tag: &[u8]| {
         let tag = match comparison {
             Comparison::Strong => tag,
-            Comparison::Weak => tag.strip_prefix("W/").unwrap_or(tag),
+            Comparison::Weak => tag.strip_prefix(b"W/").unwrap_or(tag),
         };
-        tag == "*" || tag == etag
+        tag == b"*" || tag == etag.as_bytes()
     };
-    headers
-        .get_all(name)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|text| text.split(','))
-        .any(|tag| fits(tag.trim()))
+    // A tag may hold bytes that are no text.
+    let values = headers.get_all(name).iter();
+    values
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .any(|tag| fits(tag.trim_ascii()))
 }
 
 fn parse_range(text: &str, length: u64) -> Selected {
     let Some((unit, set)) = text.split_once('=') else {
         return Selected::Whole;
     };
+    let known = unit.trim().eq_ignore_ascii_case("bytes");
     let several = set.contains(',');
     let bounds = set.trim().split_once('-');
-    let Some((first, last)) = bounds.filter(|_| unit.trim() == "bytes" && !several) else {
+    let Some((first, last)) = bounds.filter(|_| known && !several) else {
         return Selected::Whole;
     };
     let number = |text: &str| {
@@ -92,7 +104,6 @@ fn parse_range(text: &str, length: u64) -> Selected {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::header::HeaderValue;
 
     const ETAG: &str = "\"abc\"";
 
@@ -115,6 +126,7 @@ mod tests {
             ("bytes=-10", 90..100),
             ("bytes=-500", 0..100),
             ("bytes=99-99999999999999999999999", 99..100),
+            ("Bytes=0-0", 0..1),
         ] {
             check(&[(RANGE, range)], &Selected::Part(expected));
         }
@@ -150,6 +162,44 @@ mod tests {
         for other in ["\"abd\"", "W/\"abc\"", "Sun, 22 Nov 2026 10:00:00 GMT"] {
             check(&[range.clone(), (IF_RANGE, other)], &Selected::Whole);
         }
+    }
+
+    /// Taken for no condition, it would let a part of one build follow one of another.
+    #[test]
+    fn an_if_range_that_is_no_text_or_comes_twice_gets_the_whole() {
+        let check = |values: &[&[u8]]| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RANGE, HeaderValue::from_static("bytes=1-"));
+            for value in values {
+                headers.append(IF_RANGE, HeaderValue::from_bytes(value).unwrap());
+            }
+            let selected = select(&Method::GET, &headers, ETAG, 100);
+            assert_eq!(selected, Selected::Whole, "{values:?}");
+        };
+        check(&[b"\"\xe9\""]);
+        check(&[b""]);
+        check(&[ETAG.as_bytes(), b"\"other\""]);
+        check(&[b"\"other\"", ETAG.as_bytes()]);
+    }
+
+    #[test]
+    fn one_unreadable_tag_hides_no_other() {
+        let mut headers = HeaderMap::new();
+        let both = HeaderValue::from_bytes(b"\"\xe9\", \"abc\"").unwrap();
+        headers.insert(IF_MATCH, both.clone());
+        let whole = select(&Method::GET, &headers, ETAG, 100);
+        assert_eq!(whole, Selected::Whole);
+        headers.insert(IF_NONE_MATCH, both);
+        let known = select(&Method::GET, &headers, ETAG, 100);
+        assert_eq!(known, Selected::NotModified);
+    }
+
+    #[test]
+    fn two_ranges_in_two_lines_get_the_whole() {
+        check(
+            &[(RANGE, "bytes=0-0"), (RANGE, "bytes=5-5")],
+            &Selected::Whole,
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::store::Encoding;
 /// What suits `Accept-Encoding`; `None` when nothing the server has does.
 ///
 /// Identity unless zstd or gzip is asked for by name: an archive is compressed for
-/// whoever wants it, and a `*` wants nothing. The higher weight wins, at equal
+/// whoever wants it, and a `*` wants nothing, unless identity is excluded. The higher weight wins, at equal
 /// weights zstd before gzip before identity.
 pub(super) fn encoding(headers: &HeaderMap) -> Option<Encoding> {
     let mut weights = Weights::default();
@@ -24,8 +24,8 @@ pub(super) fn encoding(headers: &HeaderMap) -> Option<Encoding> {
 /// Weights in thousandths.
 #[derive(Default)]
 struct Weights {
-    zstd: u16,
-    gzip: u16,
+    zstd: Option<u16>,
+    gzip: Option<u16>,
     identity: Option<u16>,
     other: Option<u16>,
 }
@@ -38,8 +38,8 @@ impl Weights {
             .find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")))
             .map_or(1000, thousandths);
         match coding.to_ascii_lowercase().as_str() {
-            "zstd" => self.zstd = weight,
-            "gzip" | "x-gzip" => self.gzip = weight,
+            "zstd" => self.zstd = Some(weight),
+            "gzip" | "x-gzip" => self.gzip = Some(weight),
             "identity" => self.identity = Some(weight),
             "*" => self.other = Some(weight),
             _ => {}
@@ -54,9 +54,10 @@ impl Weights {
             (None, Some(0)) => 0,
             (None, _) => 1,
         };
+        let unnamed = self.other.filter(|_| identity == 0).unwrap_or(0);
         [
-            (Encoding::Zstd, self.zstd),
-            (Encoding::Gzip, self.gzip),
+            (Encoding::Zstd, self.zstd.unwrap_or(unnamed)),
+            (Encoding::Gzip, self.gzip.unwrap_or(unnamed)),
             (Encoding::Identity, identity),
         ]
         .into_iter()
@@ -119,5 +120,7 @@ mod tests {
         check("*;q=0", None);
         check("*;q=0, identity", Some(Encoding::Identity));
         check("identity;q=0, gzip;q=0.1", Some(Encoding::Gzip));
+        check("identity;q=0, *", Some(Encoding::Zstd));
+        check("identity;q=0, zstd;q=0, *;q=0.1", Some(Encoding::Gzip));
     }
 }

@@ -36,13 +36,22 @@ impl Tokens {
         known.get(digest).cloned()
     }
 
-    /// Looks through all environments and remembers what is there now.
+    /// Looks through all environments and remembers what is there now. What is broken
+    /// in one environment shuts nobody out of another.
     fn search(&self, store: &Store, digest: &Digest) -> Result<Option<GatewayName>, StoreError> {
         let mut found = HashMap::new();
         for env in environments(store)? {
-            for gateway in store.gateways(&env)? {
-                if let Some(token) = store.token_digest(&gateway)? {
-                    found.insert(token, gateway);
+            let gateways = store.gateways(&env).unwrap_or_else(|error| {
+                pass_over(&error);
+                Vec::new()
+            });
+            for gateway in gateways {
+                match store.token_digest(&gateway) {
+                    Ok(Some(token)) => {
+                        found.insert(token, gateway);
+                    }
+                    Ok(None) => {}
+                    Err(error) => pass_over(&error),
                 }
             }
         }
@@ -53,6 +62,11 @@ impl Tokens {
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = found;
         Ok(owner)
     }
+}
+
+fn pass_over(error: &StoreError) {
+    let cause = std::error::Error::source(error).map(ToString::to_string);
+    tracing::warn!(%error, cause, "tokens were looked for and this was passed over");
 }
 
 fn admitted(store: &Store, gateway: &GatewayName, digest: &Digest) -> Result<bool, StoreError> {
@@ -104,5 +118,22 @@ mod tests {
         assert_eq!(tokens.owner(&store, "3").unwrap(), Some(one));
         store.remove_env(&two.env()).unwrap();
         assert_eq!(tokens.owner(&store, "2").unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_broken_elsewhere_shuts_nobody_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let good = GatewayName::parse("gw-pool-b-0").unwrap();
+        let digest = |token: &str| Digest::from_bytes(Sha256::digest(token).into());
+        store.admit(&good, &digest("1")).unwrap();
+        std::fs::write(dir.path().join("a-file"), "").unwrap();
+        for env in ["a", "c"] {
+            let folder = dir.path().join(env).join("gateways");
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join(format!("gw-pool-{env}-0.json")), "{").unwrap();
+        }
+        assert_eq!(Tokens::default().owner(&store, "1").unwrap(), Some(good));
+        assert_eq!(Tokens::default().owner(&store, "2").unwrap(), None);
     }
 }
