@@ -3,11 +3,37 @@
 use std::path::Path;
 use std::time::Duration;
 
+use clap::Args;
 use http::Method;
 use lockgate_builds::client::{Client, Endpoint};
 use lockgate_model::Report;
 
+use super::view;
+use crate::cli::{Format, SocketArgs};
 use crate::error::CommandError;
+
+/// What a command is told that waits until something is done.
+#[derive(Debug, Args)]
+pub(crate) struct WaitArgs {
+    #[command(flatten)]
+    socket: SocketArgs,
+    /// For whom the output is
+    #[arg(long, value_enum, default_value = "human")]
+    format: Format,
+    /// How long to wait; the work goes on after that
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "60s", value_name = "DURATION")]
+    timeout: Duration,
+}
+
+impl WaitArgs {
+    /// Has it done, and shows what runs then.
+    pub(super) fn have_done(&self, path: &str) -> Result<Report, CommandError> {
+        let path = patient(path, self.timeout);
+        let report = ask(&self.socket.socket, Method::POST, &path, self.timeout)?;
+        view::show(&report, self.format)?;
+        Ok(report)
+    }
+}
 
 /// How much longer than the agent's own work its answer may take.
 const SLACK: Duration = Duration::from_secs(5);
@@ -24,14 +50,13 @@ pub(super) fn ask(
         program: concat!("lockgate-agent/", env!("CARGO_PKG_VERSION")).to_owned(),
         token: None,
     };
+    let within = within.saturating_add(SLACK);
     let asked = async {
         if method == Method::GET {
-            client.get_json(path, within + SLACK).await
+            client.get_json(path, within).await
         } else {
             let nothing = serde_json::Value::Null;
-            client
-                .send_json(method, path, &nothing, within + SLACK)
-                .await
+            client.send_json(method, path, &nothing, within).await
         }
     };
     runtime()?.block_on(asked).map_err(|error| {
@@ -48,7 +73,7 @@ pub(super) fn ask(
 }
 
 /// The path of a request that waits this long, in whole seconds, at least one.
-pub(super) fn patient(path: &str, within: Duration) -> String {
+fn patient(path: &str, within: Duration) -> String {
     let seconds = within.as_secs() + u64::from(within.subsec_nanos() > 0);
     format!("{path}?timeout={}", seconds.max(1))
 }

@@ -1,12 +1,8 @@
 //! `lockgate-agent reload`
 
-use std::time::Duration;
-
 use clap::Args;
-use http::Method;
 
-use super::{asking, view};
-use crate::cli::{Format, SocketArgs};
+use super::asking::WaitArgs;
 use crate::control;
 use crate::error::CommandError;
 
@@ -18,19 +14,11 @@ use crate::error::CommandError;
 #[derive(Debug, Args)]
 pub(crate) struct ReloadArgs {
     #[command(flatten)]
-    socket: SocketArgs,
-    /// For whom the output is
-    #[arg(long, value_enum, default_value = "human")]
-    format: Format,
-    /// How long to wait; the work goes on after that
-    #[arg(long, value_parser = humantime::parse_duration, default_value = "60s", value_name = "DURATION")]
-    timeout: Duration,
+    wait: WaitArgs,
 }
 
 pub(crate) fn reload(args: &ReloadArgs) -> Result<(), CommandError> {
-    let path = asking::patient(control::RELOAD, args.timeout);
-    let report = asking::ask(&args.socket.socket, Method::POST, &path, args.timeout)?;
-    view::show(&report, args.format)?;
+    let report = args.wait.have_done(control::RELOAD)?;
     match &report.refused {
         None => Ok(()),
         Some(refused) => Err(CommandError::failed(format!(

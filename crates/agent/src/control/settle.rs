@@ -79,17 +79,15 @@ pub(super) async fn restart(control: &mut Control, within: Duration) -> Result<(
 /// Whether a restart has ended, and how.
 fn restarted(before: &Snapshot, now: &Snapshot) -> Option<Result<(), Unsettled>> {
     let pid = |snapshot: &Snapshot| snapshot.running.as_ref().map(|running| running.pid);
-    let crashed = now.restarts > before.restarts;
-    match now.phase {
-        Phase::Ready if pid(now) != pid(before) => Some(Ok(())),
-        Phase::Backoff if crashed && !now.on_trial => Some(Err(Unsettled::Crashed(
-            now.problem.clone().unwrap_or_default(),
-        ))),
-        Phase::Stopped if now.wanted.is_none() => Some(Err(Unsettled::NotWanted)),
-        Phase::Stopped if now.refused.is_some() => {
-            let reason = now.refused.as_ref().map(|refused| refused.reason.clone());
-            Some(Err(Unsettled::Crashed(reason.unwrap_or_default())))
+    let crashed = |why: &str| Some(Err(Unsettled::Crashed(why.to_owned())));
+    match (now.phase, &now.refused) {
+        (Phase::Ready, Some(refused)) if now.refused != before.refused => crashed(&refused.reason),
+        (Phase::Ready, _) if pid(now) != pid(before) => Some(Ok(())),
+        (Phase::Backoff, _) if now.restarts > before.restarts && !now.on_trial => {
+            crashed(now.problem.as_deref().unwrap_or_default())
         }
+        (Phase::Stopped, _) if now.wanted.is_none() => Some(Err(Unsettled::NotWanted)),
+        (Phase::Stopped, Some(refused)) => crashed(&refused.reason),
         _ => None,
     }
 }
@@ -113,29 +111,48 @@ fn too_slow(control: &mut Control, within: Duration) -> Unsettled {
 mod tests {
     use super::*;
     use crate::supervisor::Target;
-    use lockgate_model::{AppSettings, BuildId, Refusal};
+    use lockgate_model::{AppSettings, BuildId, Refusal, Running};
 
     #[test]
-    fn a_gateway_whose_only_build_is_refused_says_so_at_once() {
+    fn a_restart_that_ends_in_a_refusal_says_so() {
         let build = BuildId::parse("0123456789ab").unwrap();
+        let wanted = Target {
+            build: build.clone(),
+            release: "/releases/0123456789ab".into(),
+            settings: AppSettings::default(),
+            seq: 1,
+            restart: 0,
+        };
         let before = Snapshot {
             phase: Phase::Stopped,
-            wanted: Some(Target {
-                build: build.clone(),
-                release: "/releases/0123456789ab".into(),
-                settings: AppSettings::default(),
-                seq: 1,
-                restart: 0,
-            }),
+            wanted: Some(wanted),
             refused: Some(Refusal {
-                build,
+                build: build.clone(),
                 seq: 1,
                 reason: "threw".to_owned(),
                 log: Vec::new(),
             }),
             ..Snapshot::initial()
         };
-        let end = restarted(&before, &before);
-        assert!(matches!(end, Some(Err(Unsettled::Crashed(why))) if why == "threw"));
+        let threw = |end| matches!(end, Some(Err(Unsettled::Crashed(why))) if why == "threw");
+        // There is no other one: nothing will come of it.
+        assert!(threw(restarted(&before, &before)));
+        // It was refused meanwhile, and the good one runs.
+        let rolled_back = Snapshot {
+            phase: Phase::Ready,
+            running: Some(Running {
+                build,
+                pid: 7,
+                since: 0,
+            }),
+            ..before.clone()
+        };
+        let on_trial = Snapshot {
+            refused: None,
+            ..before.clone()
+        };
+        assert!(threw(restarted(&on_trial, &rolled_back)));
+        // It had been refused before, and the good one is what was started again.
+        assert!(matches!(restarted(&before, &rolled_back), Some(Ok(()))));
     }
 }
