@@ -56,13 +56,14 @@ impl Converge {
         if regained {
             self.retry_fetch_now();
         }
-        let nothing_new = answer.statement.is_none();
         self.show(|view| view.contact(answer.endpoint, regained));
-        let mut followed = true;
-        if let Some((statement, signed)) = answer.statement {
-            self.seen = statement.seq;
-            followed = self.accept(Accepted { statement, signed }).await;
-        }
+        let judged = match answer.statement {
+            None => Judgement::Known,
+            Some((statement, signed)) => {
+                self.seen = statement.seq;
+                self.accept(Accepted { statement, signed }).await
+            }
+        };
         self.act().await;
         let seq = self
             .wanted
@@ -71,23 +72,16 @@ impl Converge {
         for reload in self.reloads.drain(..) {
             let _ = reload.send(Ok(seq));
         }
-        let too_soon = nothing_new
-            && self
-                .waiting_since
-                .is_some_and(|since| since.elapsed() < SOON);
-        if too_soon || !followed {
-            SOON
-        } else {
-            Duration::ZERO
-        }
+        pause(judged, self.waiting_since.map(|since| since.elapsed()))
     }
 
-    /// Takes a verified statement over if it is newer. False for an older one.
-    pub(super) async fn accept(&mut self, offered: Accepted) -> bool {
+    /// Takes a verified statement over if it is newer.
+    async fn accept(&mut self, offered: Accepted) -> Judgement {
         let seq = offered.statement.seq;
         let known = self.wanted.as_ref().map(|wanted| &wanted.statement);
-        match judge(known, &offered.statement) {
-            Judgement::Known => true,
+        let judged = judge(known, &offered.statement);
+        match judged {
+            Judgement::Known => {}
             Judgement::Older => {
                 let accepted = known.map_or(0, |known| known.seq);
                 let why = format!(
@@ -95,7 +89,6 @@ impl Converge {
                 );
                 warn!(%why, "statement not followed");
                 self.show(|view| view.server_problem = Some(why));
-                false
             }
             Judgement::New => {
                 info!(seq, build = %offered.statement.build, run = offered.statement.run, "statement accepted");
@@ -112,8 +105,33 @@ impl Converge {
                 }
                 self.wanted = Some(offered);
                 self.look_at_releases().await;
-                true
             }
         }
+        judged
+    }
+}
+
+/// The delay before the next question, after a query that waited so long, if it was
+/// one that waits. A server that answers without news shall not be asked in a circle.
+fn pause(judged: Judgement, waited: Option<Duration>) -> Duration {
+    match judged {
+        Judgement::New => Duration::ZERO,
+        Judgement::Known if waited.is_none_or(|waited| waited >= SOON) => Duration::ZERO,
+        Judgement::Known | Judgement::Older => SOON,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_without_news_that_came_at_once_is_followed_by_a_pause() {
+        let (at_once, late) = (Some(Duration::ZERO), Some(Duration::from_secs(55)));
+        assert_eq!(pause(Judgement::New, at_once), Duration::ZERO);
+        assert_eq!(pause(Judgement::Known, late), Duration::ZERO);
+        assert_eq!(pause(Judgement::Known, None), Duration::ZERO);
+        assert_eq!(pause(Judgement::Known, at_once), SOON);
+        assert_eq!(pause(Judgement::Older, late), SOON);
     }
 }
