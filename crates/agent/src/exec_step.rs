@@ -20,6 +20,7 @@ use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::{close, getppid, setsid};
 
+use crate::open_files;
 use crate::process::FIRST_DESCRIPTOR;
 
 /// The name of the hidden command.
@@ -29,7 +30,7 @@ pub(crate) const NAME: &str = "exec-step";
 /// agent, which would start it again, and before most others.
 const OOM_SCORE_ADJ: &str = "500";
 
-/// `exec-step --agent PID --cwd FOLDER --descriptors N -- PROGRAM [ARGUMENT…]`
+/// `exec-step --agent PID --cwd FOLDER --descriptors N [--open-files N] -- PROGRAM [ARGUMENT…]`
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct ExecStepArgs {
     /// The agent's process number; when it is no longer the parent, nothing starts.
@@ -41,6 +42,9 @@ pub(crate) struct ExecStepArgs {
     /// How many descriptors from 3 on are handed over; all others are closed.
     #[arg(long)]
     descriptors: i32,
+    /// How many files it may have open, where not as many as the agent.
+    #[arg(long)]
+    open_files: Option<u64>,
     /// The program and its arguments.
     #[arg(required = true, last = true)]
     command: Vec<OsString>,
@@ -88,6 +92,9 @@ pub(crate) fn exec_step(args: &ExecStepArgs) -> Result<Infallible, ExecStepError
     // Without the right to raise it, the score stays as it is.
     let _ = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJ);
     close_others(args.descriptors);
+    if let Some(count) = args.open_files {
+        open_files::lower(count);
+    }
     std::env::set_current_dir(&args.cwd).map_err(|source| ExecStepError::Cwd {
         path: args.cwd.clone(),
         source,

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 pub(crate) use collect::Collector;
-pub(crate) use crash::keep_crash;
+pub(crate) use crash::{keep_crash, shortened};
 pub(crate) use reader::read;
 pub(crate) use writer::{Log, Stream, WriterOptions};
 

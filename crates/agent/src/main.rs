@@ -29,6 +29,7 @@ mod door;
 mod exec_step;
 mod listener;
 mod logs;
+mod open_files;
 mod probe;
 mod process;
 mod reaper;

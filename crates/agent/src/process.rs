@@ -84,8 +84,13 @@ pub(crate) struct Spawner {
 }
 
 impl Spawner {
-    /// Starts the thread. `exec_step` is the agent's own program.
-    pub(crate) fn start(exec_step: PathBuf, lock: SpawnLock) -> io::Result<Self> {
+    /// Starts the thread. `exec_step` is the agent's own program, `open_files` what the
+    /// started may have open.
+    pub(crate) fn start(
+        exec_step: PathBuf,
+        open_files: Option<u64>,
+        lock: SpawnLock,
+    ) -> io::Result<Self> {
         let (launches, requests) = mpsc::channel::<(Launch, Answer)>();
         let reserved = reserve_low_descriptors()?;
         std::thread::Builder::new()
@@ -94,7 +99,7 @@ impl Spawner {
                 for (launch, answer) in requests {
                     let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
                     // The one who asked may have gone; the process is reaped all the same.
-                    let _ = answer.send(spawn(&exec_step, launch));
+                    let _ = answer.send(spawn(&exec_step, open_files, launch));
                 }
                 drop(reserved);
             })?;
@@ -132,7 +137,7 @@ fn reserve_low_descriptors() -> io::Result<Vec<OwnedFd>> {
     clippy::disallowed_methods,
     reason = "this is where processes are started"
 )]
-fn spawn(exec_step: &Path, launch: Launch) -> Result<Process, SpawnError> {
+fn spawn(exec_step: &Path, open_files: Option<u64>, launch: Launch) -> Result<Process, SpawnError> {
     let count = launch.descriptors.len();
     let numbers = FIRST_DESCRIPTOR..FIRST_DESCRIPTOR + MOST_DESCRIPTORS;
     if count > numbers.len() {
@@ -149,8 +154,10 @@ fn spawn(exec_step: &Path, launch: Launch) -> Result<Process, SpawnError> {
         path: exec_step.to_owned(),
         source,
     };
+    let open_files = open_files.map(|count| format!("--open-files={count}"));
     let mut child = Command::new(exec_step)
         .arg(exec_step::NAME)
+        .args(open_files)
         .args(["--agent", &std::process::id().to_string()])
         .args(["--descriptors", &count.to_string(), "--cwd"])
         .arg(launch.cwd)

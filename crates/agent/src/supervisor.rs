@@ -65,6 +65,8 @@ pub(crate) struct SupervisorConfig {
     pub(crate) environment: Vec<(OsString, OsString)>,
     /// The program that holds `exec-step`: `/proc/self/exe`.
     pub(crate) exec_step: PathBuf,
+    /// How many files the application may have open; `None`: as many as the agent.
+    pub(crate) open_files: Option<u64>,
     /// Makes the gateway's root point at a release.
     pub(crate) swap: Swap,
     /// The last target that passed its trial, from an earlier run of the agent.

@@ -21,7 +21,7 @@ use crate::error::{CommandError, in_one_line};
 use crate::report::{Reporting, Us, tell};
 use crate::state::State;
 use crate::supervisor::{Handle, Supervisor, SupervisorConfig, Swap};
-use crate::{door, release};
+use crate::{door, open_files, release};
 
 /// Run this gateway: the entrypoint of its container
 ///
@@ -146,6 +146,7 @@ async fn start(config: Config, args: &RunArgs) -> Result<Parts, CommandError> {
         swap: swap(&config, &releases),
         environment: config.environment,
         exec_step: "/proc/self/exe".into(),
+        open_files: open_files::raise(),
         good: remembered.good.as_ref().map(|good| good.target(&releases)),
         refused: remembered.refused.clone(),
     })

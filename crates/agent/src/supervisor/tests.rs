@@ -61,6 +61,7 @@ impl Bench {
             app_address: Some("127.0.0.1:0".parse().unwrap()),
             environment: std::env::vars_os().collect(),
             exec_step: agent(),
+            open_files: None,
             swap: Box::new(move |target| {
                 swaps.lock().unwrap().push(target.build.to_string());
                 Ok(())

@@ -119,6 +119,18 @@ async fn a_build_that_throws_is_refused_and_rolled_back_and_not_tried_again() {
 }
 
 #[tokio::test]
+async fn a_refused_build_is_reported_however_much_it_wrote() {
+    let mut world = World::new().await;
+    world.start_agent();
+    let wordy = "for (let i = 0; i < 60; i += 1) console.log(i, '\\x1b'.repeat(15000));\n";
+    let packed = world.pack(&format!("{wordy}{}", throwing()));
+    let seq = world.state(&packed, |_| {});
+    let refused = world.settled(seq).await.refused.unwrap();
+    let last = refused.log.last().unwrap();
+    assert!(last.starts_with("Node.js v"), "{last}");
+}
+
+#[tokio::test]
 async fn without_a_good_build_a_broken_one_leaves_a_page_that_says_why() {
     let mut world = World::new().await;
     world.start_agent();

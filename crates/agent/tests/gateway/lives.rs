@@ -1,5 +1,6 @@
 //! Starts and ends of agent and application.
 
+use std::fs;
 use std::time::Duration;
 
 use lockgate_model::Phase;
@@ -147,4 +148,32 @@ async fn as_the_first_process_of_a_container_it_reaps_orphans_and_ends_in_order(
     assert_eq!(world.hello().await.version, "1.0.0");
     kill(Pid::from_raw(agent), Signal::SIGTERM).unwrap();
     assert_eq!(world.agent_ended().await, Some(0), "{}", world.told());
+}
+
+#[tokio::test]
+async fn the_agent_may_open_many_files_and_the_application_as_many_as_ever() {
+    let mut world = World::new().await;
+    let few = "ulimit -Sn 200; exec \"$0\" \"$@\"";
+    world.start_agent_below(&["sh", "-c", few]);
+    let command = ["sh", "-c", "echo may open $(ulimit -Sn); exec node main.js"];
+    world.settings.command = command.map(str::to_owned).to_vec();
+    world.deploy_and_wait("1.0.0").await;
+    let limits = fs::read_to_string(format!("/proc/{}/limits", world.agent_pid())).unwrap();
+    let files = limits.lines().find(|it| it.starts_with("Max open files"));
+    let numbers: Vec<&str> = files.unwrap().split_ascii_whitespace().skip(3).collect();
+    assert_eq!(numbers[0], numbers[1], "soft and hard");
+    let log = fs::read_to_string(world.path("gateway.log")).unwrap();
+    assert!(log.contains("out may open 200"), "{log}");
+}
+
+#[tokio::test]
+async fn a_child_that_died_before_the_agent_looked_is_reaped() {
+    let mut world = World::new().await;
+    world.start_agent_below(&["sh", "-c", "true & exec \"$0\" \"$@\""]);
+    let pid = world.agent_pid();
+    let socket = world.path("agent.sock");
+    world.until("the agent answers", || socket.exists()).await;
+    world
+        .until("nobody is left", || children(pid).is_empty())
+        .await;
 }
