@@ -227,6 +227,11 @@ impl World {
     /// Stops the server and waits until no process of this world is left.
     pub fn stop(&self) {
         self.lockgate(&["serve", "stop"]);
+        self.expect_empty();
+    }
+
+    /// Waits until no process of this world is left.
+    pub fn expect_empty(&self) {
         until(
             "no process of this world is left",
             Duration::from_secs(20),

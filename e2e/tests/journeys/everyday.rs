@@ -139,6 +139,64 @@ fn a_killed_application_comes_back() {
 }
 
 #[test]
+fn an_application_killed_twice_in_a_row_comes_back_twice() {
+    let world = World::new();
+    let workspace = world.workspace("monorepo");
+    world.running("dev-001", &workspace);
+    let port = world.ports("dev-001")[0];
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        let pid = pids(&world, "dev-001")[0];
+        assert!(!seen.contains(&pid), "{pid} is another than {seen:?}");
+        seen.push(pid);
+        world.signal(pid, Signal::SIGKILL);
+        let answer = get(port, "/").expect("the request waits instead of failing");
+        assert_eq!(answer.status, 200);
+    }
+    until("both crashes are counted", Duration::from_secs(10), || {
+        (field(&world.gateways("dev-001")[0], "restarts").as_u64() == Some(2)).then_some(())
+    });
+    world.expect_version("dev-001", "1.0.0");
+}
+
+#[test]
+fn a_server_killed_at_once_leaves_no_agent_and_no_application() {
+    let world = World::new();
+    let workspace = world.workspace("monorepo");
+    world.running("dev-001", &workspace);
+    let server = world
+        .lockgate(&["serve", "status", "--format", "json"])
+        .json();
+    let server = server["server"]["pid"].as_u64().unwrap();
+    world.signal(server, Signal::SIGKILL);
+    world.expect_empty();
+    // Nothing is in the way of the next one, and what ran runs again without a deploy.
+    world.serve();
+    world
+        .lockgate(&["wait", "dev-001", "--for", "ready", "--timeout", "30s"])
+        .expect(0);
+    world.expect_version("dev-001", "1.0.0");
+}
+
+#[test]
+fn rollback_goes_past_a_build_that_was_refused() {
+    let world = World::new();
+    let workspace = world.workspace("monorepo");
+    world.running("dev-001", &workspace);
+    workspace.prepend("throw new Error('no such table');");
+    world.deploy("dev-001").expect(1);
+    workspace.edit(|text| text.replace("throw new Error('no such table');\n", ""));
+    workspace.set_version("2.0.0");
+    world.deploy("dev-001").expect(0);
+    world
+        .lockgate(&["builds", "dev-001"])
+        .expect(0)
+        .says("refused");
+    world.lockgate(&["rollback", "dev-001"]).expect(0);
+    world.expect_version("dev-001", "1.0.0");
+}
+
+#[test]
 fn rollback_brings_the_build_before() {
     let world = World::new();
     let workspace = world.workspace("monorepo");

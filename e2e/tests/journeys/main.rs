@@ -11,4 +11,5 @@ mod broken_builds;
 mod convergence;
 mod everyday;
 mod side_by_side;
+mod watching;
 mod wire;
