@@ -22,6 +22,7 @@ mod gateways;
 mod gzip;
 mod lock;
 mod publications;
+mod sweep;
 pub(crate) mod write;
 
 use std::io;
@@ -112,11 +113,17 @@ impl Store {
     /// Removes everything of an environment. One that is not there is no error.
     pub fn remove_env(&self, env: &EnvName) -> Result<(), StoreError> {
         let lock = self.lock(env)?;
+        self.sweep(env)?;
         let current = self.current_path(env);
         write::remove_file(&current).map_err(StoreError::io("remove", &current))?;
-        let folder = self.env_dir(env);
-        write::remove_folder(&folder, &self.dir).map_err(StoreError::io("remove", &folder))?;
+        self.remove_folder(env, &self.env_dir(env))?;
         lock.remove()
+    }
+
+    /// Removes a folder of an environment, under the environment's lock.
+    fn remove_folder(&self, env: &EnvName, folder: &Path) -> Result<(), StoreError> {
+        write::remove_folder(folder, &self.dir, &temporary(env))
+            .map_err(StoreError::io("remove", folder))
     }
 
     fn env_dir(&self, env: &EnvName) -> PathBuf {
@@ -130,6 +137,12 @@ impl Store {
     fn build_dir(&self, env: &EnvName, build: &BuildId) -> PathBuf {
         self.builds_dir(env).join(build.as_str())
     }
+}
+
+/// How names of an environment begin that are only there while its lock is held; no
+/// environment's name has a dot.
+fn temporary(env: &EnvName) -> String {
+    format!("{}{env}.", write::TEMPORARY)
 }
 
 /// Reads a file; `None` when it is not there.

@@ -23,8 +23,8 @@ use crate::store::write;
 const MANIFESTS: &str = ".manifests";
 const FETCHING: &str = ".fetch-";
 const BROKEN: &str = ".broken-";
-/// How names begin that an interrupted program left: `.tmp-` is what [`mod@write`] uses.
-const LEFT_BEHIND: [&str; 3] = [FETCHING, BROKEN, ".tmp-"];
+/// How names begin that an interrupted program left.
+const LEFT_BEHIND: [&str; 3] = [FETCHING, BROKEN, write::TEMPORARY];
 
 /// A gateway's releases.
 #[derive(Debug, Clone)]
@@ -147,7 +147,7 @@ impl Releases {
             // The note first: a release without one does not count as whole.
             let (release, note) = (self.release(&build), self.manifest(&build));
             write::remove_file(&note).map_err(FetchError::disk("remove", &note))?;
-            write::remove_folder(&release, &self.dir)
+            write::remove_folder(&release, &self.dir, write::TEMPORARY)
                 .map_err(FetchError::disk("remove", &release))?;
             removed.push(build);
         }

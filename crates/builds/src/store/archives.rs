@@ -1,6 +1,6 @@
 //! A build's archive in three encodings, and the one that counts as current.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use lockgate_model::{BuildId, EnvName};
 use nix::fcntl::FlockArg;
 
 use super::builds::lock_folder;
-use super::{Store, StoreError, gzip, write};
+use super::{Store, StoreError, gzip, temporary, write};
 
 /// The uncompressed archive's file name.
 pub(super) const IDENTITY: &str = "archive.tar";
@@ -40,15 +40,48 @@ impl Store {
         encoding: Encoding,
     ) -> Result<Option<PathBuf>, StoreError> {
         let folder = self.build_dir(env, build);
-        let identity = folder.join(IDENTITY);
-        if !exists(&identity)? {
-            return Ok(None);
-        }
         match encoding {
-            Encoding::Identity => Ok(Some(identity)),
-            Encoding::Gzip => encoded(&folder, GZIP, gzip).map(Some),
-            Encoding::Zstd => encoded(&folder, ZSTD, zstd).map(Some),
+            Encoding::Identity => {
+                let identity = folder.join(IDENTITY);
+                Ok(exists(&identity)?.then_some(identity))
+            }
+            Encoding::Gzip => self.encoded(env, &folder, GZIP, gzip),
+            Encoding::Zstd => self.encoded(env, &folder, ZSTD, zstd),
         }
+    }
+
+    /// The file with this name beside the identity archive, made by `encode` when
+    /// missing. Several who ask at once wait for the one who makes it.
+    pub(super) fn encoded(
+        &self,
+        env: &EnvName,
+        folder: &Path,
+        name: &str,
+        encode: impl Fn(&Path) -> io::Result<Vec<u8>>,
+    ) -> Result<Option<PathBuf>, StoreError> {
+        let (path, identity) = (folder.join(name), folder.join(IDENTITY));
+        while !exists(&path)? {
+            let turn = match lock_folder(folder, FlockArg::LockExclusive) {
+                Ok(turn) => turn,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(source) => return Err(StoreError::io("lock", folder)(source)),
+            };
+            if exists(&path)? {
+                break;
+            }
+            let bytes = match encode(&identity) {
+                Ok(bytes) => bytes,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(source) => return Err(StoreError::io("compress", &identity)(source)),
+            };
+            let _lock = self.lock(env)?;
+            // Meanwhile the build may have been removed and packed anew, with another
+            // BUILD_INFO.txt: then these bytes are not its archive.
+            if turn.metadata().is_ok_and(|mine| is(&mine, folder)) {
+                write::replace(&path, 0o644, &bytes).map_err(StoreError::io("write", &path))?;
+            }
+        }
+        Ok(Some(path))
     }
 
     /// Makes `archive.tar.gz` (if missing) and points `gateway-{env}.tar.gz` at it by
@@ -69,7 +102,8 @@ impl Store {
         let current = self.current_path(env);
         let found = std::fs::metadata(&archive).map_err(StoreError::io("read", &archive))?;
         if !same_file(&archive, &current) {
-            point(&self.dir, &archive, &current).map_err(StoreError::io("write", &current))?;
+            point(&self.dir, &temporary(env), &archive, &current)
+                .map_err(StoreError::io("write", &current))?;
         }
         Ok((current, found.len()))
     }
@@ -87,27 +121,6 @@ impl Store {
 
 fn exists(path: &Path) -> Result<bool, StoreError> {
     path.try_exists().map_err(StoreError::io("read", path))
-}
-
-/// The file with this name beside the identity archive, made by `encode` when missing.
-/// Several who ask at once wait for the one who makes it.
-fn encoded(
-    folder: &Path,
-    name: &str,
-    encode: fn(&Path) -> io::Result<Vec<u8>>,
-) -> Result<PathBuf, StoreError> {
-    let path = folder.join(name);
-    if exists(&path)? {
-        return Ok(path);
-    }
-    let _turn =
-        lock_folder(folder, FlockArg::LockExclusive).map_err(StoreError::io("lock", folder))?;
-    if !exists(&path)? {
-        let identity = folder.join(IDENTITY);
-        let bytes = encode(&identity).map_err(StoreError::io("compress", &identity))?;
-        write::replace(&path, 0o644, &bytes).map_err(StoreError::io("write", &path))?;
-    }
-    Ok(path)
 }
 
 fn gzip(identity: &Path) -> io::Result<Vec<u8>> {
@@ -129,9 +142,9 @@ fn zstd(identity: &Path) -> io::Result<Vec<u8>> {
 
 /// Replaces `current` by a second name of `archive`; by a copy where the file system
 /// has no second names.
-fn point(folder: &Path, archive: &Path, current: &Path) -> io::Result<()> {
+fn point(folder: &Path, prefix: &str, archive: &Path, current: &Path) -> io::Result<()> {
     let linked = tempfile::Builder::new()
-        .prefix(".tmp-")
+        .prefix(prefix)
         .make_in(folder, |path| std::fs::hard_link(archive, path));
     match linked {
         Ok(temporary) => {
@@ -143,8 +156,10 @@ fn point(folder: &Path, archive: &Path, current: &Path) -> io::Result<()> {
 }
 
 fn same_file(one: &Path, other: &Path) -> bool {
-    match (std::fs::metadata(one), std::fs::metadata(other)) {
-        (Ok(one), Ok(other)) => one.ino() == other.ino() && one.dev() == other.dev(),
-        _ => false,
-    }
+    std::fs::metadata(one).is_ok_and(|one| is(&one, other))
+}
+
+/// Whether the path leads to this file or folder.
+pub(super) fn is(one: &Metadata, path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|found| found.ino() == one.ino() && found.dev() == one.dev())
 }

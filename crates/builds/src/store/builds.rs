@@ -15,7 +15,7 @@ use super::{Store, StoreError, archives, read_if_present, write};
 
 const MANIFEST: &str = "manifest.json";
 /// A build that is still being written.
-const DRAFT: &str = ".draft-";
+pub(super) const DRAFT: &str = ".draft-";
 /// `BUILD_INFO.txt` is a page of text; more is not ours.
 const BUILD_INFO_LIMIT_BYTES: u64 = 256 * 1024;
 
@@ -113,8 +113,7 @@ impl Store {
             if in_use.contains(&build) || current.as_ref() == Some(&build) {
                 continue;
             }
-            let folder = self.build_dir(env, &build);
-            write::remove_folder(&folder, &self.dir).map_err(StoreError::io("remove", &folder))?;
+            self.remove_folder(env, &self.build_dir(env, &build))?;
             removed.push(build);
         }
         Ok(removed)
@@ -126,7 +125,7 @@ impl Store {
         let _lock = self.lock(env)?;
         let builds = self.builds_dir(env);
         std::fs::create_dir_all(&builds).map_err(StoreError::io("create", &builds))?;
-        sweep(&builds)?;
+        self.sweep(env)?;
         let folder = tempfile::Builder::new()
             .prefix(DRAFT)
             .tempdir_in(&builds)
@@ -184,8 +183,7 @@ impl Draft {
 
         let target = self.store.build_dir(&self.env, &manifest.build);
         // Only a damaged build can lie there: a whole one was returned above.
-        write::remove_folder(&target, &self.store.dir)
-            .map_err(StoreError::io("remove", &target))?;
+        self.store.remove_folder(&self.env, &target)?;
         std::fs::rename(self.folder.path(), &target).map_err(StoreError::io("create", &target))?;
         // Renamed away: there is nothing left for the temporary folder to remove.
         let _ = self.folder.keep();
@@ -198,20 +196,6 @@ impl Draft {
 /// Locks a folder, so that others can tell whether its owner lives.
 pub(super) fn lock_folder(folder: &Path, how: FlockArg) -> std::io::Result<Flock<File>> {
     Flock::lock(File::open(folder)?, how).map_err(|(_, errno)| errno.into())
-}
-
-/// Removes drafts whose owner is gone. Called under the environment's lock.
-fn sweep(builds: &Path) -> Result<(), StoreError> {
-    let entries = std::fs::read_dir(builds).map_err(StoreError::io("list", builds))?;
-    for entry in entries {
-        let entry = entry.map_err(StoreError::io("list", builds))?;
-        let draft = entry.file_name().to_string_lossy().starts_with(DRAFT);
-        if draft && lock_folder(&entry.path(), FlockArg::LockExclusiveNonblock).is_ok() {
-            let path = entry.path();
-            std::fs::remove_dir_all(&path).map_err(StoreError::io("remove", &path))?;
-        }
-    }
-    Ok(())
 }
 
 fn packed_at(entry: &std::fs::DirEntry) -> u64 {

@@ -1,12 +1,12 @@
 //! One writer per environment, across threads and processes.
 
 use std::fs::File;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
 use lockgate_model::EnvName;
 use nix::fcntl::{Flock, FlockArg};
 
+use super::archives::is;
 use super::{Store, StoreError, write};
 
 /// Held while an environment is written. The kernel lets go of it when its holder dies.
@@ -31,9 +31,7 @@ impl Store {
                 .map_err(|(_, errno)| StoreError::io("lock", &path)(errno.into()))?;
             let mine = held.metadata().map_err(StoreError::io("read", &path))?;
             // Removed with its environment while we waited: that lock guards nothing any more.
-            let still_there = std::fs::metadata(&path)
-                .is_ok_and(|found| found.ino() == mine.ino() && found.dev() == mine.dev());
-            if still_there {
+            if is(&mine, &path) {
                 return Ok(EnvLock { path, _held: held });
             }
         }

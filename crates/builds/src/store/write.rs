@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 /// The start of every temporary name; no name of the store begins with a dot.
-const TEMPORARY: &str = ".tmp-";
+pub(crate) const TEMPORARY: &str = ".tmp-";
 
 /// Replaces `path` with these bytes. A reader sees the old file or the new one.
 pub(crate) fn replace(path: &Path, mode: u32, bytes: &[u8]) -> io::Result<()> {
@@ -36,11 +36,10 @@ pub(crate) fn remove_file(path: &Path) -> io::Result<()> {
 }
 
 /// Removes a folder at once for everybody who looks, then file by file. `aside`
-/// is a folder of the same file system. One that is not there is no error.
-pub(crate) fn remove_folder(folder: &Path, aside: &Path) -> io::Result<()> {
-    let grave = tempfile::Builder::new()
-        .prefix(TEMPORARY)
-        .tempdir_in(aside)?;
+/// is a folder of the same file system; what a program that dies meanwhile leaves
+/// there begins with `prefix`. One that is not there is no error.
+pub(crate) fn remove_folder(folder: &Path, aside: &Path, prefix: &str) -> io::Result<()> {
+    let grave = tempfile::Builder::new().prefix(prefix).tempdir_in(aside)?;
     match std::fs::rename(folder, grave.path().join("removed")) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
