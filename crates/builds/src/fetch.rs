@@ -305,7 +305,7 @@ fn unpack_fresh(
     let contents = Contents::of(manifest).map_err(refused)?;
     let fresh = folder.fresh()?;
     let reader = pieces
-        .decode(encoding)
+        .decode(encoding, manifest.archive_bytes)
         .map_err(|error| refused(UnpackError::Read(error)))?;
     contents.unpack(reader, fresh.path()).map_err(refused)?;
     Ok(fresh)

@@ -11,6 +11,12 @@ use tokio::sync::mpsc;
 /// Pieces on their way at once. hyper reads at most about 400 KB at a time.
 const PIECES: usize = 8;
 
+/// What a frame may take beyond its content: far more than its head and checksum.
+const ZSTD_FRAME_BYTES: u64 = 64 << 10;
+/// The most memory that a frame may ask for: 8 MiB, which every decoder must have
+/// (RFC 8878, section 3.1.1.1.2). The server's level needs 2 MiB.
+const ZSTD_WINDOW_LOG: u32 = 23;
+
 /// How the pieces are encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Encoding {
@@ -58,11 +64,22 @@ pub(super) fn channel() -> (Sender, Pieces) {
 }
 
 impl Pieces {
-    /// The decoded bytes.
-    pub(super) fn decode(self, encoding: Encoding) -> io::Result<Box<dyn Read>> {
+    /// The decoded bytes, of which `expected_bytes` are wanted: what cannot be theirs is
+    /// not read, since compressed data can go on for ever and expand to nothing.
+    pub(super) fn decode(
+        self,
+        encoding: Encoding,
+        expected_bytes: u64,
+    ) -> io::Result<Box<dyn Read>> {
         match encoding {
             Encoding::Identity => Ok(Box::new(self)),
-            Encoding::Zstd => Ok(Box::new(zstd::Decoder::new(self)?)),
+            Encoding::Zstd => {
+                let more = expected_bytes / 128 + ZSTD_FRAME_BYTES;
+                let most = expected_bytes.saturating_add(more);
+                let mut decoder = zstd::Decoder::new(self.take(most))?;
+                decoder.window_log_max(ZSTD_WINDOW_LOG)?;
+                Ok(Box::new(decoder))
+            }
         }
     }
 }
@@ -95,7 +112,7 @@ mod tests {
 
     fn read(pieces: Pieces, encoding: Encoding) -> io::Result<Vec<u8>> {
         let mut all = Vec::new();
-        pieces.decode(encoding)?.read_to_end(&mut all)?;
+        pieces.decode(encoding, 1000)?.read_to_end(&mut all)?;
         Ok(all)
     }
 
@@ -129,5 +146,31 @@ mod tests {
     async fn a_sender_that_is_gone_is_not_the_end() {
         let error = check(b"text", false, Encoding::Identity).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[tokio::test]
+    async fn compressed_nothing_without_end_is_not_read_for_ever() {
+        let (sender, pieces) = channel();
+        let reading = tokio::task::spawn_blocking(move || read(pieces, Encoding::Zstd));
+        // A frame to be skipped, with 1,000 bytes in it.
+        let mut skipped = vec![0x50, 0x2a, 0x4d, 0x18, 0xe8, 3, 0, 0];
+        skipped.resize(8 + 1000, 0);
+        let skipped = Bytes::from(skipped);
+        let mut sent = 0;
+        while sent < 10_000 && sender.data(skipped.clone()).await {
+            sent += 1;
+        }
+        assert!(sent < 1000, "{sent}");
+        drop(sender);
+        reading.await.unwrap().unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn a_frame_that_wants_much_memory_is_refused() {
+        let mut encoder = zstd::Encoder::new(Vec::new(), 3).unwrap();
+        encoder.window_log(25).unwrap();
+        io::Write::write_all(&mut encoder, &[0; 500]).unwrap();
+        let packed = encoder.finish().unwrap();
+        assert!(check(&packed, true, Encoding::Zstd).await.is_err());
     }
 }

@@ -18,7 +18,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 /// From the first byte of a request's head to its last: five seconds. Heads of this
 /// protocol fit into one packet.
@@ -101,10 +101,15 @@ impl<S> Patient<S> {
             _ => Box::pin(tokio::time::sleep(within)),
         };
         let (_, timer) = self.reading.insert((stage, timer));
-        timer
-            .as_mut()
-            .poll(cx)
-            .map(|()| Err(io::ErrorKind::TimedOut.into()))
+        while timer.as_mut().poll(cx).is_ready() {
+            if self.writing.is_none() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            // The peer still takes the end of an answer: how long that may stall is
+            // what the write is judged by.
+            timer.as_mut().reset(Instant::now() + within);
+        }
+        Poll::Pending
     }
 
     /// Passes on how a write went; one that waits too long fails.
@@ -179,7 +184,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
 mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::time::Instant;
 
     /// How long a stream in this stage waits for a silent peer.
     async fn check(prepare: impl FnOnce(&Stage), expected: Option<Duration>) {
@@ -257,5 +261,33 @@ mod tests {
         let error = stream.write_all(&[0; 64]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert_eq!(start.elapsed().as_secs(), WRITE_WITHIN.as_secs());
+    }
+
+    /// The end of an answer may take a slow peer longer than an idle connection is kept.
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_still_takes_the_answer_is_not_idle() {
+        let (near, mut far) = tokio::io::duplex(1);
+        let stage = Stage::default();
+        stage.idle();
+        let (mut reader, mut writer) = tokio::io::split(Patient::new(near, stage));
+        let sent = u8::try_from(IDLE_WITHIN.as_secs() / 10 * 3).unwrap();
+        let writing = tokio::spawn(async move {
+            writer.write_all(&vec![b'x'; sent.into()]).await?;
+            io::Result::Ok(Instant::now())
+        });
+        let reading = tokio::spawn(async move {
+            let read = reader.read_u8().await;
+            (read.unwrap_err().kind(), Instant::now())
+        });
+        for _ in 0..sent {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            far.read_u8().await.unwrap();
+        }
+        let written = writing.await.unwrap().unwrap();
+        let (error, ended) = reading.await.unwrap();
+        assert_eq!(error, io::ErrorKind::TimedOut);
+        assert!(ended > written, "given up while it took the answer");
+        let idle = ended - written;
+        assert!(idle <= IDLE_WITHIN + Duration::from_secs(1), "{idle:?}");
     }
 }
