@@ -5,6 +5,8 @@
 // `server.listen(8888)`, in every form, take such a descriptor instead of binding.
 // Ports that are not handed over are bound as ever.
 //
+// The primary of a cluster listens for its workers, which need nothing of their own.
+//
 // It is inert in Workers and in child processes: it takes its own traces out of the
 // environment before the application runs.
 'use strict';
@@ -50,10 +52,11 @@ function take(sockets) {
       return this;
     }
     const fd = socket.fds.shift();
-    sayAddress(this, socket, asked);
     const options = asked.signal === undefined ? { fd } : { fd, signal: asked.signal };
     const rest = asked.callback ? [asked.callback] : [];
-    return listen.call(this, options, ...rest);
+    listen.call(this, options, ...rest);
+    sayPort(this._handle, socket, asked);
+    return this;
   };
 }
 
@@ -114,24 +117,18 @@ function fault(code, message) {
 }
 
 /**
- * Lets `server.address()` say what was asked for, where the socket is really held
- * on another port, so that what the application prints or compares stays true.
+ * Lets the handle, and so `server.address()`, say the port that was asked for, where
+ * the socket is really held on another one: what the application prints or compares
+ * stays true, and the workers of a cluster believe their primary.
  */
-function sayAddress(server, socket, asked) {
-  if (socket.held === asked.port) {
+function sayPort(handle, socket, asked) {
+  if (!handle || socket.held === asked.port) {
     return;
   }
-  const own = Object.getOwnPropertyDescriptor(server, 'address');
-  const { address } = server;
-  server.address = function () {
-    const real = address.call(this);
-    return real && typeof real === 'object' ? { ...real, port: asked.port } : real;
+  const { getsockname } = handle;
+  handle.getsockname = (out) => {
+    const error = getsockname.call(handle, out);
+    out.port = asked.port;
+    return error;
   };
-  server.once('close', () => {
-    if (own) {
-      Object.defineProperty(server, 'address', own);
-    } else {
-      delete server.address;
-    }
-  });
 }

@@ -105,6 +105,11 @@ fn a_socket_can_be_taken_four_times_and_a_fifth_names_the_limit() {
 }
 
 #[test]
+fn the_workers_of_a_cluster_share_the_socket() {
+    check("cluster.cjs");
+}
+
+#[test]
 fn an_abort_signal_closes_the_server() {
     check("signal.cjs");
 }
