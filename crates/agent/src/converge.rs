@@ -47,6 +47,9 @@ pub(crate) use view::View;
 /// Statements that the supervisor may still speak of.
 const KNOWN_STATEMENTS: usize = 8;
 
+/// Releases that are kept: enough to go back a working day's deploys.
+const KEPT_RELEASES: usize = 5;
+
 /// What the loop works with.
 pub(crate) struct Means {
     /// Asks the build server.
@@ -202,12 +205,16 @@ impl Converge {
                     }
                 }
                 self.show(|view| view.fetched(&fetched));
-                self.collect().await;
+                self.collect(KEPT_RELEASES).await;
             }
             Err(error) => {
                 let why = in_one_line(&error);
                 warn!(%why, "the build could not be fetched; the gateway keeps what it runs");
                 self.show(|view| view.fetch_failed(why));
+                if upkeep::is_disk_full(&error) {
+                    // Rather the new build than old ones that nothing needs.
+                    self.collect(0).await;
+                }
                 self.start_fetch(which);
             }
         }

@@ -3,7 +3,7 @@
 //! The only place that knows exit codes and hints.
 
 use std::error::Error;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::process::ExitCode;
 
 /// How a command ended badly, as its exit code says it.
@@ -46,11 +46,7 @@ impl CommandError {
 
     /// Adds an error and everything that caused it.
     pub(crate) fn because(mut self, error: &(dyn Error + 'static)) -> Self {
-        let mut next = Some(error);
-        while let Some(error) = next {
-            self.causes.push(error.to_string());
-            next = error.source();
-        }
+        self.causes.extend(chain(error).map(ToString::to_string));
         self
     }
 
@@ -90,14 +86,15 @@ impl fmt::Display for CommandError {
 
 /// An error and its causes in one line: `what: why: why that`.
 pub(crate) fn in_one_line(error: &(dyn Error + 'static)) -> String {
-    let mut line = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        // Writing to a String cannot fail.
-        let _ = write!(line, ": {cause}");
-        next = cause.source();
-    }
-    line
+    let all: Vec<String> = chain(error).map(ToString::to_string).collect();
+    all.join(": ")
+}
+
+/// An error, what caused it, what caused that.
+pub(crate) fn chain<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@
 
 mod collect;
 mod crash;
+mod file;
 mod reader;
 mod writer;
 

@@ -1,16 +1,16 @@
 //! What the loop learns, keeps and clears away.
 
+use std::error::Error;
+use std::io;
+
 use lockgate_builds::fetch::{collect_releases, release_present};
 use lockgate_model::{BuildId, Statement};
 use tracing::{info, warn};
 
 use super::{Converge, Present};
-use crate::error::in_one_line;
+use crate::error::{chain, in_one_line};
 use crate::state::{State, StateError};
 use crate::supervisor::Snapshot;
-
-/// Releases that are kept: enough to go back a working day's deploys.
-const KEPT_RELEASES: usize = 5;
 
 impl Converge {
     /// Learns from the supervisor what proved good and what was given up on.
@@ -60,13 +60,12 @@ impl Converge {
         self.present = looked.await.unwrap_or_default();
     }
 
-    /// Removes old releases that nothing needs.
-    pub(super) async fn collect(&mut self) {
+    /// Removes all but the newest `keep` releases, and none that is needed.
+    pub(super) async fn collect(&mut self, keep: usize) {
         let in_use = self.builds_in_use();
         let releases = self.means.releases.clone();
-        let collected = tokio::task::spawn_blocking(move || {
-            collect_releases(&releases, KEPT_RELEASES, &in_use)
-        });
+        let collected =
+            tokio::task::spawn_blocking(move || collect_releases(&releases, keep, &in_use));
         match collected.await {
             Ok(Ok(removed)) => {
                 for build in removed {
@@ -111,5 +110,34 @@ impl Converge {
             warn!(%why, "the agent will not remember this");
         }
         self.show(|view| view.state_problem = problem);
+    }
+}
+
+/// Whether an error comes of a disk, or a share of it, that is full.
+pub(super) fn is_disk_full(error: &(dyn Error + 'static)) -> bool {
+    chain(error)
+        .filter_map(|error| error.downcast_ref::<io::Error>())
+        .any(|error| {
+            matches!(
+                error.kind(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            )
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot unpack")]
+    struct Outer(#[source] io::Error);
+
+    #[test]
+    fn a_full_disk_is_known_below_other_errors() {
+        let error = |errno: nix::errno::Errno| Outer(errno.into());
+        assert!(is_disk_full(&error(nix::errno::Errno::ENOSPC)));
+        assert!(is_disk_full(&error(nix::errno::Errno::EDQUOT)));
+        assert!(!is_disk_full(&error(nix::errno::Errno::EACCES)));
     }
 }

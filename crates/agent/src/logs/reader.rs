@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::writer::aside;
+use super::file::aside;
 use super::{LogError, ReadOptions, Source, crash};
 
 /// How often a followed log is looked at.
@@ -164,8 +164,15 @@ impl Followed {
             {
                 // What was written between the last look and the rotation.
                 self.pass_on(path, out)?;
-                self = Self::open(path).map_err(failed(path))?;
-                continue;
+                match Self::open(path) {
+                    Ok(new) => {
+                        self = new;
+                        continue;
+                    }
+                    // Put aside again in this moment.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(failed(path)(error)),
+                }
             }
             std::thread::sleep(LOOK_AGAIN);
         }

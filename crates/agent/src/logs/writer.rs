@@ -3,16 +3,17 @@
 //! The queue is bounded. What does not fit, or cannot be written, is lost and
 //! counted, and the count is written as soon as there is room again.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::SystemTime;
 
 use tokio::sync::oneshot;
+
+use super::file::{OpenFile, aside, rotate};
 
 /// Lines that may wait to be written, and how long they may be together.
 const QUEUE: usize = 8192;
@@ -213,96 +214,10 @@ fn now() -> SystemTime {
     SystemTime::now()
 }
 
-/// The log as it is open now.
-struct OpenFile {
-    file: File,
-    inode: (u64, u64),
-    size: u64,
-    /// Whether its last line was cut by an error.
-    torn: bool,
-    /// Whether it is a regular file, and not `/dev/stdout` or a pipe.
-    rotates: bool,
-}
-
-impl OpenFile {
-    /// Opens the file to append to it; what is in it stays.
-    fn open(path: &Path) -> io::Result<Self> {
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        let file = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o640)
-            .open(path)?;
-        let meta = file.metadata()?;
-        Ok(Self {
-            file,
-            inode: (meta.dev(), meta.ino()),
-            size: meta.len(),
-            torn: false,
-            rotates: meta.is_file(),
-        })
-    }
-
-    /// Whether somebody has removed or replaced the file.
-    fn is_elsewhere(&self, path: &Path) -> bool {
-        self.rotates && !fs::metadata(path).is_ok_and(|meta| (meta.dev(), meta.ino()) == self.inode)
-    }
-
-    /// Writes whole lines; those after a line that was cut begin on a line of their own.
-    fn append(&mut self, text: &str) -> io::Result<()> {
-        if self.torn {
-            self.write("\n")?;
-            self.torn = false;
-        }
-        self.write(text)
-    }
-
-    fn write(&mut self, text: &str) -> io::Result<()> {
-        let mut rest = text.as_bytes();
-        while !rest.is_empty() {
-            match self.file.write(rest) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => {
-                    self.size += count as u64;
-                    rest = rest.get(count..).unwrap_or_default();
-                    self.torn = !rest.is_empty();
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    fn empty(&mut self) -> io::Result<()> {
-        self.file.set_len(0)?;
-        self.size = 0;
-        Ok(())
-    }
-}
-
-/// The name of a file put aside: 1 is the newest.
-pub(super) fn aside(path: &Path, number: u32) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{number}"));
-    PathBuf::from(name)
-}
-
-fn rotate(path: &Path, keep: u32) -> io::Result<()> {
-    for number in (1..keep).rev() {
-        let from = aside(path, number);
-        if from.exists() {
-            fs::rename(from, aside(path, number + 1))?;
-        }
-    }
-    fs::rename(path, aside(path, 1))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     fn options(file: PathBuf) -> WriterOptions {
         WriterOptions {
@@ -395,31 +310,6 @@ mod tests {
         assert_eq!(bytes, QUEUE_BYTES);
         let lost = log.lost.load(Ordering::Relaxed);
         assert_eq!(lost, 1000 - (QUEUE_BYTES / (16 * 1024)) as u64);
-    }
-
-    /// A pipe takes a part and then refuses, as a disk does when it gets full.
-    #[test]
-    fn a_line_that_was_cut_does_not_swallow_the_next_one() {
-        use std::io::Read as _;
-        let (mut out, pipe) = io::pipe().unwrap();
-        let flags = nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK);
-        nix::fcntl::fcntl(&pipe, flags).unwrap();
-        let mut file = OpenFile {
-            file: std::os::fd::OwnedFd::from(pipe).into(),
-            inode: (0, 0),
-            size: 0,
-            torn: false,
-            rotates: false,
-        };
-        let long = "x".repeat(1 << 20);
-        file.append(&long).unwrap_err();
-        let mut first = vec![0; usize::try_from(file.size).unwrap()];
-        out.read_exact(&mut first).unwrap();
-        file.append("next\n").unwrap();
-        drop(file);
-        let mut rest = String::new();
-        out.read_to_string(&mut rest).unwrap();
-        assert_eq!(rest, "\nnext\n");
     }
 
     #[test]
