@@ -27,8 +27,6 @@ mod patience;
 mod refusal;
 mod reports;
 mod route;
-#[cfg(test)]
-pub(crate) mod samples;
 mod tokens;
 
 use std::collections::BTreeSet;

@@ -37,6 +37,27 @@ pub struct Report {
     pub timings: Timings,
 }
 
+impl Report {
+    /// What an agent says that has just started and knows nothing yet.
+    pub fn of_new_agent(gateway: GatewayName, agent_version: &str, agent_pid: u32) -> Self {
+        Self {
+            env: gateway.env(),
+            gateway,
+            agent_version: agent_version.to_owned(),
+            agent_pid,
+            seq: 0,
+            settled: 0,
+            desired_build: None,
+            phase: Phase::Waiting,
+            running: None,
+            restarts: 0,
+            refused: None,
+            problem: None,
+            timings: Timings::default(),
+        }
+    }
+}
+
 /// What the agent is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
@@ -93,20 +93,18 @@ impl http_body::Body for Noted {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        let this = &mut *self;
-        let frame = Pin::new(&mut this.content).poll_frame(cx);
-        if let Poll::Ready(Some(Ok(frame))) = &frame {
-            let bytes = frame.data_ref().map_or(0, Bytes::len);
-            this.visit.sent_bytes += bytes as u64;
+        let piece = ready!(self.content.poll_piece(cx));
+        if let Some(Ok(piece)) = &piece {
+            self.visit.sent_bytes += piece.len() as u64;
         }
-        frame
+        Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.content.is_end_stream()
+        self.content.left() == 0
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.content.size_hint()
+        SizeHint::with_exact(self.content.left())
     }
 }

@@ -114,13 +114,13 @@ impl Reports {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::serve::samples::report;
 
     #[test]
     fn a_report_that_says_the_same_again_is_contact_but_no_change() {
         let reports = Reports::default();
         let mut version = reports.version();
-        let first = report("gw-pool-dev-0");
+        let gateway = GatewayName::parse("gw-pool-dev-0").unwrap();
+        let first = Report::of_new_agent(gateway, "0.1.0", 1);
         reports.put(first.clone(), 1);
         assert!(version.has_changed().unwrap());
         version.mark_unchanged();

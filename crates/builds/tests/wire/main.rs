@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod asking;
 #[cfg(test)]
+mod cutting;
+#[cfg(test)]
 mod fetching;
 #[cfg(test)]
 mod house;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use lockgate_builds::client::ClientError;
 use lockgate_builds::fetch::{self, FetchError};
 use lockgate_builds::sign::SigningKey;
-use lockgate_model::{GatewayName, Phase, Report, Timings};
+use lockgate_model::{GatewayName, Report};
 
 use tokio::time::Instant;
 
@@ -15,21 +15,7 @@ use crate::house::{House, OTHER_TOKEN, TOKEN, env, gateway};
 const LONG: Duration = Duration::from_secs(50);
 
 fn report() -> Report {
-    Report {
-        env: env(),
-        gateway: gateway(),
-        agent_version: "0.0.0".to_owned(),
-        agent_pid: 1,
-        seq: 0,
-        settled: 0,
-        desired_build: None,
-        phase: Phase::Waiting,
-        running: None,
-        restarts: 0,
-        refused: None,
-        problem: None,
-        timings: Timings::default(),
-    }
+    Report::of_new_agent(gateway(), "0.0.0", 1)
 }
 
 #[tokio::test]
