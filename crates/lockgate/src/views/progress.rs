@@ -105,6 +105,15 @@ impl Progress {
     }
 }
 
+/// Who is interrupted leaves no half-drawn lines behind.
+impl Drop for Progress {
+    fn drop(&mut self) {
+        for line in self.gateways.values() {
+            line.finish_and_clear();
+        }
+    }
+}
+
 fn line(event: &Event, paint: Paint) -> Option<String> {
     let done = paint.tone(Tone::Good, "✓");
     let ms = |ms: u64| paint.dim(&format!("in {}", text::span(Duration::from_millis(ms))));
