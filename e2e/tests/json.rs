@@ -12,7 +12,9 @@ const INTRODUCTION: &str = "\
 
 What commands print with `--format json`; a test keeps this page so. Most print one
 document. `deploy`, `pack`, `up`, `rollback` and `restart` print one event a line and end with a
-`result`; `logs` prints a line for each line. Data goes to standard output, warnings and
+`result`, which has `ok` false and an `error` when there was nothing to report on; while
+they watch, a `result` follows each deploy and `news` says what became of a gateway since.
+`logs` prints a line for each line. Data goes to standard output, warnings and
 errors to standard error, as JSON too. Values stand here as the words of their types; only
 what names a kind or a state is shown as it is. Times are UNIX milliseconds unless their
 name says otherwise. Fields may be added; readers ignore what they do not know.

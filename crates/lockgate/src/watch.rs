@@ -14,6 +14,8 @@ use notify_debouncer_full::{Debouncer, NoCache, new_debouncer_opt};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
+use crate::workspace::sources;
+
 /// How long nothing may change before a build tool counts as done.
 const QUIET: Duration = Duration::from_millis(200);
 /// How often one looks without notices.
@@ -54,6 +56,11 @@ impl Watch {
     /// Whether the kernel gives no notices, so that a timer has to do.
     pub(crate) fn polls(&self) -> bool {
         self.notices.is_none()
+    }
+
+    /// Takes what is there now for seen: the caller made it.
+    pub(crate) fn settle(&mut self) {
+        self.seen = fingerprint(&self.folder);
     }
 
     /// Waits for the next change that has come to rest.
@@ -118,6 +125,53 @@ impl Watch {
             }
         });
     }
+}
+
+/// Looks for edited sources.
+///
+/// By timer: notices for each folder of a large checkout cost more than a look at its files,
+/// and a build takes longer than half a second anyway. A source that is only deleted is not seen.
+#[derive(Debug)]
+pub(crate) struct Sources {
+    folders: Vec<PathBuf>,
+    seen: Option<SystemTime>,
+}
+
+impl Sources {
+    /// Looks below these folders; what is there already is no edit.
+    pub(crate) async fn new(folders: &[PathBuf]) -> Self {
+        Self {
+            folders: folders.to_vec(),
+            seen: last_edit(folders).await,
+        }
+    }
+
+    /// Waits until a source was edited and no more is being written.
+    pub(crate) async fn edited(&mut self) {
+        loop {
+            tokio::time::sleep(POLL).await;
+            let mut now = last_edit(&self.folders).await;
+            if now <= self.seen {
+                continue;
+            }
+            loop {
+                tokio::time::sleep(QUIET).await;
+                let later = last_edit(&self.folders).await;
+                if later == now {
+                    break;
+                }
+                now = later;
+            }
+            self.seen = now;
+            return;
+        }
+    }
+}
+
+async fn last_edit(folders: &[PathBuf]) -> Option<SystemTime> {
+    let folders = folders.to_vec();
+    let newest = tokio::task::spawn_blocking(move || sources::newest(&folders)).await;
+    newest.ok().flatten().map(|(changed, _)| changed)
 }
 
 fn notices(folder: &Path, inode: u64) -> Result<Notices, notify::Error> {
@@ -201,6 +255,31 @@ mod tests {
     #[tokio::test]
     async fn a_change_is_seen_by_polling() {
         sees_a_write_and_a_replaced_folder(true).await;
+    }
+
+    #[tokio::test]
+    async fn what_the_caller_made_itself_is_no_change() {
+        let root = tempfile::tempdir().unwrap();
+        let mut watch = Watch::new(root.path(), false);
+        fs::write(root.path().join("main.js"), "1").unwrap();
+        watch.settle();
+        let changed = tokio::time::timeout(Duration::from_secs(1), watch.changed()).await;
+        assert!(changed.is_err());
+    }
+
+    #[tokio::test]
+    async fn an_edited_source_is_seen_once() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("node_modules")).unwrap();
+        fs::write(root.path().join("room.ts"), "1").unwrap();
+        let mut sources = Sources::new(&[root.path().to_owned()]).await;
+        fs::write(root.path().join("node_modules/x.js"), "1").unwrap();
+        let nothing = tokio::time::timeout(Duration::from_secs(1), sources.edited()).await;
+        assert!(nothing.is_err());
+        fs::write(root.path().join("room.ts"), "2").unwrap();
+        within(sources.edited()).await;
+        let nothing = tokio::time::timeout(Duration::from_secs(1), sources.edited()).await;
+        assert!(nothing.is_err());
     }
 
     #[tokio::test]

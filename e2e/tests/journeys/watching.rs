@@ -14,7 +14,7 @@ fn has_version(world: &World, version: &str) -> bool {
 }
 
 fn set_build_command(workspace: &Workspace, command: &str) {
-    let text = format!("[build]\ncommand = '{command}'\n");
+    let text = format!("[build]\nsources = ['src']\ncommand = '''{command}'''\n");
     fs::write(workspace.path.join("lockgate.toml"), text).unwrap();
 }
 
@@ -116,6 +116,49 @@ fn the_build_command_runs_first_and_a_failed_one_deploys_nothing() {
         .says("type error in room.ts")
         .says("nothing was deployed");
     world.expect_version("dev-001", "3.0.0");
+}
+
+#[test]
+fn an_edited_source_is_built_and_deployed() {
+    let world = World::new();
+    let workspace = world.workspace("monorepo");
+    let source = workspace.path.join("src/version.json");
+    fs::create_dir(source.parent().unwrap()).unwrap();
+    fs::write(&source, "1.1.0").unwrap();
+    set_build_command(
+        &workspace,
+        r#"grep -q '^[0-9.]*$' src/version.json || { echo no version; exit 1; }
+sed -i "s/GATEWAY_VERSION = \"[^\"]*\"/GATEWAY_VERSION = \"$(cat src/version.json)\"/" dist/packages/app-gateway/main.js"#,
+    );
+    world.serve();
+    world.create("dev-001", &workspace);
+    let args = ["deploy", "dev-001", "--build", "--watch"];
+    let mut watching = world.start("watch", &args);
+    until("it watches", SOON, || {
+        let written = world.written("watch");
+        written
+            .contains("and the sources; Ctrl-C ends")
+            .then_some(())
+    });
+    world.expect_version("dev-001", "1.1.0");
+
+    fs::write(&source, "broken").unwrap();
+    until("the failed build is told", SOON, || {
+        world
+            .written("watch")
+            .contains("nothing was deployed")
+            .then_some(())
+    });
+    world.expect_version("dev-001", "1.1.0");
+
+    fs::write(&source, "1.2.0").unwrap();
+    until("the next good build runs everywhere", SOON, || {
+        has_version(&world, "1.2.0").then_some(())
+    });
+    world.signal(watching.id().into(), Signal::SIGINT);
+    until("the watch ends", SOON, || {
+        watching.try_wait().ok().flatten()
+    });
 }
 
 #[test]

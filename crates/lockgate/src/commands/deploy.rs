@@ -16,7 +16,7 @@ use crate::environment::lock::{DeployLock, LockError};
 use crate::error::CommandError;
 use crate::server::control::ControlClient;
 use crate::views::progress::Progress;
-use crate::watch::Watch;
+use crate::watch::{Sources, Watch};
 
 /// Bring what was built into every gateway, and wait for it
 #[derive(Debug, Args)]
@@ -25,7 +25,7 @@ pub(crate) struct DeployArgs {
     /// The environment
     #[arg(value_name = "ENV")]
     named: Option<EnvName>,
-    /// Run the build command first
+    /// Run the build command first; with `--watch`, again whenever a source changes
     #[arg(long, short)]
     build: bool,
     /// Deploy again whenever the bundle changes, until Ctrl-C
@@ -53,6 +53,8 @@ pub(crate) async fn deploy(args: DeployArgs, ctx: &Context) -> Result<(), Comman
     let mut interrupted = Interrupted::new()?;
     let request = request(&args, ctx)?;
     let (control, _) = ctx.server().await?;
+    // Before the first build, so that an edit meanwhile is not lost.
+    let how = Watching::new(args.poll, args.watch && args.build, &request).await;
     let first = tokio::select! {
         first = once(ctx, &control, &request) => first,
         () = interrupted.wait() => return Err(given_up(&request.job.env)),
@@ -68,7 +70,7 @@ pub(crate) async fn deploy(args: DeployArgs, ctx: &Context) -> Result<(), Comman
     }
     let again = || self::request(&args, ctx);
     tokio::select! {
-        never = watch(ctx, &control, &request, args.poll, again) => match never {},
+        never = watch(ctx, &control, &request, how, again) => match never {},
         () = interrupted.wait() => Ok(()),
     }
 }
@@ -177,45 +179,73 @@ pub(crate) fn show(progress: Progress, outcome: &Outcome) -> Result<(), CommandE
     Err(CommandError::failed(message).hint(more).in_result())
 }
 
-/// Deploys whenever the bundle's folder changes. A build that fails is told and deploys nothing.
+/// What is watched beside the bundle, and how.
+#[derive(Debug)]
+pub(crate) struct Watching {
+    /// By looking twice a second, not by notices.
+    poll: bool,
+    /// An edit of these runs the build command.
+    sources: Option<Sources>,
+}
+
+impl Watching {
+    /// From now on. With `build` sources are watched, too.
+    pub(crate) async fn new(poll: bool, build: bool, request: &Request) -> Self {
+        let folders = &request.job.resolved.sources;
+        let sources = if build && !folders.is_empty() {
+            Some(Sources::new(folders).await)
+        } else {
+            None
+        };
+        Self { poll, sources }
+    }
+
+    /// Waits for an edit; for ever, where sources are not watched.
+    async fn edited(&mut self) {
+        match &mut self.sources {
+            Some(sources) => sources.edited().await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Deploys whenever the bundle's folder changes, and builds when a source does, where that
+/// is wanted. What fails is told and deploys nothing.
 pub(crate) async fn watch(
     ctx: &Context,
     control: &ControlClient,
     first: &Request,
-    poll: bool,
+    mut how: Watching,
     again: impl Fn() -> Result<Request, CommandError>,
 ) -> std::convert::Infallible {
     let bundle = &first.job.resolved.bundle;
     let folder = bundle.parent().unwrap_or(bundle);
-    let mut watch = Watch::new(folder, poll);
-    let how = if watch.polls() {
+    let mut watch = Watch::new(folder, how.poll);
+    let polls = if watch.polls() {
         " (looking twice a second)"
     } else {
         ""
     };
-    ctx.screen
-        .say(&format!("watching {}{how}; Ctrl-C ends", folder.display()));
+    let sources = how.sources.as_ref().map_or("", |_| " and the sources");
+    ctx.screen.say(&format!(
+        "watching {}{sources}{polls}; Ctrl-C ends",
+        folder.display()
+    ));
     loop {
-        tokio::select! {
-            () = watch.changed() => {}
+        let build = tokio::select! {
+            () = watch.changed() => false,
+            () = how.edited() => true,
             never = news::tell(ctx, control, &first.job.env) => match never {},
-        }
+        };
         ctx.screen.say("");
         // lockgate.toml may have changed, too, so everything is read again.
         let deployed = match again() {
-            Ok(request) => {
-                once_it_is_free(
-                    ctx,
-                    control,
-                    &Request {
-                        build: false,
-                        ..request
-                    },
-                )
-                .await
-            }
+            Ok(request) => once_it_is_free(ctx, control, &Request { build, ..request }).await,
             Err(error) => Err(error),
         };
+        if build {
+            watch.settle();
+        }
         if let Err(error) = deployed {
             ctx.screen.failed(&error);
             ctx.screen.say("still watching");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use lockgate_model::EnvName;
 
-use super::deploy::{allowed, once, watch};
+use super::deploy::{Watching, allowed, once, watch};
 use super::serve::Interrupted;
 use crate::cli::duration;
 use crate::context::{Context, now_ms};
@@ -34,6 +34,9 @@ pub(crate) struct UpArgs {
         help = "The build server's port, where it is started here [default: 8090, env: LOCKGATE_SERVE_PORT]"
     )]
     port: Option<u16>,
+    /// Run the build command whenever a source changes, not only at the start
+    #[arg(long, short)]
+    build: bool,
     /// Watch by looking twice a second, where the file system gives no notices
     #[arg(long)]
     poll: bool,
@@ -132,14 +135,21 @@ async fn work(
     let stale = missing || prepare::stale(&request.job).is_some();
     let build = stale && request.job.resolved.build_command.is_some();
     let first = Request { build, ..request };
+    let builds = first.job.resolved.build_command.is_some();
+    if args.build && !builds {
+        ctx.screen
+            .warn("there is no build command, so only the bundle is watched");
+    }
+    // Before the first build, so that an edit meanwhile is not lost.
+    let how = Watching::new(args.poll, args.build && builds, &first).await;
     match once(ctx, control, &first).await {
-        Ok(()) => welcome(ctx, &environment)?,
+        Ok(()) => welcome(ctx, &environment, args.build && builds)?,
         // Nothing that an edit of the code could mend.
         Err(error) if error.is_configuration() => return Err(error),
         Err(error) => ctx.screen.failed(&error),
     }
     let again = || self::request(args, ctx, workspace, env);
-    match watch(ctx, control, &first, args.poll, again).await {}
+    match watch(ctx, control, &first, how, again).await {}
 }
 
 /// The environment, made where it is missing.
@@ -225,16 +235,21 @@ fn request(
     })
 }
 
-fn welcome(ctx: &Context, environment: &Environment) -> Result<(), CommandError> {
+fn welcome(ctx: &Context, environment: &Environment, builds: bool) -> Result<(), CommandError> {
     let screen = &ctx.screen;
     if screen.is_json() {
         return Ok(());
     }
     screen.data(&format!("\n{}", super::urls::lines(environment)))?;
     let name = &environment.name;
+    let edit = if builds {
+        "edit                  "
+    } else {
+        "edit and build        "
+    };
     screen.say(&format!(
         "\nTry next, in another terminal:\n  \
-         edit and build          every gateway runs it at once\n  \
+         {edit}  every gateway runs it at once\n  \
          lockgate status {name}\n  \
          lockgate logs {name} -f\n  \
          lockgate rollback {name}\n"

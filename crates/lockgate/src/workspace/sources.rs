@@ -9,7 +9,7 @@ const SKIPPED: [&str; 6] = ["node_modules", "dist", "build", "target", "coverage
 /// Files a bundle is made from, by extension.
 const EXTENSIONS: [&str; 8] = ["ts", "tsx", "mts", "cts", "js", "mjs", "cjs", "json"];
 
-/// A walk stops after so many entries: a warning is not worth seconds.
+/// A walk stops after so many entries: neither a warning nor a look is worth seconds.
 const MOST_ENTRIES: usize = 50_000;
 
 /// The newest source below `folders` that is younger than `bundle`, if there is one.
@@ -17,6 +17,11 @@ pub(crate) fn newer_than(bundle: &Path, folders: &[PathBuf]) -> Option<PathBuf> 
     let built = std::fs::metadata(bundle)
         .and_then(|found| found.modified())
         .ok()?;
+    newest(folders).and_then(|(changed, path)| (changed > built).then_some(path))
+}
+
+/// The source below `folders` that was changed last, and when.
+pub(crate) fn newest(folders: &[PathBuf]) -> Option<(SystemTime, PathBuf)> {
     let mut newest: Option<(SystemTime, PathBuf)> = None;
     let mut left = MOST_ENTRIES;
     let mut folders = folders.to_vec();
@@ -26,7 +31,10 @@ pub(crate) fn newer_than(bundle: &Path, folders: &[PathBuf]) -> Option<PathBuf> 
             continue;
         };
         for entry in entries.flatten() {
-            left = left.checked_sub(1)?;
+            let Some(fewer) = left.checked_sub(1) else {
+                return newest;
+            };
+            left = fewer;
             let name = entry.file_name();
             let Ok(kind) = entry.file_type() else {
                 continue;
@@ -40,13 +48,13 @@ pub(crate) fn newer_than(bundle: &Path, folders: &[PathBuf]) -> Option<PathBuf> 
                 let Ok(changed) = entry.metadata().and_then(|found| found.modified()) else {
                     continue;
                 };
-                if changed > built && newest.as_ref().is_none_or(|(so_far, _)| changed > *so_far) {
+                if newest.as_ref().is_none_or(|(so_far, _)| changed > *so_far) {
                     newest = Some((changed, entry.path()));
                 }
             }
         }
     }
-    newest.map(|(_, path)| path)
+    newest
 }
 
 fn is_source(path: &Path) -> bool {

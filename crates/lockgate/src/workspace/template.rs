@@ -36,7 +36,8 @@ default_env = "{env}"
 bundle = "{BUNDLE}"
 # The bundles that must be free of front-end code.
 validate = ["{VALIDATE}"]
-# Folders with sources: Lockgate says when one is newer than the bundle.
+# Folders with sources: Lockgate says when one is newer than the bundle, and
+# `deploy --build --watch` and `up --build` build when one changes.
 {sources}
 
 [pack]
