@@ -6,6 +6,8 @@ use lockgate_model::AppSettings;
 
 use super::*;
 
+mod trials;
+
 /// Plays events against a machine and remembers the actions of the last one.
 pub(super) struct Scene {
     pub(super) machine: Machine,
@@ -169,105 +171,6 @@ fn a_lower_number_is_ignored() {
 }
 
 #[test]
-fn a_changed_counter_or_setting_restarts_on_trial() {
-    let mut counted = target("a", 2);
-    counted.restart = 1;
-    let mut set = target("a", 2);
-    set.settings.cwd = "elsewhere".to_owned();
-    for changed in [counted, set] {
-        let mut scene = settled();
-        scene.on(Event::Run(changed.clone())).exit();
-        assert_eq!(scene.spawned(), Some(&changed));
-        assert!(scene.machine.on_trial());
-        scene.crash_three_times();
-        assert_eq!(scene.spawned(), Some(&target("a", 1)));
-        assert_eq!(scene.machine.refused.as_ref().unwrap().seq, 2);
-    }
-}
-
-#[test]
-fn the_third_crash_on_trial_rolls_back() {
-    let mut scene = settled();
-    scene.on(Event::Run(target("b", 2))).exit();
-    scene.exit();
-    assert_eq!(scene.machine.phase(), Phase::Backoff);
-    scene.after(TRIAL_DELAY).exit().after(TRIAL_DELAY);
-    let third = scene.start();
-    scene.exit();
-    assert_eq!(
-        scene.last[..4],
-        [
-            Action::Sweep(third),
-            Action::KeepCrash(third),
-            Action::KeepRefusal(third),
-            Action::Swap(target("a", 1))
-        ]
-    );
-    assert_eq!(scene.spawned(), Some(&target("a", 1)));
-    let refused = scene.machine.refused.clone().unwrap();
-    assert_eq!(
-        refused.reason,
-        "exited with code 1 before it was ready, 3 times"
-    );
-    assert_eq!((scene.machine.settled, refused.seq), (2, 2));
-    assert!(!scene.machine.on_trial());
-}
-
-#[test]
-fn a_refused_number_is_not_tried_again_but_a_higher_one_is() {
-    let mut scene = settled();
-    scene.on(Event::Run(target("b", 2))).exit();
-    scene.crash_three_times().ready();
-    scene.on(Event::Run(target("b", 2)));
-    assert_eq!(scene.last, []);
-    scene.on(Event::Restart).exit();
-    assert_eq!(scene.spawned(), Some(&target("a", 1)));
-    scene.ready().on(Event::Run(target("b", 3))).exit();
-    assert_eq!(scene.spawned(), Some(&target("b", 3)));
-    assert_eq!(scene.machine.refused, None);
-}
-
-#[test]
-fn a_refusal_survives_the_agent() {
-    let mut first = settled();
-    first.on(Event::Run(target("b", 2))).exit();
-    first.crash_three_times();
-    let mut scene = Scene::new(first.machine.good.clone());
-    scene.machine.refused = first.machine.refused.clone();
-    scene.on(Event::Run(target("b", 2)));
-    assert_eq!(scene.spawned(), Some(&target("a", 1)));
-    assert_eq!(scene.machine.settled, 2);
-    assert!(!scene.machine.on_trial());
-}
-
-#[test]
-fn without_a_good_build_a_refusal_leaves_nothing_running() {
-    let mut scene = Scene::new(None);
-    scene.on(Event::Run(target("a", 1))).crash_three_times();
-    assert_eq!(scene.last.last(), Some(&Action::CloseSockets));
-    assert_eq!(scene.machine.phase(), Phase::Stopped);
-    assert_eq!(scene.machine.settled, 1);
-    assert_eq!(scene.on(Event::Restart).last, []);
-}
-
-#[test]
-fn not_ready_in_time_on_trial_refuses_at_once() {
-    let mut scene = settled();
-    scene.on(Event::Run(target("b", 2))).exit();
-    let start = scene.start();
-    let reason = "`GET /` was answered 503".to_owned();
-    scene.on(Event::NotReady { start, reason });
-    scene.after(20 * SECOND);
-    assert_eq!(scene.last.last(), Some(&Action::Terminate(start)));
-    assert_eq!(
-        scene.machine.refused.as_ref().unwrap().reason,
-        "was not ready within 20s: `GET /` was answered 503"
-    );
-    scene.exit();
-    assert_eq!(scene.spawned(), Some(&target("a", 1)));
-}
-
-#[test]
 fn not_ready_in_time_after_the_trial_is_a_crash() {
     let mut scene = Scene::new(Some(target("a", 1)));
     scene.on(Event::Run(target("a", 1))).after(20 * SECOND);
@@ -308,18 +211,6 @@ fn reload_during_backoff_starts_at_once() {
     let mut scene = settled();
     scene.exit().on(Event::Run(target("a", 1)));
     assert_eq!(scene.machine.phase(), Phase::Backoff);
-}
-
-#[test]
-fn a_build_that_served_is_the_fallback_of_its_successor() {
-    let mut scene = Scene::new(None);
-    scene.on(Event::Run(target("a", 1))).ready();
-    scene
-        .after(SECOND)
-        .on(Event::Run(target("b", 2)))
-        .exit()
-        .crash_three_times();
-    assert_eq!(scene.spawned(), Some(&target("a", 1)));
 }
 
 #[test]
@@ -368,38 +259,6 @@ fn a_shutdown_at_rest_and_in_backoff_ends_at_once() {
     let mut scene = Scene::new(None);
     scene.on(Event::Shutdown);
     assert_eq!(scene.last.last(), Some(&Action::End));
-}
-
-#[test]
-fn what_the_agent_cannot_start_is_tried_on_where_there_is_nothing_better() {
-    let mut scene = Scene::new(None);
-    scene.on(Event::Run(target("b", 2)));
-    for _ in 0..5 {
-        scene.spawn_fails();
-        assert_eq!(scene.machine.phase(), Phase::Backoff);
-        scene.after(LONGEST_DELAY);
-    }
-    assert_eq!(scene.machine.refused, None);
-    assert_eq!(scene.ready().machine.problem, None);
-}
-
-#[test]
-fn what_the_agent_cannot_start_gives_way_to_the_good_one() {
-    let mut scene = settled();
-    scene.on(Event::Run(target("b", 2))).exit();
-    for _ in 1..TRIAL_CRASHES {
-        scene.spawn_fails().after(TRIAL_DELAY);
-        assert_eq!(scene.spawned(), Some(&target("b", 2)));
-    }
-    scene.spawn_fails();
-    assert_eq!(scene.spawned(), Some(&target("a", 1)));
-    let refused = scene.machine.refused.as_ref().unwrap();
-    assert_eq!(refused.reason, "cannot bind 127.0.0.1:8888, 3 times");
-    // The good one has no better one behind it.
-    for _ in 0..5 {
-        scene.spawn_fails().after(LONGEST_DELAY);
-    }
-    assert_eq!(scene.ready().machine.settled, 2);
 }
 
 #[test]
