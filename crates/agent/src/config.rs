@@ -225,6 +225,7 @@ fn read(
             file.display()
         ));
     }
+    keep_out(&mut reader, &gateway_root, &[&releases, &log_file, &socket]);
     let problems = reader.into_problems();
     let (Some(gateway), Some(http_port), Some(key), Some((_, token))) =
         (gateway, http_port, key, token)
@@ -261,6 +262,17 @@ fn folder(reader: &mut Reader<'_>, name: &str, default: &str) -> PathBuf {
     reader
         .optional(name, path)
         .unwrap_or_else(|| default.into())
+}
+
+/// The root is replaced with each build: nothing that stays can lie in it.
+fn keep_out(reader: &mut Reader<'_>, root: &Path, places: &[&Path]) {
+    for place in places.iter().filter(|place| place.starts_with(root)) {
+        let (root, place) = (root.display(), place.display());
+        reader.problem(
+            var::GATEWAY_ROOT,
+            format!("is `{root}`, and `{place}` lies there, where each build has its own"),
+        );
+    }
 }
 
 fn socket_path(text: &str) -> Result<PathBuf, String> {

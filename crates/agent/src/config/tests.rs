@@ -216,3 +216,16 @@ fn a_token_that_others_can_read_is_a_warning_and_a_missing_one_a_problem() {
             .starts_with("`LOCKGATE_TOKEN_FILE` names `/run/token/nowhere`")
     );
 }
+
+#[test]
+fn nothing_of_the_agent_lies_below_the_root_that_it_moves() {
+    let said = "`GATEWAY_ROOT` is `/opt/lockgate`, and ";
+    check(
+        &[(var::GATEWAY_ROOT, "/opt/lockgate")],
+        &[&format!("{said}`/opt/lockgate/releases` lies there")],
+    );
+    let log = (var::LOG_FILE, "/opt/gateway/app/gateway.log");
+    check(&[log], &["`GATEWAY_ROOT` is `/opt/gateway`, and"]);
+    let beside = (var::LOG_FILE, "/opt/gateway.log");
+    check(&[beside], &[]);
+}
