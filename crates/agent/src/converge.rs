@@ -123,7 +123,7 @@ struct Converge {
     /// What the supervisor was told, the newest last.
     known: VecDeque<Accepted>,
 
-    /// The number the server offered last, accepted or not.
+    /// The number the server offered last, followed or not, since there is contact.
     seen: u64,
     in_contact: bool,
     /// Since when the question waits at the server; `None` for one that does not.
@@ -144,7 +144,7 @@ impl Converge {
         Self {
             means,
             view,
-            seen: wanted.as_ref().map_or(0, |wanted| wanted.statement.seq),
+            seen: 0,
             known: good.iter().cloned().collect(),
             wanted,
             good,

@@ -21,6 +21,8 @@ impl Converge {
         let wait = if self.in_contact {
             Duration::from_secs(MAX_WAIT_SECS)
         } else {
+            // Whatever was offered before shall be offered again.
+            self.seen = self.followed();
             Duration::ZERO
         };
         let question = Question {
@@ -56,7 +58,13 @@ impl Converge {
         if regained {
             self.retry_fetch_now();
         }
-        self.show(|view| view.contact(answer.endpoint, regained));
+        let still_older = answer.statement.is_none() && self.seen < self.followed();
+        self.show(|view| {
+            view.contact(answer.endpoint, regained);
+            if !still_older {
+                view.server_problem = None;
+            }
+        });
         let judged = match answer.statement {
             None => Judgement::Known,
             Some((statement, signed)) => {
@@ -65,14 +73,17 @@ impl Converge {
             }
         };
         self.act().await;
-        let seq = self
-            .wanted
-            .as_ref()
-            .map_or(0, |wanted| wanted.statement.seq);
+        let seq = self.followed();
         for reload in self.reloads.drain(..) {
             let _ = reload.send(Ok(seq));
         }
         pause(judged, self.waiting_since.map(|since| since.elapsed()))
+    }
+
+    /// The number of the statement that is followed.
+    fn followed(&self) -> u64 {
+        let wanted = self.wanted.as_ref();
+        wanted.map_or(0, |wanted| wanted.statement.seq)
     }
 
     /// Takes a verified statement over if it is newer.

@@ -59,7 +59,6 @@ impl View {
 
     pub(super) fn contact(&mut self, server: Endpoint, regained: bool) {
         self.server = Some(server);
-        self.server_problem = None;
         self.contacts += u64::from(regained);
     }
 

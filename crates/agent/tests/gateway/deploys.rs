@@ -197,6 +197,12 @@ async fn an_older_statement_is_not_followed() {
         .await;
     assert!(report.problem.unwrap().contains("older than 3"));
     assert_eq!(report.running.unwrap().build, second);
+    // Asked again it offers nothing better.
+    for _ in 0..2 {
+        let reload = world.ask(&["reload", "--format", "json"]).await;
+        let report: Report = serde_json::from_slice(&reload.stdout).unwrap();
+        assert!(report.problem.unwrap().contains("older than 3"));
+    }
 
     fs::write(&file, newest).unwrap();
     world.ring();
