@@ -20,6 +20,10 @@ const REPORT_BYTES: usize = 256 << 10;
 /// How long a report's body may take.
 const REPORT_WITHIN: Duration = Duration::from_secs(10);
 
+/// How long a query is kept that a newer one ended. Two agents with one gateway's token
+/// would else end each other's queries as fast as they can ask.
+const OUSTED_FOR: Duration = Duration::from_secs(1);
+
 /// What a blocking query asks.
 #[derive(Debug, PartialEq, Eq)]
 struct Asked {
@@ -91,7 +95,13 @@ pub(super) async fn desired(
         let place = place.get_or_insert_with(|| server.waiting.enter(gateway));
         tokio::select! {
             biased;
-            () = place.ended.cancelled() => break,
+            () = place.ended.cancelled() => {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = tokio::time::sleep(OUSTED_FOR) => {}
+                }
+                break;
+            }
             () = stop.cancelled() => break,
             changed = rings.changed() => if changed.is_err() { break },
             () = tokio::time::sleep_until(until) => break,

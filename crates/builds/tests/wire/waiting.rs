@@ -96,6 +96,27 @@ async fn a_newer_query_ends_the_older() {
 }
 
 #[tokio::test]
+async fn two_agents_with_one_token_do_not_chase_each_other() {
+    let house = House::start().await;
+    let (answered, mut answers) = tokio::sync::mpsc::channel(1);
+    let started = Instant::now();
+    for _ in 0..2 {
+        let (client, key) = (house.client(TOKEN), house.key.public());
+        let answered = answered.clone();
+        tokio::spawn(async move {
+            while let Ok(answer) = fetch::desired(&client, &key, &gateway(), 0, LONG).await {
+                answered.send(answer).await.unwrap();
+            }
+        });
+    }
+    for _ in 0..2 {
+        assert!(answers.recv().await.unwrap().is_none());
+    }
+    let elapsed = started.elapsed();
+    assert!(elapsed >= Duration::from_millis(1900), "{elapsed:?}");
+}
+
+#[tokio::test]
 async fn a_stopping_server_ends_waits_and_returns() {
     let house = House::start().await;
     let (client, key) = (house.client(TOKEN), house.key.public());
