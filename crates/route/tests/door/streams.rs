@@ -89,6 +89,27 @@ async fn an_upload_is_not_kept_in_memory() {
 }
 
 #[tokio::test]
+async fn an_answer_that_comes_before_the_upload_ended_comes_through() {
+    let application = Application::start(|mut peer, _| async move {
+        peer.head().await;
+        peer.send("HTTP/1.1 413 Too Large\r\ncontent-length: 3\r\nconnection: close\r\n\r\nno!")
+            .await;
+        peer.ended().await;
+    })
+    .await;
+    let door = Door::to(application.addr).await;
+    for _ in 0..20 {
+        let mut client = door.client().await;
+        client
+            .send("PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 9000000\r\n\r\n")
+            .await;
+        client.send(&"x".repeat(100_000)).await;
+        let answer = client.message().await;
+        assert_eq!((answer.status(), answer.body.as_str()), (413, "no!"));
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_asks_first_is_told_to_continue() {
     let application = Application::start(|mut peer, _| async move {
         let head = peer.head().await.unwrap();
