@@ -22,6 +22,27 @@ async fn an_answer_that_says_its_length_twice_is_delimited_once() {
     }
 }
 
+/// Whoever asks for a head only wants to know what a GET would bring.
+#[tokio::test]
+async fn a_head_without_a_length_is_not_given_one() {
+    let application = Application::answering(|head| {
+        let coding = if head.contains("/chunked") {
+            "transfer-encoding: chunked\r\n"
+        } else {
+            ""
+        };
+        format!("HTTP/1.1 200 OK\r\n{coding}\r\n")
+    })
+    .await;
+    let door = Door::to(application.addr).await;
+    let mut client = door.client().await;
+    for path in ["/chunked", "/unknown", "/chunked"] {
+        client.ask("HEAD", path).await;
+        let head = client.head().await.unwrap();
+        assert_eq!(header(&head, "content-length"), None, "{head}");
+    }
+}
+
 #[tokio::test]
 async fn an_answer_in_a_coding_that_would_be_lost_is_502() {
     let application = Application::start(|mut peer, _| async move {
