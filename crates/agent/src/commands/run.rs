@@ -91,6 +91,7 @@ struct Parts {
     supervisor: Handle,
     supervising: JoinHandle<()>,
     converging: Converging,
+    following: JoinHandle<()>,
     /// Loop, control socket: ended before the application is.
     ending_first: CancellationToken,
     /// The door: stops accepting while the application finishes its requests.
@@ -105,7 +106,7 @@ async fn run_until_asked_to_end(config: Config, args: &RunArgs) -> Result<(), Co
     let mut askers = Askers::listen(args.stop_on_stdin_eof)
         .map_err(|error| CommandError::failed("cannot listen to signals").because(&error))?;
     let mut parts = start(config, args).await?;
-    loop {
+    let failed = loop {
         tokio::select! {
             asked = askers.next() => match asked {
                 Asked::Reload => {
@@ -115,21 +116,27 @@ async fn run_until_asked_to_end(config: Config, args: &RunArgs) -> Result<(), Co
                 }
                 Asked::End(signal) => {
                     info!(signal, "ending");
-                    break;
+                    break None;
                 }
                 Asked::ParentGone => {
                     info!("stdin has ended: ending");
-                    break;
+                    break None;
                 }
             },
-            ended = &mut parts.supervising => {
-                error!(?ended, "the supervisor ended by itself");
-                return Err(CommandError::failed("the supervisor ended by itself"));
-            }
+            // Whoever started the agent starts it again; half of it is no gateway.
+            _ = &mut parts.supervising => break Some("the supervisor"),
+            _ = &mut parts.following => break Some("the loop that follows the build server"),
+            _ = &mut parts.door => break Some("the door"),
         }
+    };
+    if let Some(part) = failed {
+        error!(part, "ended by itself: ending the rest");
     }
     end(parts, &mut askers).await;
-    Ok(())
+    match failed {
+        None => Ok(()),
+        Some(part) => Err(CommandError::failed(format!("{part} ended by itself"))),
+    }
 }
 
 async fn start(config: Config, args: &RunArgs) -> Result<Parts, CommandError> {
@@ -165,7 +172,7 @@ async fn start(config: Config, args: &RunArgs) -> Result<Parts, CommandError> {
         state: places.state,
         supervisor: supervisor.clone(),
     };
-    let (converging, _) = converge::start(means, remembered, ending_first.clone());
+    let (converging, following) = converge::start(means, remembered, ending_first.clone());
     let us = Us {
         gateway: gateway.clone(),
         pid: std::process::id(),
@@ -193,6 +200,7 @@ async fn start(config: Config, args: &RunArgs) -> Result<Parts, CommandError> {
         supervisor,
         supervising,
         converging,
+        following,
         ending_first,
         door,
         teller: tokio::spawn(tell(reporting, asker, ending_last.clone())),
@@ -283,7 +291,7 @@ fn swap(config: &Config, releases: &std::path::Path) -> Swap {
 async fn end(mut parts: Parts, askers: &mut Askers) {
     parts.ending_first.cancel();
     parts.supervisor.shutdown().await;
-    loop {
+    while !parts.supervising.is_finished() {
         tokio::select! {
             _ = &mut parts.supervising => break,
             asked = askers.next() => match asked {
@@ -298,7 +306,9 @@ async fn end(mut parts: Parts, askers: &mut Askers) {
     parts.ending_last.cancel();
     let farewell = async {
         let _ = parts.teller.await;
-        let _ = parts.door.await;
+        if !parts.door.is_finished() {
+            let _ = parts.door.await;
+        }
     };
     if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
         warn!("some connections were cut");
