@@ -13,7 +13,9 @@ use crate::environment::EnvironmentError;
 use crate::environment::create::CreateError;
 use crate::environment::delete::DeleteError;
 use crate::environment::lock::LockError;
+use crate::home::HomeError;
 use crate::server::ServerError;
+use crate::server::control::ControlError;
 use crate::server::listen::ListenError;
 use crate::views::paint::Paint;
 use crate::workspace::WorkspaceError;
@@ -233,12 +235,36 @@ macro_rules! failed_from {
 }
 
 failed_from!(
-    lockgate_builds::store::StoreError,
     lockgate_builds::sign::SignError,
     crate::environment::publish::PublishError,
-    crate::server::control::ControlError,
     crate::server::detach::DetachError,
 );
+
+/// What to do about a folder that cannot be used.
+const WHERE: &str =
+    "LOCKGATE_HOME (and LOCKGATE_BUILDS) say which folder is used; it has to be writable";
+/// What to do where no server runs.
+const SERVE: &str = "start it with `lockgate serve --detach`, or let `lockgate up` do it all";
+
+impl From<lockgate_builds::store::StoreError> for CommandError {
+    fn from(error: lockgate_builds::store::StoreError) -> Self {
+        let told = Self::from_error(Kind::Failed, &error);
+        match error {
+            lockgate_builds::store::StoreError::Io { .. } => told.hint(WHERE),
+            _ => told,
+        }
+    }
+}
+
+impl From<ControlError> for CommandError {
+    fn from(error: ControlError) -> Self {
+        if error.is_unreachable() {
+            let socket = error.socket.display();
+            return Self::failed(format!("no server answers at `{socket}`")).hint(SERVE);
+        }
+        Self::from_error(Kind::Failed, &error)
+    }
+}
 
 impl From<ConfigError> for CommandError {
     fn from(error: ConfigError) -> Self {
@@ -276,6 +302,7 @@ impl From<EnvironmentError> for CommandError {
                 "there are {}; `lockgate create {env}` makes another",
                 names(known.iter())
             )),
+            EnvironmentError::File { .. } => told.hint(WHERE),
             _ => told,
         }
     }
@@ -294,6 +321,7 @@ impl From<CreateError> for CommandError {
             CreateError::Domain { .. } => {
                 told.hint("the workspace comes after it: `lockgate create ENV DOMAIN WORKSPACE`")
             }
+            CreateError::Home(_) => told.hint(WHERE),
             CreateError::Deleting { env } => {
                 told.hint(format!("`lockgate delete {env}` takes the rest of it"))
             }
@@ -328,6 +356,7 @@ impl From<ServerError> for CommandError {
             ServerError::AlreadyRuns { .. } => {
                 told.hint("`lockgate serve status` shows it, `lockgate serve stop` ends it")
             }
+            ServerError::Home(HomeError::Unusable { .. }) => told.hint(WHERE),
             ServerError::Listen(ListenError::Taken { .. }) => told.hint(
                 "`--port` or LOCKGATE_SERVE_PORT moves the build server; 0 takes a free port",
             ),
@@ -378,6 +407,18 @@ mod tests {
         let json = CommandError::usage("x").hint("y").to_json();
         assert_eq!(json["error"]["exit_code"], 2);
         assert_eq!(json["error"]["hints"][0], "y");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_away_is_told_with_the_way_to_start_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = crate::home::Home::new(folder.path(), folder.path(), folder.path());
+        let control = crate::server::control::ControlClient::new(&home);
+        let error = CommandError::from(control.server().await.unwrap_err());
+        let text = error.render(Paint::new(false));
+        assert!(text.starts_with("error: no server answers at `"), "{text}");
+        assert!(text.contains("hint: start it with `lockgate serve --detach`"));
+        assert!(!text.contains("caused by"), "{text}");
     }
 
     #[test]

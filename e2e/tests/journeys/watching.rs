@@ -94,6 +94,34 @@ fn a_crash_after_the_deploy_is_told_to_who_watches() {
 }
 
 #[test]
+fn what_changed_while_the_server_was_away_is_deployed_when_it_is_back() {
+    let world = World::new();
+    let workspace = world.workspace("monorepo");
+    world.serve();
+    world.create("dev-001", &workspace);
+    let mut watching = world.start("watch", &["deploy", "dev-001", "--watch"]);
+    until("it watches", SOON, || {
+        world.written("watch").contains("Ctrl-C ends").then_some(())
+    });
+    world.lockgate(&["serve", "stop"]).expect(0);
+    workspace.set_version("1.0.1");
+    until("it waits for the server", SOON, || {
+        world
+            .written("watch")
+            .contains("deployed when it is back")
+            .then_some(())
+    });
+    world.serve();
+    until("the edited bundle runs everywhere", SOON, || {
+        has_version(&world, "1.0.1").then_some(())
+    });
+    world.signal(watching.id().into(), Signal::SIGINT);
+    until("the watch ends", SOON, || {
+        watching.try_wait().ok().flatten()
+    });
+}
+
+#[test]
 fn the_build_command_runs_first_and_a_failed_one_deploys_nothing() {
     let world = World::new();
     let workspace = world.workspace("monorepo");

@@ -9,7 +9,7 @@ use lockgate_model::{AppSettings, EnvName};
 use super::serve::Interrupted;
 use crate::cli::duration;
 use crate::context::{Context, now_ms};
-use crate::deploy::events::{Event, Outcome};
+use crate::deploy::events::{Event, Outcome, Verdict};
 use crate::deploy::prepare::Job;
 use crate::deploy::{self, Request, news};
 use crate::environment::lock::{DeployLock, LockError};
@@ -159,10 +159,12 @@ pub(crate) fn show(progress: Progress, outcome: &Outcome) -> Result<(), CommandE
         return Ok(());
     }
     let (env, build) = (&outcome.env, &outcome.build);
-    let mut bad = outcome
-        .gateways
-        .iter()
-        .filter(|gateway| !gateway.verdict.is_good());
+    let bad = || {
+        let all = outcome.gateways.iter();
+        all.filter(|gateway| !gateway.verdict.is_good())
+    };
+    let refused = bad().any(|gateway| matches!(gateway.verdict, Verdict::Kept { .. }));
+    let mut bad = bad();
     let message = match (bad.next(), bad.count(), outcome.gateways.len()) {
         (Some(only), 0, _) => format!("gateway `{}` does not run build `{build}`", only.gateway),
         (_, others, all) if others + 1 == all => {
@@ -173,9 +175,13 @@ pub(crate) fn show(progress: Progress, outcome: &Outcome) -> Result<(), CommandE
             others + 1
         ),
     };
-    let more = format!(
-        "`lockgate logs {env} --crash` and `lockgate status {env}` show more; fix the build and deploy again"
-    );
+    let more = if refused {
+        format!(
+            "`lockgate logs {env} --crash` and `lockgate status {env}` show more; fix the build and deploy again"
+        )
+    } else {
+        format!("gateways catch up by themselves; `lockgate status {env}` shows how far they are")
+    };
     Err(CommandError::failed(message).hint(more).in_result())
 }
 
@@ -238,6 +244,7 @@ pub(crate) async fn watch(
             never = news::tell(ctx, control, &first.job.env) => match never {},
         };
         ctx.screen.say("");
+        present(ctx, control).await;
         // lockgate.toml may have changed, too, so everything is read again.
         let deployed = match again() {
             Ok(request) => once_it_is_free(ctx, control, &Request { build, ..request }).await,
@@ -250,6 +257,19 @@ pub(crate) async fn watch(
             ctx.screen.failed(&error);
             ctx.screen.say("still watching");
         }
+    }
+}
+
+/// Waits for the server: what changed while it was away is not lost.
+async fn present(ctx: &Context, control: &ControlClient) {
+    let mut told = false;
+    while control.server().await.is_err() {
+        if !told {
+            ctx.screen
+                .warn("the server is away; this change is deployed when it is back");
+        }
+        told = true;
+        tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
 

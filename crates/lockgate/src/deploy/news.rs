@@ -27,6 +27,9 @@ pub(crate) async fn tell(ctx: &Context, control: &ControlClient, env: &EnvName) 
         let after = known.as_ref().map(|view| view.version);
         match control.gateways(env, after, WAIT).await {
             Ok(view) => {
+                if gone {
+                    ctx.screen.say("the server is back");
+                }
                 let before = known.as_ref().unwrap_or(&view);
                 for news in news(before, &view) {
                     progress.tell(&Event::News(news));
@@ -34,8 +37,10 @@ pub(crate) async fn tell(ctx: &Context, control: &ControlClient, env: &EnvName) 
                 (known, gone) = (Some(view), false);
             }
             Err(error) => {
-                if !gone {
-                    progress.tell(&Event::warning(format!("the server is away: {error}")));
+                if !gone && error.is_unreachable() {
+                    progress.tell(&Event::warning(
+                        "the server is away; `lockgate serve --detach` starts it",
+                    ));
                 }
                 gone = true;
                 tokio::time::sleep(PAUSE).await;
