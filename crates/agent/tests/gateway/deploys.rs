@@ -242,3 +242,25 @@ async fn a_folder_in_the_place_of_the_root_is_moved_aside() {
         .collect();
     assert_eq!(found.len(), 1, "{found:?}");
 }
+
+#[tokio::test]
+async fn a_full_disk_makes_room_of_releases_that_nothing_needs() {
+    let mut world = World::new().await;
+    let disk = world.path("lockgate");
+    fs::create_dir_all(&disk).unwrap();
+    // Room for the agent's own files and three releases of these.
+    let mount = format!(
+        "mount -t tmpfs -o size=300k none '{}' && exec \"$0\" \"$@\"",
+        disk.display()
+    );
+    let apart = ["unshare", "--user", "--map-root-user", "--mount"];
+    world.start_agent_below(&[&apart[..], &["sh", "-c", &mount]].concat());
+    for version in 1..=5 {
+        let version = version.to_string();
+        let padding = "x".repeat(80_000);
+        let packed = world.pack(&format!("{}//{padding}", application(&version)));
+        let seq = world.state(&packed, |_| {});
+        world.settled(seq).await;
+        assert_eq!(world.hello().await.version, version);
+    }
+}
