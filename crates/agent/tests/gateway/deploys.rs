@@ -65,7 +65,7 @@ async fn no_request_is_lost_while_builds_change() {
         assert!(lost.is_empty(), "{lost:?}\n{}", world.told());
         asked += answers.len();
     }
-    assert!(asked > 50, "only {asked} requests were made");
+    assert!(asked > 20, "only {asked} requests were made");
 }
 
 async fn keep_asking(world: &World, answers: &mut Vec<Answer>) {
