@@ -159,6 +159,11 @@ pub(crate) fn show(progress: Progress, outcome: &Outcome) -> Result<(), CommandE
         return Ok(());
     }
     let (env, build) = (&outcome.env, &outcome.build);
+    let what = if settings_only(outcome) {
+        format!("build `{build}` with its new settings")
+    } else {
+        format!("build `{build}`")
+    };
     let bad = || {
         let all = outcome.gateways.iter();
         all.filter(|gateway| !gateway.verdict.is_good())
@@ -166,14 +171,11 @@ pub(crate) fn show(progress: Progress, outcome: &Outcome) -> Result<(), CommandE
     let refused = bad().any(|gateway| matches!(gateway.verdict, Verdict::Kept { .. }));
     let mut bad = bad();
     let message = match (bad.next(), bad.count(), outcome.gateways.len()) {
-        (Some(only), 0, _) => format!("gateway `{}` does not run build `{build}`", only.gateway),
+        (Some(only), 0, _) => format!("gateway `{}` does not run {what}", only.gateway),
         (_, others, all) if others + 1 == all => {
-            format!("none of {all} gateways runs build `{build}`")
+            format!("none of {all} gateways runs {what}")
         }
-        (_, others, all) => format!(
-            "{} of {all} gateways do not run build `{build}`",
-            others + 1
-        ),
+        (_, others, all) => format!("{} of {all} gateways do not run {what}", others + 1),
     };
     let more = if refused {
         format!(
@@ -183,6 +185,20 @@ pub(crate) fn show(progress: Progress, outcome: &Outcome) -> Result<(), CommandE
         format!("gateways catch up by themselves; `lockgate status {env}` shows how far they are")
     };
     Err(CommandError::failed(message).hint(more).in_result())
+}
+
+/// Whether some gateway runs the build, but as it was started before.
+fn settings_only(outcome: &Outcome) -> bool {
+    let kept = |verdict: &Verdict| {
+        matches!(
+            verdict,
+            Verdict::Kept {
+                settings_only: true,
+                ..
+            }
+        )
+    };
+    outcome.gateways.iter().any(|one| kept(&one.verdict))
 }
 
 /// What is watched beside the bundle, and how.

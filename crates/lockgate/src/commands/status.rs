@@ -208,13 +208,14 @@ fn notes(view: &GatewayView, now: u64) -> Vec<String> {
     let report = view.report.as_ref();
     let runs = report.and_then(|report| report.running.as_ref());
     if let Some(refused) = report.and_then(|report| report.refused.as_ref()) {
-        let instead = runs.map_or("runs nothing".to_owned(), |running| {
-            format!("runs {}", running.build)
+        let (build, reason) = (&refused.build, &refused.reason);
+        notes.push(match runs.map(|running| &running.build) {
+            Some(runs) if runs == build => format!(
+                "refused new settings of {build} because it {reason}, runs it with those before"
+            ),
+            Some(runs) => format!("refused {build} because it {reason}, runs {runs}"),
+            None => format!("refused {build} because it {reason}, runs nothing"),
         });
-        notes.push(format!(
-            "refused {} because it {}, {instead}",
-            refused.build, refused.reason
-        ));
     }
     notes.extend(problem(view).cloned());
     // An agent asks at least once a minute; twice that without a word is worth saying.

@@ -137,6 +137,8 @@ pub(crate) enum Verdict {
     Kept {
         /// The build it runs instead, if any.
         runs: Option<BuildId>,
+        /// Whether that is the same build, and only its new settings were given up.
+        settings_only: bool,
         /// Why.
         reason: String,
         /// The last lines the build wrote.

@@ -164,14 +164,16 @@ fn going_back(seq: u64, report: &Report) -> Option<String> {
 /// What a gateway made of a statement it knows; nothing while it is at it.
 fn settled(build: &BuildId, seq: u64, pid_before: Option<u32>, report: &Report) -> Option<Verdict> {
     if let Some(refused) = report.refused.as_ref().filter(|refused| refused.seq >= seq) {
-        // The build before may still be on its way back; it is told when it answers.
-        let runs = running_build(report).filter(|build| *build != refused.build);
+        // What ran before may still be on its way back; it is told when it answers. It may be
+        // the same build with other settings.
+        let runs = running_build(report);
         let back = match (report.phase, &report.running) {
-            (Phase::Ready, _) => runs.is_some(),
+            (Phase::Ready, running) => running.is_some(),
             (Phase::Stopped | Phase::Waiting, running) => running.is_none(),
             _ => false,
         };
         return back.then(|| Verdict::Kept {
+            settings_only: runs.as_ref() == Some(&refused.build),
             runs,
             reason: refused.reason.clone(),
             log: refused.log.clone(),
@@ -331,14 +333,20 @@ mod tests {
             assert_eq!(verdict(true, None, Some(not_yet)), None, "{phase:?}");
         }
         let back = refused(SEQ, report(SEQ, SEQ, Phase::Ready, Some(('a', 9))));
-        let kept = |runs| {
+        let kept = |runs: Option<BuildId>| {
             Some(Verdict::Kept {
+                settings_only: runs == Some(build('b')),
                 runs,
                 reason: "it threw".to_owned(),
                 log: vec!["x".to_owned()],
             })
         };
         assert_eq!(verdict(true, None, Some(back)), kept(Some(build('a'))));
+        let old_settings = refused(SEQ, report(SEQ, SEQ, Phase::Ready, Some(('b', 9))));
+        assert_eq!(
+            verdict(true, None, Some(old_settings)),
+            kept(Some(build('b')))
+        );
         let nothing = refused(SEQ, report(SEQ, SEQ, Phase::Stopped, None));
         assert_eq!(verdict(true, None, Some(nothing)), kept(None));
     }

@@ -9,7 +9,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use lockgate_model::{BuildId, EnvName, Phase};
+use lockgate_model::{BuildId, EnvName, Phase, Report};
 
 use crate::error::CommandError;
 use crate::home::{Home, durable};
@@ -56,7 +56,15 @@ impl Refusals {
                 self.0.remove(&running.build);
             }
         }
-        for refused in reports().filter_map(|report| report.refused.as_ref()) {
+        // A gateway that runs what it refused gave up only new settings of it.
+        let runs = |report: &Report, build: &BuildId| {
+            report.running.as_ref().map(|it| &it.build) == Some(build)
+        };
+        let refused = reports().filter_map(|report| {
+            let refused = report.refused.as_ref()?;
+            (!runs(report, &refused.build)).then_some(refused)
+        });
+        for refused in refused {
             self.0.insert(refused.build.clone(), refused.reason.clone());
         }
     }
@@ -108,7 +116,7 @@ fn file(home: &Home, env: &EnvName) -> PathBuf {
 mod tests {
     use super::*;
     use crate::server::control::GatewayView;
-    use lockgate_model::{GatewayName, Refusal, Report, Running, Timings};
+    use lockgate_model::{GatewayName, Refusal, Running, Timings};
 
     fn build(digit: char) -> BuildId {
         BuildId::parse(&digit.to_string().repeat(12)).unwrap()
@@ -173,6 +181,8 @@ mod tests {
         check(&[&[('a', Some('b'))], &[('a', None)]], "b");
         check(&[&[('a', Some('b'))], &[('a', Some('c'))]], "bc");
         check(&[&[('a', Some('b'))], &[('b', None)]], "");
+        // Only its settings were refused.
+        check(&[&[('b', Some('b'))]], "");
         // One gateway that refuses it is enough.
         check(&[&[('b', None), ('a', Some('b'))]], "b");
         check(&[&[('a', Some('b')), ('b', None)]], "b");

@@ -204,6 +204,10 @@ fn verdict_text(verdict: &Verdict) -> (&'static str, Tone) {
         Verdict::Runs => ("ready", Tone::Good),
         Verdict::AlreadyRan => ("already runs it", Tone::Good),
         Verdict::Stopped => ("stopped", Tone::Dim),
+        Verdict::Kept {
+            settings_only: true,
+            ..
+        } => ("kept its old settings", Tone::Bad),
         Verdict::Kept { runs: Some(_), .. } => ("kept its old build", Tone::Bad),
         Verdict::Kept { runs: None, .. } => ("runs nothing", Tone::Bad),
         Verdict::NotDone { .. } => ("not done", Tone::Bad),
