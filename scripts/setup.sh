@@ -18,6 +18,7 @@ need curl || packages+=(curl)
 if [ "${1:-}" = checks ]; then
     need faketime || packages+=(faketime)
     need python3 || packages+=(python3)
+    need ip || packages+=(iproute2)
 fi
 if [ ${#packages[@]} -gt 0 ]; then
     echo "setup: installing ${packages[*]}"

@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 use lockgate_builds::serve::{BuildServer, Notice, Reach, Reports};
 use lockgate_builds::store::{Store, StoreError};
+use lockgate_model::EnvName;
 use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
@@ -52,6 +53,8 @@ pub(crate) struct ServeOptions {
     pub(crate) port: u16,
     /// More addresses, such as the bridge's.
     pub(crate) listen: Vec<SocketAddr>,
+    /// Environments whose current archive needs no token on any listener.
+    pub(crate) allow_plain: Vec<EnvName>,
     /// The agent program.
     pub(crate) agent: PathBuf,
     /// What agents inherit.
@@ -109,12 +112,13 @@ pub(crate) enum ServerError {
 }
 
 impl ServeOptions {
-    /// The options that the configuration gives; `--listen` is added by the caller.
+    /// The options that the configuration gives; the caller adds the rest.
     pub(crate) fn from_config(config: &Config) -> Self {
         Self {
             home: config.home.clone(),
             port: config.serve_port,
             listen: Vec::new(),
+            allow_plain: Vec::new(),
             agent: config.agent.clone(),
             child_environment: config.child_environment.clone(),
         }
@@ -166,7 +170,8 @@ pub(crate) async fn start(options: ServeOptions) -> Result<RunningServer, Server
     let (asked, stop) = (CancellationToken::new(), CancellationToken::new());
     let mut tasks = JoinSet::new();
     let builds = BuildServer::new(store, reports, notice, PROGRAM.to_owned());
-    let builds = Arc::new(builds);
+    let opened = options.allow_plain.into_iter();
+    let builds = Arc::new(opened.fold(builds, BuildServer::allow_plain));
     for (listener, reach) in listeners {
         let serve = Arc::clone(&builds).serve(listener, reach, stop.clone());
         let asked = asked.clone();

@@ -148,6 +148,55 @@ fn a_token_opens_its_own_gateway_and_environment_only() {
     assert_eq!(curl_status(world.port, &desired, &too_new), "426");
 }
 
+/// Asks a server with a bridge address, in a network of its own, for two archives there and
+/// for one on loopback.
+const ON_A_BRIDGE: &str = r#"
+ip link set lo up
+ip link add bridge type veth peer name peer
+ip addr add 10.77.0.1/24 dev bridge
+ip link set bridge up
+ip link set peer up
+"$LOCKGATE" serve --detach --port 8090 --listen 10.77.0.1:8090 --allow-plain dev-001 >&2
+code() { curl -s -o /dev/null -w '%{http_code} ' "http://$1:8090/gateway-$2.tar.gz"; }
+code 10.77.0.1 dev-001
+code 10.77.0.1 dev-002
+code 127.0.0.1 dev-002
+"$LOCKGATE" serve stop >&2
+"#;
+
+#[test]
+fn a_bridge_hands_out_what_was_opened_and_nothing_else() {
+    let world = World::new();
+    let workspace = world.workspace("monorepo");
+    for env in ["dev-001", "dev-002"] {
+        world.create(env, &workspace);
+        world.lockgate(&["pack", env]).expect(0);
+    }
+    let program = world.program("lockgate");
+    let mut inside = Command::new("unshare");
+    inside.args([
+        "--user",
+        "--map-root-user",
+        "--net",
+        "bash",
+        "-euc",
+        ON_A_BRIDGE,
+    ]);
+    inside.env("LOCKGATE", program.get_program());
+    inside.envs(
+        program
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
+    let output = inside.output().expect("`unshare` is installed");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "200 401 200 ",
+        "{said}"
+    );
+}
+
 /// What `curl` with these arguments is answered, for headers that our own client sets itself.
 fn curl_status(port: u16, path: &str, args: &[&str]) -> String {
     let url = format!("http://127.0.0.1:{port}{path}");

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use lockgate_model::EnvName;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -32,6 +33,10 @@ pub(crate) struct ServeArgs {
     /// Another address to serve on, for gateways with a token (repeatable)
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Vec<SocketAddr>,
+    /// Open this environment's current archive to everybody who reaches a listener, for containers
+    /// that have no agent yet (repeatable)
+    #[arg(long, value_name = "ENV")]
+    allow_plain: Vec<EnvName>,
     /// Set by `--detach` for the process it starts.
     #[arg(long, hide = true)]
     in_background: bool,
@@ -66,8 +71,14 @@ pub(crate) async fn serve(args: ServeArgs, ctx: &Context) -> Result<(), CommandE
         Some(Action::Status) => return status(ctx).await,
         None => {}
     }
+    for env in &args.allow_plain {
+        ctx.screen.warn(&format!(
+            "the archive of `{env}` is open to everybody who reaches a listener"
+        ));
+    }
     let options = ServeOptions {
         listen: args.listen,
+        allow_plain: args.allow_plain,
         ..ServeOptions::from_config(&ctx.config)
     };
     if args.detach {

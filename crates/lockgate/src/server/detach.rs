@@ -137,6 +137,9 @@ fn spawn(options: &ServeOptions, log: File) -> Result<Child, DetachError> {
     for address in &options.listen {
         command.arg("--listen").arg(address.to_string());
     }
+    for env in &options.allow_plain {
+        command.arg("--allow-plain").arg(env.as_str());
+    }
     command
         .spawn()
         .map_err(|error| failed(format!("start `{}`", program.display()), error))

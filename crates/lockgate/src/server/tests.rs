@@ -19,6 +19,7 @@ fn options(folder: &Path) -> ServeOptions {
         home: home(folder),
         port: 0,
         listen: Vec::new(),
+        allow_plain: Vec::new(),
         agent,
         child_environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
     }
@@ -26,7 +27,7 @@ fn options(folder: &Path) -> ServeOptions {
 
 fn make(home: &Home, store: &Store, gateways: u32) -> Environment {
     let wanted = Wanted {
-        name: lockgate_model::EnvName::parse("dev-001").unwrap(),
+        name: EnvName::parse("dev-001").unwrap(),
         domain: None,
         workspace: home.dir().to_owned(),
         gateways,
