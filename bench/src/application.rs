@@ -81,11 +81,11 @@ impl Application {
     }
 
     /// A bare start of the bundle on another port than the one it names.
-    pub(crate) fn node(&self, seed: &Path, port: u16) -> Command {
+    pub(crate) fn node(&self, sequence: &Path, port: u16) -> Command {
         let mut node = command("node");
         node.arg("--enable-source-maps")
             .arg("--require")
-            .arg(seed.join("port.cjs"))
+            .arg(sequence.join("port.cjs"))
             .arg(self.bundle())
             .env("BENCH_PORT", port.to_string());
         node

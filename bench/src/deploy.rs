@@ -26,10 +26,10 @@ const GOAL_FACTOR: f64 = 1.15;
 /// Measures deploying.
 pub(crate) fn deploy(options: &Options) -> Result<Vec<Table>, BenchError> {
     let application = Application::find(&options.workspace)?;
-    let seed = options
-        .seed
+    let scripts = options
+        .sequence
         .canonicalize()
-        .map_err(BenchError::io("find", &options.seed))?;
+        .map_err(BenchError::io("find", &options.sequence))?;
     let folder = tempfile::tempdir().map_err(BenchError::io("make", Path::new("a folder")))?;
     let mut notes = Vec::new();
 
@@ -44,7 +44,7 @@ pub(crate) fn deploy(options: &Options) -> Result<Vec<Table>, BenchError> {
     };
     let (mut answered, mut reported) = (Samples::default(), Samples::default());
     let mut shell = match missing_of_shell() {
-        None => Some(shell::Shell::start(&application, &seed, folder.path())?),
+        None => Some(shell::Shell::start(&application, &scripts, folder.path())?),
         Some(missing) => {
             notes.push(format!("SKIPPED: {missing} is not installed"));
             None
@@ -59,7 +59,7 @@ pub(crate) fn deploy(options: &Options) -> Result<Vec<Table>, BenchError> {
             options.rounds
         ));
         let version = format!("2.0.{round}");
-        bare.push_time(bare::starts(&for_bare, &seed, folder.path())?);
+        bare.push_time(bare::starts(&for_bare, &scripts, folder.path())?);
         if let Some(ours) = &mut ours {
             let times = ours.deploy(&version)?;
             answered.push_time(times.answered);

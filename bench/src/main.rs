@@ -42,8 +42,8 @@ struct Options {
     #[arg(long, env = "LOCKGATE_BIN_DIR", default_value = "target/release")]
     bin_dir: PathBuf,
     /// The folder of the shell sequence that `deploy` measures itself against.
-    #[arg(long, default_value = "bench/seed")]
-    seed: PathBuf,
+    #[arg(long, default_value = "bench/sequence")]
+    sequence: PathBuf,
 }
 
 /// A benchmark.

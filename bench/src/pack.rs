@@ -84,7 +84,7 @@ pub(crate) fn pack(options: &Options) -> Result<Vec<Table>, BenchError> {
         ours.push_time(clock.elapsed());
         std::fs::remove_dir_all(&builds).map_err(BenchError::io("remove", &builds))?;
 
-        let archive = folder.path().join("seed.tar.gz");
+        let archive = folder.path().join("sequence.tar.gz");
         let clock = Stopwatch::start();
         run(command("tar")
             .arg("czf")

@@ -16,7 +16,7 @@ const VERSION: &str = "1.9.0";
 /// Starts all at once and returns when the last one gave its first answer.
 pub(super) fn starts(
     application: &Application,
-    seed: &Path,
+    sequence: &Path,
     folder: &Path,
 ) -> Result<Duration, BenchError> {
     application.write_version(VERSION)?;
@@ -29,7 +29,7 @@ pub(super) fn starts(
         .enumerate()
         .map(|(number, addr)| {
             let log = folder.join(format!("bare-{number}.log"));
-            Running::start(&mut application.node(seed, addr.port()), &log)
+            Running::start(&mut application.node(sequence, addr.port()), &log)
         })
         .collect::<Result<Vec<_>, _>>()?;
     let answered = until_all_answer(&addrs, VERSION, clock);

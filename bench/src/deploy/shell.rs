@@ -16,7 +16,7 @@ use crate::process::{Running, command, free_port, run, stop};
 #[derive(Debug)]
 pub(super) struct Shell {
     application: Application,
-    seed: PathBuf,
+    sequence: PathBuf,
     folder: PathBuf,
     gateways: Vec<SocketAddr>,
     server: SocketAddr,
@@ -27,7 +27,7 @@ impl Shell {
     /// Starts the server and deploys once.
     pub(super) fn start(
         application: &Application,
-        seed: &Path,
+        sequence: &Path,
         folder: &Path,
     ) -> Result<Self, BenchError> {
         let folder = folder.join("shell");
@@ -43,7 +43,7 @@ impl Shell {
         python.answers(server, "/")?;
         let mut shell = Self {
             application: application.copy_to(&folder.join("workspace"))?,
-            seed: seed.to_owned(),
+            sequence: sequence.to_owned(),
             gateways: (0..GATEWAYS)
                 .map(|_| free_port())
                 .collect::<Result<_, _>>()?,
@@ -61,7 +61,7 @@ impl Shell {
         let clock = Stopwatch::start();
         let mut deploy = command("bash");
         deploy
-            .arg(self.seed.join("deploy.sh"))
+            .arg(self.sequence.join("deploy.sh"))
             .arg(self.application.workspace())
             .arg(&self.folder)
             .arg(format!("http://{}", self.server))
