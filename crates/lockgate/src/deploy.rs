@@ -143,7 +143,9 @@ pub(crate) async fn follow_gateways(
 ) -> Result<Outcome, CommandError> {
     let env = &run.environment.name;
     control.changed(env).await?;
-    let deadline = clock() + run.within;
+    // A gateway's time is its own: building and packing came before it heard of anything.
+    let published_at = clock();
+    let deadline = published_at + run.within;
     let mut after = None;
     loop {
         let left = deadline.saturating_duration_since(clock());
@@ -151,14 +153,18 @@ pub(crate) async fn follow_gateways(
             .gateways(env, after, left.min(Duration::from_secs(20)))
             .await?;
         after = Some(view.version);
-        for event in follow.see(&view, run.started.elapsed()) {
+        for event in follow.see(&view, published_at.elapsed()) {
             tell(event);
         }
         if follow.is_done() || left.is_zero() {
             break;
         }
     }
-    Ok(follow.outcome(env, published.seq, run.started.elapsed()))
+    let outcome = follow.outcome(env, published.seq, published_at.elapsed());
+    Ok(Outcome {
+        took_ms: millis(run.started.elapsed()),
+        ..outcome
+    })
 }
 
 /// The gzip archive under its well-known name is made off the path: gateways do not wait for it.
@@ -191,6 +197,11 @@ fn publication(ctx: &Context, prepared: &Prepared, validated: bool) -> Publicati
 /// The result of a task on another thread; that it panicked is an error, not ours to repeat.
 pub(crate) fn joined<T>(result: Result<T, tokio::task::JoinError>) -> Result<T, CommandError> {
     result.map_err(|error| CommandError::failed("a worker thread ended early").because(&error))
+}
+
+/// A time as events tell it: whole milliseconds.
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Now, for durations.

@@ -16,7 +16,7 @@ pub(crate) struct ListArgs {}
 
 const COLUMNS: [Column; 5] = [
     Column::kept("ENVIRONMENT"),
-    Column::kept("BUILD"),
+    Column::kept("PUBLISHED"),
     Column::expendable("GATEWAYS", 1),
     Column::expendable("DOMAIN", 2),
     Column::expendable("WORKSPACE", 3),
@@ -29,13 +29,14 @@ pub(crate) async fn list(_args: &ListArgs, ctx: &Context) -> Result<(), CommandE
     let mut rows = Vec::new();
     let mut documents = Vec::new();
     for environment in &environments {
-        let build = store
+        // What was published last; what really runs is each gateway's own, see `status`.
+        let published = store
             .publications(&environment.name)?
             .pop()
             .map(|publication| publication.build);
         let mut document = super::create::described(environment);
         if let Some(fields) = document.as_object_mut() {
-            fields.insert("build".to_owned(), json!(build));
+            fields.insert("published_build".to_owned(), json!(published));
         }
         documents.push(document);
         let ports = match (environment.gateways.first(), environment.gateways.last()) {
@@ -52,7 +53,7 @@ pub(crate) async fn list(_args: &ListArgs, ctx: &Context) -> Result<(), CommandE
         };
         rows.push([
             Cell::new(environment.name.as_str(), Tone::Strong),
-            Cell::maybe(build),
+            Cell::maybe(published),
             ports.into(),
             environment.domain.as_str().into(),
             environment.workspace.display().to_string().into(),

@@ -8,8 +8,8 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::process::Command;
 
-use super::clock;
 use super::events::Event;
+use super::{clock, millis};
 use crate::error::CommandError;
 use crate::workspace::Resolved;
 
@@ -56,7 +56,7 @@ pub(crate) async fn run(
         ))
         .hint("its output is above; nothing was deployed"));
     }
-    let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let took_ms = millis(started.elapsed());
     tell(Event::Built { took_ms });
     Ok(())
 }

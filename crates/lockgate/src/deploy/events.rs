@@ -189,7 +189,7 @@ pub(crate) struct GatewayOutcome {
     /// What became of it.
     #[serde(flatten)]
     pub(crate) verdict: Verdict,
-    /// Milliseconds from the command's start until it was done.
+    /// Milliseconds from the publication until it was done.
     pub(crate) took_ms: u64,
     /// How long its steps took.
     pub(crate) timings: Timings,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use lockgate_model::{BuildId, EnvName, GatewayName, Phase, Report, Timings};
 
 use super::events::{Event, GatewayOutcome, GatewayProgress, Outcome, Verdict};
+use super::millis;
 use crate::environment::publish::{Published, Said};
 use crate::server::control::{GatewayView, GatewaysView};
 
@@ -195,10 +196,6 @@ fn settled(build: &BuildId, seq: u64, pid_before: Option<u32>, report: &Report) 
 
 fn running_build(report: &Report) -> Option<BuildId> {
     report.running.as_ref().map(|running| running.build.clone())
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

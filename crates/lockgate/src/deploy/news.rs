@@ -99,7 +99,7 @@ fn ready(report: &Report) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lockgate_model::{BuildId, GatewayName, Refusal, Running, Timings};
+    use lockgate_model::{BuildId, GatewayName, Refusal, Running};
 
     fn build(digit: char) -> BuildId {
         BuildId::parse(&digit.to_string().repeat(12)).unwrap()
@@ -108,13 +108,8 @@ mod tests {
     fn report(phase: Phase, runs: Option<(char, u32)>) -> Report {
         let name = GatewayName::parse("gw-pool-dev-001-0").unwrap();
         Report {
-            env: name.env(),
-            gateway: name,
-            agent_version: "0.1.0".to_owned(),
-            agent_pid: 1,
             seq: 1,
             settled: 1,
-            desired_build: None,
             phase,
             running: runs.map(|(digit, pid)| Running {
                 build: build(digit),
@@ -122,9 +117,8 @@ mod tests {
                 since: 0,
             }),
             restarts: 1,
-            refused: None,
             problem: Some("exited with code 1".to_owned()),
-            timings: Timings::default(),
+            ..Report::of_new_agent(name, "0.1.0", 1)
         }
     }
 

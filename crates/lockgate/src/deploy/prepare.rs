@@ -10,7 +10,7 @@ use lockgate_builds::validate::{self, BundleReport, Rules, ValidateError};
 use lockgate_model::{BuildId, EnvName};
 
 use super::events::{Event, LeftOutFile};
-use super::{clock, joined, provenance};
+use super::{clock, joined, millis, provenance};
 use crate::error::{CommandError, Kind};
 use crate::workspace::{Resolved, Workspace, bundles, sources};
 
@@ -203,10 +203,6 @@ fn with_build_hint(error: CommandError, resolved: &Resolved) -> CommandError {
             "build first; `[build] bundle` and `[pack] parts` in lockgate.toml say where it is (`lockgate init` writes one)",
         ),
     }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[expect(

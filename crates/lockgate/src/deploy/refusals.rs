@@ -116,7 +116,7 @@ fn file(home: &Home, env: &EnvName) -> PathBuf {
 mod tests {
     use super::*;
     use crate::server::control::GatewayView;
-    use lockgate_model::{GatewayName, Refusal, Running, Timings};
+    use lockgate_model::{GatewayName, Refusal, Running};
 
     fn build(digit: char) -> BuildId {
         BuildId::parse(&digit.to_string().repeat(12)).unwrap()
@@ -135,28 +135,21 @@ mod tests {
                 agent_problem: None,
                 last_contact: None,
                 report: Some(Report {
-                    env: name.env(),
-                    gateway: name,
-                    agent_version: "0.1.0".to_owned(),
-                    agent_pid: 1,
                     seq: 1,
                     settled: 1,
-                    desired_build: None,
                     phase: Phase::Ready,
                     running: Some(Running {
                         build: build(*runs),
                         pid: 2,
                         since: 0,
                     }),
-                    restarts: 0,
                     refused: refused.map(|digit| Refusal {
                         build: build(digit),
                         seq: 1,
                         reason: "exited".to_owned(),
                         log: Vec::new(),
                     }),
-                    problem: None,
-                    timings: Timings::default(),
+                    ..Report::of_new_agent(name, "0.1.0", 1)
                 }),
             }
         };
