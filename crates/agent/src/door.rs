@@ -31,7 +31,7 @@ fn decide(gateway: &GatewayName, snapshot: &Snapshot) -> Decision {
     let build = snapshot.running.as_ref().map(|running| &running.build);
     let wanted = snapshot.wanted.as_ref().map(|target| &target.build);
     let comes_soon = match snapshot.phase {
-        Phase::Ready | Phase::Starting | Phase::Stopping => true,
+        Phase::Ready | Phase::Booting | Phase::Draining | Phase::Starting | Phase::Stopping => true,
         // During a trial the next start is 0.2 seconds away.
         Phase::Backoff => snapshot.on_trial,
         Phase::Waiting | Phase::Fetching | Phase::Verifying | Phase::Stopped => false,
@@ -68,7 +68,9 @@ fn why(snapshot: &Snapshot) -> String {
         }
         Phase::Stopped => "no build runs",
         Phase::Backoff => "the application crashed and starts again soon",
-        Phase::Ready | Phase::Starting | Phase::Stopping => "the application's socket is not held",
+        Phase::Ready | Phase::Booting | Phase::Draining | Phase::Starting | Phase::Stopping => {
+            "the application's socket is not held"
+        }
     };
     match (&snapshot.problem, &snapshot.refused) {
         (Some(problem), _) => format!("{state}: {problem}"),
@@ -121,6 +123,7 @@ mod tests {
         snapshot.phase = Phase::Stopped;
         assert_eq!(why(&snapshot), "the application is stopped");
         snapshot.refused = Some(Refusal {
+            unavailable_ms: None,
             build: BuildId::parse("0123456789ab").unwrap(),
             seq: 1,
             reason: "exited with code 1".to_owned(),

@@ -189,7 +189,10 @@ mod tests {
             address,
             port: 8888,
             inode,
-            readiness: Readiness { http: None, tcp },
+            readiness: Readiness {
+                tcp,
+                ..Readiness::default()
+            },
         }
     }
 

@@ -170,6 +170,7 @@ mod tests {
 
     fn refusal(seq: u64) -> Refusal {
         Refusal {
+            unavailable_ms: None,
             build: BuildId::parse("0123456789ab").unwrap(),
             seq,
             reason: "threw".to_owned(),

@@ -14,7 +14,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use lockgate_model::{AppSettings, BuildId, Phase, Refusal, Running, Timings};
+use lockgate_model::{AppSettings, BuildId, Change, Phase, Refusal, Running, Timings};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -99,6 +99,8 @@ pub(crate) struct Snapshot {
     pub(crate) problem: Option<String>,
     /// `stop_ms`, `start_ms` and `unavailable_ms` of the newest change.
     pub(crate) timings: Timings,
+    /// How the newest change was made.
+    pub(crate) change: Option<Change>,
     /// Where the application's first socket listens, when it is held.
     pub(crate) address: Option<SocketAddr>,
 }
@@ -117,6 +119,7 @@ impl Snapshot {
             restarts: 0,
             problem: None,
             timings: Timings::default(),
+            change: None,
             address: None,
         }
     }

@@ -9,6 +9,7 @@
 //! workspace ─▶ Manifest ─▶ Statement ═ HTTP ═▶ agent ─▶ Report ═ HTTP ═▶ status
 //! ```
 
+mod before_listen;
 mod duration;
 pub mod environment;
 mod manifest;
@@ -19,9 +20,10 @@ mod report;
 mod settings;
 mod statement;
 
+pub use before_listen::{Act, ActKind, Allowance, AllowanceError};
 pub use duration::duration_text;
 pub use manifest::{BUILD_INFO, FilePath, Manifest, ManifestFile};
 pub use names::{BuildId, Digest, EnvName, GatewayName, KeyId, NameError};
-pub use report::{Phase, Refusal, Report, Running, Timings};
-pub use settings::{AppSettings, AppSocket, Limits, Readiness};
+pub use report::{Change, Phase, Refusal, Report, Running, Timings};
+pub use settings::{AppSettings, AppSocket, Limits, Readiness, Strategy};
 pub use statement::{SignedStatement, Statement};

@@ -27,6 +27,9 @@ pub struct Report {
     pub phase: Phase,
     /// The application, when there is a process.
     pub running: Option<Running>,
+    /// Whether the running build is still on trial: a crash may yet refuse it.
+    #[serde(default)]
+    pub on_trial: bool,
     /// Starts after a crash, since the agent started.
     pub restarts: u64,
     /// The build the agent gave up on, if the newest statement names it.
@@ -35,6 +38,9 @@ pub struct Report {
     pub problem: Option<String>,
     /// How long the steps of the newest change took.
     pub timings: Timings,
+    /// How the newest change was made; `None` before the first.
+    #[serde(default)]
+    pub change: Option<Change>,
 }
 
 impl Report {
@@ -50,10 +56,12 @@ impl Report {
             desired_build: None,
             phase: Phase::Waiting,
             running: None,
+            on_trial: false,
             restarts: 0,
             refused: None,
             problem: None,
             timings: Timings::default(),
+            change: None,
         }
     }
 }
@@ -68,6 +76,10 @@ pub enum Phase {
     Fetching,
     /// Checking a fetched build against its manifest.
     Verifying,
+    /// The new process boots beside the old one, which serves.
+    Booting,
+    /// The old process finishes what it serves.
+    Draining,
     /// Ending the old process.
     Stopping,
     /// The new process boots.
@@ -87,6 +99,8 @@ impl Phase {
             Self::Waiting => "waiting",
             Self::Fetching => "fetching",
             Self::Verifying => "verifying",
+            Self::Booting => "booting",
+            Self::Draining => "draining",
             Self::Stopping => "stopping",
             Self::Starting => "starting",
             Self::Ready => "ready",
@@ -118,6 +132,27 @@ pub struct Refusal {
     pub reason: String,
     /// The last lines the build wrote, at most 50.
     pub log: Vec<String>,
+    /// How long nothing answered, in milliseconds, until the build before answered
+    /// again: 0 where that never stopped serving, `None` as long as nothing answers.
+    #[serde(default)]
+    pub unavailable_ms: Option<u64>,
+}
+
+/// How a process was replaced by the next one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Change {
+    /// Whether the new process booted beside the old one.
+    pub gated: bool,
+    /// Why not, where it could have been: `it read /data/counter before listen`.
+    pub why_cold: Option<String>,
+    /// Requests in flight that were cut when the drain was over.
+    pub cut: u64,
+    /// WebSockets that were closed.
+    pub websockets: u64,
+    /// Processes that had to be killed because they did not end with the old one:
+    /// `sleep (712)`.
+    pub left_behind: Vec<String>,
 }
 
 /// How long the steps of the newest change took, in milliseconds.
@@ -128,6 +163,10 @@ pub struct Timings {
     pub fetch_ms: Option<u64>,
     /// Digests checked and everything on disk.
     pub verify_ms: Option<u64>,
+    /// From the start of the new process to its first `listen`, beside the old one.
+    pub boot_ms: Option<u64>,
+    /// From the request to drain to the last answer of the old process.
+    pub drain_ms: Option<u64>,
     /// From TERM to the old process's end.
     pub stop_ms: Option<u64>,
     /// From the start of the new process to ready.

@@ -21,6 +21,12 @@ pub struct AppSettings {
     pub socket: Vec<AppSocket>,
     /// When a start counts as ready.
     pub ready: Readiness,
+    /// How a new process takes over from the old one.
+    pub strategy: Strategy,
+    /// What may happen before the first `listen` beside the running process:
+    /// `read:PATH`, `write:PATH`, `connect:HOST:PORT`, `start:PROGRAM`, with `*` for
+    /// any text.
+    pub before_listen: Vec<String>,
     /// How long things may take.
     pub limits: Limits,
 }
@@ -35,7 +41,34 @@ impl Default for AppSettings {
             env: BTreeMap::new(),
             socket: vec![AppSocket::default()],
             ready: Readiness::default(),
+            strategy: Strategy::default(),
+            before_listen: Vec::new(),
             limits: Limits::default(),
+        }
+    }
+}
+
+/// How a new process takes over from the old one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Strategy {
+    /// Gated where the new process did nothing before its first `listen` that could
+    /// disturb the old one or miss what it saves at its end; else cold.
+    #[default]
+    Auto,
+    /// The new process boots beside the old one and is held at its first `listen`.
+    Gated,
+    /// The old process is gone before the new one is started.
+    Cold,
+}
+
+impl Strategy {
+    /// The strategy as it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Gated => "gated",
+            Self::Cold => "cold",
         }
     }
 }
@@ -55,7 +88,7 @@ impl Default for AppSocket {
 }
 
 /// What makes a started application ready.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Readiness {
     /// `GET` this path on the application's first socket. Any answer below 500
@@ -63,6 +96,23 @@ pub struct Readiness {
     pub http: Option<String>,
     /// Accepting a connection is enough; nothing is asked.
     pub tcp: bool,
+    /// How long one answer may take. Two seconds, as long as a person waits.
+    #[serde(with = "duration_text")]
+    pub timeout: Duration,
+    /// The pause before an application that gave a bad answer is asked again.
+    #[serde(with = "duration_text")]
+    pub interval: Duration,
+}
+
+impl Default for Readiness {
+    fn default() -> Self {
+        Self {
+            http: None,
+            tcp: false,
+            timeout: Duration::from_secs(2),
+            interval: Duration::from_millis(50),
+        }
+    }
 }
 
 /// How long things may take.
@@ -72,6 +122,14 @@ pub struct Limits {
     /// From start to ready. 20 s: 30 times what a 9 MB bundle needs to boot.
     #[serde(with = "duration_text")]
     pub ready: Duration,
+    /// How long a process that is to be replaced still accepts and asks its clients
+    /// to come back on new connections, at most. One second: idle connections are
+    /// seldom kept longer between two requests of a busy client.
+    #[serde(with = "duration_text")]
+    pub linger: Duration,
+    /// How long requests in flight may take to their end before they are cut.
+    #[serde(with = "duration_text")]
+    pub drain: Duration,
     /// From TERM to KILL. Ten seconds, as in `docker stop`.
     #[serde(with = "duration_text")]
     pub grace: Duration,
@@ -88,6 +146,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             ready: Duration::from_secs(20),
+            linger: Duration::from_secs(1),
+            drain: Duration::from_secs(5),
             grace: Duration::from_secs(10),
             trial: Duration::from_secs(30),
             crash_delay: Duration::from_secs(3),

@@ -79,6 +79,8 @@ mod tests {
     fn a_report_says_what_runs_and_what_was_refused() {
         let gateway = GatewayName::parse("gw-pool-dev-001-0").unwrap();
         let report = Report {
+            on_trial: false,
+            change: None,
             env: gateway.env(),
             gateway,
             agent_version: "0.1.0".to_owned(),
@@ -94,6 +96,7 @@ mod tests {
             }),
             restarts: 2,
             refused: Some(Refusal {
+                unavailable_ms: None,
                 build: BuildId::parse("bbbbbbbbbbbb").unwrap(),
                 seq: 12,
                 reason: "exited with code 1".to_owned(),

@@ -127,6 +127,7 @@ mod tests {
             phase: Phase::Stopped,
             wanted: Some(wanted),
             refused: Some(Refusal {
+                unavailable_ms: None,
                 build: build.clone(),
                 seq: 1,
                 reason: "threw".to_owned(),

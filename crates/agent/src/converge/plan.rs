@@ -157,6 +157,7 @@ mod tests {
 
     fn refusal(seq: u64) -> Refusal {
         Refusal {
+            unavailable_ms: None,
             build: build(seq),
             seq,
             reason: String::new(),

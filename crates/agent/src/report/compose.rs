@@ -101,6 +101,7 @@ fn compose(us: &Us, view: &View, snapshot: &Snapshot) -> Report {
         desired_build: view.build.clone(),
         phase,
         running: snapshot.running.clone(),
+        on_trial: snapshot.on_trial,
         restarts: snapshot.restarts,
         refused: refused.cloned(),
         problem,
@@ -109,6 +110,7 @@ fn compose(us: &Us, view: &View, snapshot: &Snapshot) -> Report {
             verify_ms: view.verify_ms,
             ..snapshot.timings.clone()
         },
+        change: snapshot.change.clone(),
     }
 }
 
@@ -126,6 +128,7 @@ mod tests {
 
     fn refusal(seq: u64) -> Refusal {
         Refusal {
+            unavailable_ms: None,
             build: BuildId::parse("0123456789ab").unwrap(),
             seq,
             reason: "threw".to_owned(),

@@ -78,6 +78,7 @@ pub(super) fn snapshot(machine: &Machine, running: Option<Running>, facts: &Fact
         restarts: machine.restarts,
         problem: machine.problem.clone().or_else(|| facts.problem.clone()),
         timings: facts.watch.timings.clone(),
+        change: None,
         address: facts.address,
     }
 }

@@ -119,7 +119,12 @@ pub(crate) fn state(view: &GatewayView) -> (&'static str, Tone) {
         Phase::Ready => Tone::Good,
         Phase::Backoff => Tone::Bad,
         Phase::Waiting | Phase::Stopped => Tone::Dim,
-        Phase::Fetching | Phase::Verifying | Phase::Stopping | Phase::Starting => Tone::Busy,
+        Phase::Fetching
+        | Phase::Verifying
+        | Phase::Booting
+        | Phase::Draining
+        | Phase::Stopping
+        | Phase::Starting => Tone::Busy,
     };
     (report.phase.as_str(), tone)
 }
@@ -242,6 +247,8 @@ mod tests {
             agent_problem: None,
             last_contact: Some(0),
             report: Some(Report {
+                on_trial: false,
+                change: None,
                 env: name.env(),
                 gateway: name.clone(),
                 agent_version: "0.1.0".to_owned(),
@@ -257,6 +264,7 @@ mod tests {
                 }),
                 restarts: 1,
                 refused: Some(Refusal {
+                    unavailable_ms: None,
                     build: build("b"),
                     seq: 2,
                     reason: "exited with code 1".to_owned(),

@@ -215,6 +215,8 @@ mod tests {
 
     fn report(seq: u64, settled: u64, phase: Phase, running: Option<(char, u32)>) -> Report {
         Report {
+            on_trial: false,
+            change: None,
             env: gateway().env(),
             gateway: gateway(),
             agent_version: "0".to_owned(),
@@ -237,6 +239,7 @@ mod tests {
 
     fn refused(seq: u64, report: Report) -> Report {
         let refusal = Refusal {
+            unavailable_ms: None,
             build: build('b'),
             seq,
             reason: "it threw".to_owned(),

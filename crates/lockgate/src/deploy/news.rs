@@ -163,6 +163,7 @@ mod tests {
     fn a_build_that_is_refused_later_is_told() {
         let refused = |seq| Report {
             refused: Some(Refusal {
+                unavailable_ms: None,
                 build: build('b'),
                 seq,
                 reason: "exited with code 1, 3 times".to_owned(),

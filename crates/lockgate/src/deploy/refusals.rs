@@ -144,6 +144,7 @@ mod tests {
                         since: 0,
                     }),
                     refused: refused.map(|digit| Refusal {
+                        unavailable_ms: None,
                         build: build(digit),
                         seq: 1,
                         reason: "exited".to_owned(),

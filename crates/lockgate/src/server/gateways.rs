@@ -231,6 +231,8 @@ mod tests {
     fn report(agent_pid: u32) -> Report {
         let env = EnvName::parse("dev-001").unwrap();
         Report {
+            on_trial: false,
+            change: None,
             gateway: GatewayName::new(&env, 0),
             env,
             agent_version: "0.1.0".into(),

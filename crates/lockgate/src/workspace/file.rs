@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lockgate_model::{AppSocket, EnvName, Readiness};
+use lockgate_model::{AppSocket, EnvName, Readiness, Strategy};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::WorkspaceError;
@@ -85,6 +85,10 @@ pub(crate) struct AppTable {
     pub(crate) socket: Option<Vec<AppSocket>>,
     /// When a start counts as ready.
     pub(crate) ready: Option<Readiness>,
+    /// How a new process takes over from the old one.
+    pub(crate) strategy: Option<Strategy>,
+    /// What may happen before the first `listen` beside the running process.
+    pub(crate) before_listen: Option<Vec<String>>,
     /// How long things may take.
     pub(crate) limits: LimitsTable,
 }
@@ -96,6 +100,12 @@ pub(crate) struct LimitsTable {
     /// From start to ready.
     #[serde(deserialize_with = "duration")]
     pub(crate) ready: Option<Duration>,
+    /// How long a process that is replaced still accepts.
+    #[serde(deserialize_with = "duration")]
+    pub(crate) linger: Option<Duration>,
+    /// How long requests in flight may take to their end.
+    #[serde(deserialize_with = "duration")]
+    pub(crate) drain: Option<Duration>,
     /// From TERM to KILL.
     #[serde(deserialize_with = "duration")]
     pub(crate) grace: Option<Duration>,

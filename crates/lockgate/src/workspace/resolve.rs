@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use lockgate_builds::pack::Part;
-use lockgate_model::{AppSettings, EnvName, FilePath, Limits};
+use lockgate_model::{Allowance, AppSettings, EnvName, FilePath, Limits};
 
 use super::detect::{self, Detected};
 use super::file::{AppTable, File, LimitsTable, PartTable};
@@ -109,6 +109,12 @@ fn app(root: &Path, file: &AppTable, own: &AppTable) -> Result<AppSettings, Work
             .clone()
             .or_else(|| file.ready.clone())
             .unwrap_or(defaults.ready),
+        strategy: own.strategy.or(file.strategy).unwrap_or_default(),
+        before_listen: own
+            .before_listen
+            .clone()
+            .or_else(|| file.before_listen.clone())
+            .unwrap_or_default(),
         limits: limits(&limits(&defaults.limits, &file.limits), &own.limits),
         env: defaults.env,
     };
@@ -126,6 +132,8 @@ fn app(root: &Path, file: &AppTable, own: &AppTable) -> Result<AppSettings, Work
 fn limits(base: &Limits, over: &LimitsTable) -> Limits {
     Limits {
         ready: over.ready.unwrap_or(base.ready),
+        linger: over.linger.unwrap_or(base.linger),
+        drain: over.drain.unwrap_or(base.drain),
         grace: over.grace.unwrap_or(base.grace),
         trial: over.trial.unwrap_or(base.trial),
         crash_delay: over.crash_delay.unwrap_or(base.crash_delay),
@@ -151,6 +159,9 @@ fn check(settings: &AppSettings) -> Result<(), String> {
         .is_some_and(|path| !path.starts_with('/'))
     {
         return Err("`[app.ready] http` is a path and starts with `/`".to_owned());
+    }
+    for entry in &settings.before_listen {
+        Allowance::parse(entry).map_err(|error| format!("`[app] before_listen`: {error}"))?;
     }
     if settings.ready.tcp && settings.ready.http.is_some() {
         return Err("`[app.ready]` takes `http` or `tcp`, not both".to_owned());

@@ -208,6 +208,7 @@ impl Turn {
             seq: run.target.seq,
             reason,
             log: Vec::new(),
+            unavailable_ms: None,
         });
     }
 
