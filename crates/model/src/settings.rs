@@ -48,6 +48,23 @@ impl Default for AppSettings {
     }
 }
 
+impl AppSettings {
+    /// Whether the program is Node itself, by its file name: `node`, `nodejs`,
+    /// `node22`, `node-22.1`. Only Node can be held at its first `listen`; what a
+    /// wrapper would start is not known.
+    pub fn is_node(&self) -> bool {
+        let program = self.command.first().map_or("", String::as_str);
+        let name = program.rsplit('/').next().unwrap_or_default();
+        let Some(rest) = name.strip_prefix("node") else {
+            return false;
+        };
+        rest == "js"
+            || rest
+                .chars()
+                .all(|c| c.is_ascii_digit() || c == '.' || c == '-')
+    }
+}
+
 /// How a new process takes over from the old one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -164,6 +181,26 @@ mod tests {
         let settings: AppSettings = serde_json::from_str("{}").unwrap();
         assert_eq!(settings, AppSettings::default());
         assert_eq!(settings.socket, [AppSocket { port: 8888 }]);
+    }
+
+    #[test]
+    fn node_is_known_by_its_file_name() {
+        for (program, expected) in [
+            ("node", true),
+            ("/usr/bin/nodejs", true),
+            ("node22", true),
+            ("/opt/node-22.1", true),
+            ("nodemon", false),
+            ("npm", false),
+            ("sh", false),
+            ("", false),
+        ] {
+            let settings = AppSettings {
+                command: vec![program.to_owned()],
+                ..AppSettings::default()
+            };
+            assert_eq!(settings.is_node(), expected, "{program}");
+        }
     }
 
     #[test]
