@@ -26,11 +26,7 @@ use crate::process::FIRST_DESCRIPTOR;
 /// The name of the hidden command.
 pub(crate) const NAME: &str = "exec-step";
 
-/// How willingly the kernel ends the application when memory is short: before the
-/// agent, which would start it again, and before most others.
-const OOM_SCORE_ADJ: &str = "500";
-
-/// `exec-step --agent PID --cwd FOLDER --descriptors N [--open-files N] -- PROGRAM [ARGUMENT…]`
+/// `exec-step --agent PID --cwd FOLDER --descriptors N [--open-files N] --oom-score-adj N -- PROGRAM [ARGUMENT…]`
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct ExecStepArgs {
     /// The agent's process number; when it is no longer the parent, nothing starts.
@@ -45,6 +41,9 @@ pub(crate) struct ExecStepArgs {
     /// How many files it may have open, where not as many as the agent.
     #[arg(long)]
     open_files: Option<u64>,
+    /// How willingly the kernel ends it when memory is short.
+    #[arg(long)]
+    oom_score_adj: i32,
     /// The program and its arguments.
     #[arg(required = true, last = true)]
     command: Vec<OsString>,
@@ -89,8 +88,8 @@ pub(crate) fn exec_step(args: &ExecStepArgs) -> Result<Infallible, ExecStepError
     if getppid().as_raw() != args.agent {
         return Err(ExecStepError::AgentGone(args.agent));
     }
-    // Without the right to raise it, the score stays as it is.
-    let _ = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJ);
+    // Raising it needs no right; where the agent's own is higher, it stays that.
+    let _ = std::fs::write("/proc/self/oom_score_adj", args.oom_score_adj.to_string());
     close_others(args.descriptors);
     if let Some(count) = args.open_files {
         open_files::lower(count);

@@ -27,8 +27,10 @@ mod control;
 mod door;
 
 mod exec_step;
+mod inspect;
 mod listener;
 mod logs;
+mod memory;
 mod open_files;
 mod probe;
 mod process;

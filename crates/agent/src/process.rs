@@ -43,6 +43,9 @@ pub(crate) struct Launch {
     pub(crate) environment: Vec<(OsString, OsString)>,
     /// What becomes descriptor 3, 4, ….
     pub(crate) descriptors: Vec<OwnedFd>,
+    /// How willingly the kernel ends it when memory is short: `memory::SERVING` or
+    /// `memory::HELD`.
+    pub(crate) oom_score_adj: i32,
 }
 
 /// A started process with the agent's ends of its pipes.
@@ -158,6 +161,7 @@ fn spawn(exec_step: &Path, open_files: Option<u64>, launch: Launch) -> Result<Pr
     let mut child = Command::new(exec_step)
         .arg(exec_step::NAME)
         .args(open_files)
+        .args(["--oom-score-adj", &launch.oom_score_adj.to_string()])
         .args(["--agent", &std::process::id().to_string()])
         .args(["--descriptors", &count.to_string(), "--cwd"])
         .arg(launch.cwd)

@@ -16,7 +16,8 @@ use super::super::{Target, compile_cache};
 use super::{Driver, unix_millis, wall_clock};
 use crate::listener::{DUPLICATES, HoldError};
 use crate::logs::{Collector, Stream, keep_crash, shortened};
-use crate::probe::Probe;
+use crate::memory;
+use crate::probe::{Probe, Where};
 use crate::process::{Launch, Mark, SpawnError, sweep};
 
 /// How many lines go with a refusal and into a crash log.
@@ -133,6 +134,7 @@ impl Driver {
                 cwd: target.release.join(&settings.cwd),
                 environment,
                 descriptors: self.sockets.duplicates().map_err(StartError::Sockets)?,
+                oom_score_adj: memory::SERVING,
             })
             .await?;
         let pid = process.pid;
@@ -155,9 +157,11 @@ impl Driver {
             return Ok(None);
         };
         Ok(Some(Probe {
-            address: held.address,
+            at: Where::Public {
+                address: held.address,
+                inode: held.inode().map_err(StartError::Sockets)?,
+            },
             port: held.port,
-            inode: held.inode().map_err(StartError::Sockets)?,
             readiness: target.settings.ready.clone(),
         }))
     }
