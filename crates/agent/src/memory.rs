@@ -1,7 +1,22 @@
 //! Memory: whether there is room for a second process, and which one the kernel ends
 //! first when there is none.
+//!
+//! ```text
+//!   limits: cgroup v1, v2, /proc/meminfo ─▶ free bytes ─┐
+//!                                                       ├─▶ decide
+//!   usage: the running process's session ─▶ used bytes ─┘
+//! ```
+//!
+//! What cannot be found out counts as enough: a file that is missing must not keep a
+//! reload from being gated.
 
 #![expect(dead_code, reason = "the supervisor takes it up next")]
+
+mod limits;
+mod usage;
+
+use std::fs;
+use std::path::Path;
 
 use nix::unistd::Pid;
 
@@ -13,29 +28,62 @@ pub(crate) const SERVING: i32 = 500;
 /// serves.
 pub(crate) const HELD: i32 = 800;
 
-/// There is too little memory for a second process.
+/// What is kept free for the agent, which unpacks and checks a build meanwhile: three
+/// times what it holds at rest.
+const RESERVE_BYTES: u64 = 32 << 20;
+
+/// There is too little memory for a second process. In bytes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{free} of memory are free, the running process uses {used}", free = mebibytes(*.free_bytes), used = mebibytes(*.running_bytes))]
+#[error(
+    "{} MiB of memory are free, {} MiB are needed: the running process uses {} MiB",
+    .free >> 20, .needed >> 20, .running >> 20
+)]
 pub(crate) struct TooLittle {
-    /// What could be had.
-    pub(crate) free_bytes: u64,
-    /// What the running process and its group use.
-    pub(crate) running_bytes: u64,
+    free: u64,
+    needed: u64,
+    running: u64,
 }
 
-fn mebibytes(bytes: u64) -> String {
-    format!("{} MiB", bytes >> 20)
+/// Whether a second process like this one, with its whole session, has room beside it.
+pub(crate) async fn room_for_second(leader: Pid) -> Result<(), TooLittle> {
+    let read = tokio::task::spawn_blocking(move || {
+        let free = limits::free_bytes("self", &|path| fs::read_to_string(path).ok());
+        (free, usage::of_session(leader))
+    });
+    match read.await {
+        Ok((Some(free), Some(running))) => decide(free, running),
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
-/// Whether a second process like this one, with its whole session, has room beside
-/// it. What cannot be found out counts as enough.
-#[expect(clippy::unused_async, reason = "reading /proc is put aside next")]
-pub(crate) async fn room_for_second(_leader: Pid) -> Result<(), TooLittle> {
-    Ok(())
+/// A process that is held has loaded its code and served nothing, so it needs at most
+/// what the serving one has grown to; a tenth more covers the peak of parsing the code.
+fn decide(free_bytes: u64, running_bytes: u64) -> Result<(), TooLittle> {
+    let needed = running_bytes + running_bytes / 10 + RESERVE_BYTES;
+    if free_bytes >= needed {
+        return Ok(());
+    }
+    Err(TooLittle {
+        free: free_bytes,
+        needed,
+        running: running_bytes,
+    })
 }
 
-/// A held process goes through the gate: from now on it is one that serves.
+/// A held process goes through the gate: from now on it is one that serves, and so
+/// are its children. Lowering a score that the agent itself has raised needs no right.
 pub(crate) fn settle(leader: Pid) {
-    // Gone in the meantime, or somebody else's by now.
-    let _ = std::fs::write(format!("/proc/{leader}/oom_score_adj"), SERVING.to_string());
+    for pid in usage::family(leader) {
+        let score = Path::new("/proc")
+            .join(pid.to_string())
+            .join("oom_score_adj");
+        let held = fs::read_to_string(&score).is_ok_and(|it| it.trim().parse() == Ok(HELD));
+        if held {
+            // Gone in the meantime, or another user's.
+            let _ = fs::write(&score, SERVING.to_string());
+        }
+    }
 }
+
+#[cfg(test)]
+mod tests;
