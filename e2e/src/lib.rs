@@ -7,11 +7,14 @@
 mod adopted;
 mod http;
 mod leftovers;
+mod listening;
+pub mod load;
 mod workspace;
 mod world;
 
 pub use adopted::Adopted;
 pub use http::{Answer, get, request};
+pub use listening::listening_ports;
 pub use workspace::Workspace;
 pub use world::{Ran, World};
 
