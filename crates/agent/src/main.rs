@@ -27,6 +27,7 @@ mod control;
 mod door;
 
 mod exec_step;
+mod gate;
 mod inspect;
 mod listener;
 mod logs;

@@ -18,9 +18,9 @@ const handed = env.LOCKGATE_SOCKETS;
 const { isMainThread } = require('node:worker_threads');
 
 if (handed !== undefined && isMainThread) {
-  const { sockets, node_options: nodeOptions } = JSON.parse(handed);
+  const { sockets, node_options: nodeOptions, gate } = JSON.parse(handed);
   clean(nodeOptions);
-  take(sockets);
+  take(sockets, gate);
 }
 
 /** Leaves the environment as the application would have it without us. */
@@ -35,8 +35,22 @@ function clean(nodeOptions) {
   }
 }
 
+function say(gate, message) {
+  require('node:fs').writeSync(gate, `${JSON.stringify(message)}\n`);
+}
+
+/** Waits until the supervisor says go. */
+function pass(gate) {
+  say(gate, { type: 'gate', seen: [], at: 'listen' });
+  const byte = Buffer.alloc(1);
+  if (require('node:fs').readSync(gate, byte) !== 1 || byte[0] !== 0x47) {
+    process.kill(process.pid, 'SIGKILL');
+  }
+}
+
 /** Maps `listen` on the ports of these sockets to their descriptors. */
-function take(sockets) {
+function take(sockets, gate) {
+  let held = gate !== undefined;
   const { Server } = require('node:net');
   const listen = Server.prototype.listen;
 
@@ -54,7 +68,15 @@ function take(sockets) {
     const fd = socket.fds.shift();
     const options = asked.signal === undefined ? { fd } : { fd, signal: asked.signal };
     const rest = asked.callback ? [asked.callback] : [];
+    if (held) {
+      held = false;
+      pass(gate);
+    }
     listen.call(this, options, ...rest);
+    if (gate !== undefined) {
+      say(gate, { type: 'listening', port: socket.port, speaks: 'http' });
+      require('node:net').createServer((c) => this.emit('connection', c)).listen({ fd: gate + 1 }).unref();
+    }
     sayPort(this._handle, socket, asked);
     return this;
   };

@@ -197,6 +197,12 @@ pub(crate) fn signal(leader: Pid, signal: Signal) {
     }
 }
 
+/// Sends a signal to the process alone.
+pub(crate) fn signal_one(pid: Pid, signal: Signal) {
+    // Where this fails, the process is gone already.
+    let _ = kill(pid, signal);
+}
+
 /// Sends a signal to what is left of a group whose leader is gone.
 pub(crate) fn signal_rest(leader: Pid, signal: Signal) {
     let _ = killpg(leader, signal);

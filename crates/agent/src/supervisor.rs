@@ -15,9 +15,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use lockgate_model::{AppSettings, BuildId, Change, Phase, Refusal, Running, Timings};
+use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+
+use crate::inspect::{self, Inspect};
 
 mod compile_cache;
 mod driver;
@@ -44,8 +47,26 @@ pub(crate) struct Target {
     pub(crate) restart: u64,
 }
 
+impl Target {
+    /// Why a process of this target cannot be held at its gate, whatever is asked
+    /// for; `None` where it can.
+    pub(crate) fn why_cold(&self) -> Option<String> {
+        let program = self.settings.command.first().map_or("", String::as_str);
+        if !self.settings.is_node() {
+            return Some(format!("`{program}` is not Node"));
+        }
+        if self.settings.socket.is_empty() {
+            return Some("it has no socket that is held".to_owned());
+        }
+        let options = self.settings.env.get("NODE_OPTIONS").map(String::as_str);
+        let inspected = inspect::take_out(&self.settings.command, options);
+        (inspected.inspect == Inspect::Break)
+            .then(|| "it waits for a debugger before it runs".to_owned())
+    }
+}
+
 /// Makes the gateway's root point at a target's release. Called while no process
-/// runs, before each start. A failure is reported and the
+/// is past its gate, before each start. A failure is reported and the
 /// application starts all the same, since it runs from its real release path.
 pub(crate) type Swap = Box<dyn FnMut(&Target) -> io::Result<()> + Send>;
 
@@ -138,6 +159,8 @@ pub(crate) enum Command {
     Hurry,
     /// Stop and end the driver; the second time by KILL.
     Shutdown,
+    /// Pass a signal on to the application's process.
+    Forward(Signal),
 }
 
 /// Says to the supervisor what is wanted. Cheap to clone.
@@ -175,6 +198,11 @@ impl Handle {
     /// a second time, the application is killed at once.
     pub(crate) async fn shutdown(&self) {
         self.send(Command::Shutdown).await;
+    }
+
+    /// Passes a signal on to the process that serves, and to no other.
+    pub(crate) async fn forward(&self, signal: Signal) {
+        self.send(Command::Forward(signal)).await;
     }
 
     /// The snapshots, the newest at once.

@@ -3,14 +3,18 @@
 //! ```text
 //!   commands ─┐
 //!   SIGCHLD  ─┤            ┌─▶ sockets, process, probe
-//!   probes   ─┼▶ step ─────┼─▶ logs
+//!   probes   ─┤
+//!   preloads ─┼▶ step ─────┼─▶ logs
 //!   deadline ─┘            └─▶ Snapshot
 //! ```
 //!
-//! It holds no policy. `prepare` opens what it needs, `act` does what was decided.
+//! It holds no policy. `prepare` opens what it needs, `act` does what was decided,
+//! `start` starts processes, `hear` listens to them.
 
 mod act;
+mod hear;
 mod prepare;
+mod start;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
@@ -26,6 +30,7 @@ use super::live::Live;
 use super::machine::{Event, Machine, Start, State, step};
 use super::view::{Facts, snapshot};
 use super::{Command, Snapshot, SupervisorConfig};
+use crate::gate::Message;
 use crate::listener::Sockets;
 use crate::logs::Log;
 use crate::process::Spawner;
@@ -43,6 +48,9 @@ pub(super) struct Driver {
     /// What probes find out.
     found: mpsc::Sender<Event>,
     findings: mpsc::Receiver<Event>,
+    /// What processes say over their channels.
+    says: mpsc::Sender<(Start, Message)>,
+    said: mpsc::Receiver<(Start, Message)>,
     spawner: Spawner,
     reaper: Reaper,
     sockets: Sockets,
@@ -51,6 +59,8 @@ pub(super) struct Driver {
     written: oneshot::Receiver<()>,
     preload: PathBuf,
     live: BTreeMap<Start, Live>,
+    /// Killed before they passed their gates, and not gone yet.
+    discarded: Vec<Live>,
     /// Probes, and readers of what ended processes have left in their pipes.
     tasks: JoinSet<()>,
     facts: Facts,
@@ -68,10 +78,23 @@ impl Driver {
             let events = tokio::select! {
                 command = self.commands.recv(), if handles_left => {
                     handles_left = command.is_some();
-                    // Without a handle nobody could ask for the end any more.
-                    vec![command.map_or(Event::Shutdown, event)]
+                    match command {
+                        Some(Command::Forward(signal)) => {
+                            self.forward(signal);
+                            Vec::new()
+                        }
+                        Some(Command::Run(target)) => vec![Event::Run(*target)],
+                        Some(Command::Stop { seq }) => vec![Event::Stop { seq }],
+                        Some(Command::Restart) => vec![Event::Restart],
+                        Some(Command::Hurry) => vec![Event::Hurry],
+                        // Without a handle nobody could ask for the end any more.
+                        Some(Command::Shutdown) | None => vec![Event::Shutdown],
+                    }
                 }
                 Some(found) = self.findings.recv() => vec![found],
+                Some((start, message)) = self.said.recv() => {
+                    self.hear(start, message).into_iter().collect()
+                }
                 () = self.reaper.wait() => self.reap(),
                 () = sleep_until(due), if deadline.is_some() => vec![Event::Tick],
                 // Tasks that are done need no more than to be taken away.
@@ -79,6 +102,7 @@ impl Driver {
             };
             self.happen(events.into()).await;
         }
+        self.tasks.abort_all();
         while self.tasks.join_next().await.is_some() {}
         drop(self.log);
         // A disk or a terminal that hangs must not hold up the end of the agent.
@@ -111,13 +135,28 @@ impl Driver {
         match event {
             Event::Ready { start } => {
                 if let Some(live) = self.live.get(start).filter(|it| it.asked.is_none()) {
-                    self.facts.watch.ready(live.started, now);
+                    let since = live.opened.unwrap_or(live.started);
+                    self.facts.watch.ready(since, now);
+                    let refused = self.machine.refused.is_some();
+                    if refused && self.facts.refusal_unavailable_ms.is_none() {
+                        self.facts.refusal_unavailable_ms = self.facts.watch.unavailable_ms();
+                    }
                     self.sockets.deepen();
                 }
             }
             Event::Exited { start, .. } => {
+                // What boots beside another one was never missed.
+                if self.machine.process().is_some_and(|(it, _)| it == *start) {
+                    let asked = self.live.get(start).is_some_and(|it| it.asked.is_some());
+                    if !asked && !self.machine.on_trial() {
+                        self.facts.watch.begin();
+                    }
+                    self.facts.watch.ended(now);
+                }
+            }
+            Event::AtGate { start, .. } => {
                 if let Some(live) = self.live.get(start) {
-                    self.facts.watch.stopped(live.asked, now);
+                    self.facts.watch.at_gate(live.started, now);
                 }
             }
             Event::Run(_)
@@ -125,6 +164,8 @@ impl Driver {
             | Event::Restart
             | Event::Hurry
             | Event::Shutdown
+            | Event::NoRoom { .. }
+            | Event::Drained { .. }
             | Event::SpawnFailed { .. }
             | Event::NotReady { .. }
             | Event::Tick => {}
@@ -158,6 +199,10 @@ impl Driver {
             let ours = self.live.values_mut().find(|live| live.pid == gone.pid);
             if let Some(live) = ours {
                 live.reaped(gone.how);
+            } else if let Some(place) = self.discarded.iter().position(|it| it.pid == gone.pid) {
+                let live = self.discarded.swap_remove(place);
+                self.sweep_behind(&live);
+                self.tasks.spawn(live.finish());
             } else {
                 debug!(pid = %gone.pid, how = gone.how, "an orphan ended");
             }
@@ -173,11 +218,13 @@ impl Driver {
 
     /// Forgets processes that the machine knows no more.
     fn let_go_of_the_dead(&mut self) {
-        let known = self.machine.process().map(|(start, _)| start);
+        let process = self.machine.process().map(|(start, _)| start);
+        let held = self.machine.held().map(|(start, _)| start);
+        let known = [process, held];
         let dead: Vec<Start> = self
             .live
             .keys()
-            .filter(|it| Some(**it) != known)
+            .filter(|it| !known.contains(&Some(**it)))
             .copied()
             .collect();
         for start in dead {
@@ -202,16 +249,6 @@ impl Driver {
             *old = new;
             modified
         });
-    }
-}
-
-fn event(command: Command) -> Event {
-    match command {
-        Command::Run(target) => Event::Run(*target),
-        Command::Stop { seq } => Event::Stop { seq },
-        Command::Restart => Event::Restart,
-        Command::Hurry => Event::Hurry,
-        Command::Shutdown => Event::Shutdown,
     }
 }
 

@@ -5,8 +5,10 @@ use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::path::Path;
 
-use lockgate_model::AppSettings;
+use lockgate_model::{AppSettings, Strategy};
 use serde::Serialize;
+
+use crate::inspect::{self, Inspect, Inspected};
 
 use crate::process::FIRST_DESCRIPTOR;
 
@@ -35,6 +37,8 @@ pub(super) struct Parts<'a> {
     pub(super) sockets: &'a [(u16, SocketAddr)],
     /// How many descriptors there are of each.
     pub(super) duplicates: usize,
+    /// The release that it is started from.
+    pub(super) release: &'a Path,
     /// The preload's file.
     pub(super) preload: &'a Path,
     /// Where Node (22.1 and newer) keeps compiled code of this build.
@@ -43,12 +47,35 @@ pub(super) struct Parts<'a> {
     pub(super) mark: (OsString, OsString),
 }
 
+/// What a process is started with.
+#[derive(Debug)]
+pub(super) struct Composed {
+    /// Program and arguments.
+    pub(super) command: Vec<String>,
+    /// The whole environment.
+    pub(super) variables: Vec<(OsString, OsString)>,
+}
+
 /// The content of `LOCKGATE_SOCKETS`.
 #[derive(Serialize)]
 struct Handed<'a> {
     sockets: Vec<HandedSocket>,
     /// `NODE_OPTIONS` as it was without the preload.
     node_options: Option<&'a str>,
+    /// The descriptor of the channel to the agent.
+    gate: i32,
+    /// The descriptor of the listening socket on which readiness is asked.
+    private: i32,
+    strategy: Strategy,
+    release: &'a Path,
+    /// Where the inspector listens, once the old process is gone.
+    inspect: Option<Inspector<'a>>,
+}
+
+#[derive(Serialize)]
+struct Inspector<'a> {
+    host: &'a str,
+    port: u16,
 }
 
 #[derive(Serialize)]
@@ -62,7 +89,7 @@ struct HandedSocket {
 }
 
 /// Composes the environment; later parts win over earlier ones, ours over all.
-pub(super) fn compose(parts: &Parts<'_>) -> Vec<(OsString, OsString)> {
+pub(super) fn compose(parts: &Parts<'_>) -> Composed {
     let is_left_out = |name: &OsStr| {
         let name = name.to_string_lossy();
         LEFT_OUT.iter().any(|prefix| name.starts_with(prefix))
@@ -86,7 +113,10 @@ pub(super) fn compose(parts: &Parts<'_>) -> Vec<(OsString, OsString)> {
     let before = all
         .get(OsStr::new(NODE_OPTIONS))
         .map(|it| it.to_string_lossy().into_owned());
+    let mut command = parts.settings.command.clone();
     if !parts.sockets.is_empty() {
+        let inspected = inspected(parts.settings, before.as_deref());
+        command.clone_from(&inspected.command);
         let names: Vec<String> = parts
             .sockets
             .iter()
@@ -94,20 +124,37 @@ pub(super) fn compose(parts: &Parts<'_>) -> Vec<(OsString, OsString)> {
             .collect();
         all.insert("LISTEN_FDS".into(), parts.sockets.len().to_string().into());
         all.insert("LISTEN_FDNAMES".into(), names.join(":").into());
-        all.insert(SOCKETS.into(), handed(parts, before.as_deref()).into());
+        all.insert(SOCKETS.into(), handed(parts, &inspected).into());
         let preload = format!("--require={}", quoted(parts.preload));
-        let options = match before {
+        let options = match inspected.node_options {
             Some(before) if !before.trim().is_empty() => format!("{before} {preload}"),
             Some(_) | None => preload,
         };
         all.insert(NODE_OPTIONS.into(), options.into());
     }
-    all.into_iter().collect()
+    Composed {
+        command,
+        variables: all.into_iter().collect(),
+    }
+}
+
+/// A command of Node without the inspector, which two processes cannot both have.
+fn inspected(settings: &AppSettings, node_options: Option<&str>) -> Inspected {
+    if settings.is_node() {
+        return inspect::take_out(&settings.command, node_options);
+    }
+    Inspected {
+        command: settings.command.clone(),
+        node_options: node_options.map(str::to_owned),
+        inspect: Inspect::Off,
+    }
 }
 
 /// Duplicates are numbered in rounds: first one of each socket, then again.
-fn handed(parts: &Parts<'_>, node_options: Option<&str>) -> String {
+fn handed(parts: &Parts<'_>, inspected: &Inspected) -> String {
     let count = parts.sockets.len();
+    let mut after = (FIRST_DESCRIPTOR..).skip(count * parts.duplicates);
+    let mut number = || after.next().unwrap_or_default();
     let sockets = parts
         .sockets
         .iter()
@@ -121,7 +168,15 @@ fn handed(parts: &Parts<'_>, node_options: Option<&str>) -> String {
         .collect();
     let handed = Handed {
         sockets,
-        node_options,
+        node_options: inspected.node_options.as_deref(),
+        gate: number(),
+        private: number(),
+        strategy: parts.settings.strategy,
+        release: parts.release,
+        inspect: match &inspected.inspect {
+            Inspect::At { host, port } => Some(Inspector { host, port: *port }),
+            Inspect::Off | Inspect::Break => None,
+        },
     };
     // Numbers and text: there is nothing that could fail.
     serde_json::to_string(&handed).unwrap_or_default()
@@ -155,10 +210,12 @@ mod tests {
                 (9000, "127.0.0.1:41001".parse().unwrap()),
             ],
             duplicates: 2,
+            release: Path::new("/releases/a"),
             preload: Path::new("/a b/preload.cjs"),
             compile_cache: Path::new("/cache"),
             mark: ("LOCKGATE_START".into(), "mark".into()),
         })
+        .variables
         .into_iter()
         .map(|(name, value)| (name.into_string().unwrap(), value.into_string().unwrap()))
         .collect()
@@ -198,6 +255,12 @@ mod tests {
         assert_eq!(handed["sockets"][1]["fds"], serde_json::json!([4, 6]));
         assert_eq!(handed["sockets"][1]["held"], 41001);
         assert_eq!(handed["node_options"], serde_json::Value::Null);
+        assert_eq!(
+            (&handed["gate"], &handed["private"]),
+            (&7.into(), &8.into())
+        );
+        assert_eq!(handed["strategy"], "auto");
+        assert_eq!(handed["release"], "/releases/a");
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! A process that the driver started, with all that belongs to it.
 
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use lockgate_model::BuildId;
@@ -7,7 +10,10 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use tokio::task::AbortHandle;
 
+use super::machine::Drain;
+use crate::gate::Gate;
 use crate::logs::Collector;
+use crate::probe::Probe;
 use crate::process::{self, Mark};
 
 /// How long the last lines of a process that is gone may take to arrive.
@@ -23,7 +29,17 @@ pub(super) struct Live {
     /// UNIX milliseconds.
     pub(super) since: u64,
     collector: Collector,
-    probe: AbortHandle,
+    gate: Gate,
+    /// How it is asked whether it is ready, once it listens.
+    asking: Option<Probe>,
+    /// Whether it has said anything: it is Node with the preload.
+    pub(super) speaks: bool,
+    /// Whether it has heard that it is to drain.
+    heard: Arc<AtomicBool>,
+    /// What listens to it or asks it.
+    tasks: Vec<AbortHandle>,
+    /// When it passed its gate, where it was held beside another one.
+    pub(super) opened: Option<Instant>,
     /// When it was asked to end.
     pub(super) asked: Option<Instant>,
     killed: bool,
@@ -38,8 +54,8 @@ impl Live {
         build: BuildId,
         pid: Pid,
         mark: Mark,
-        collector: Collector,
-        probe: AbortHandle,
+        (collector, gate): (Collector, Gate),
+        asking: Option<Probe>,
         (started, since): (Instant, u64),
     ) -> Self {
         Self {
@@ -49,7 +65,12 @@ impl Live {
             started,
             since,
             collector,
-            probe,
+            gate,
+            asking,
+            speaks: false,
+            heard: Arc::default(),
+            tasks: Vec::new(),
+            opened: None,
             asked: None,
             killed: false,
             reaped: false,
@@ -57,11 +78,51 @@ impl Live {
         }
     }
 
+    /// Something that is done with the process.
+    pub(super) fn keep(&mut self, task: AbortHandle) {
+        self.tasks.push(task);
+    }
+
+    /// How it is asked whether it is ready; asked for once.
+    pub(super) fn asking(&mut self) -> Option<Probe> {
+        self.asking.take()
+    }
+
+    /// Lets it pass its gate.
+    pub(super) fn open(&mut self, now: Instant) -> io::Result<()> {
+        self.opened = Some(now);
+        self.gate.open()
+    }
+
+    /// Asks it to drain; tells by the returned value whether it has heard that,
+    /// later. `None` where there is nobody to hear it.
+    pub(super) fn drain(&mut self, how: Drain) -> Option<Arc<AtomicBool>> {
+        let asked = self.gate.drain(how.linger, how.limit, how.comes_back);
+        (self.speaks && asked.is_ok()).then(|| Arc::clone(&self.heard))
+    }
+
+    /// It has heard that it is to drain.
+    pub(super) fn lingers(&self) {
+        self.heard.store(true, Ordering::Relaxed);
+    }
+
+    fn leave_alone(&mut self) {
+        for task in self.tasks.drain(..) {
+            task.abort();
+        }
+    }
+
     /// Asks the process and its group to end.
     pub(super) fn terminate(&mut self, now: Instant) {
         self.asked = Some(now);
-        self.probe.abort();
         process::signal(self.pid, Signal::SIGTERM);
+    }
+
+    /// Passes a signal on to the process alone.
+    pub(super) fn forward(&self, signal: Signal) {
+        if !self.reaped {
+            process::signal_one(self.pid, signal);
+        }
     }
 
     /// Ends the process and its group.
@@ -84,7 +145,7 @@ impl Live {
 
     /// The process itself has ended.
     pub(super) fn reaped(&mut self, how: String) {
-        self.probe.abort();
+        self.leave_alone();
         self.reaped = true;
         self.ended = Some(how);
     }
@@ -106,7 +167,7 @@ impl Live {
 
     /// Reads what the process has left in its pipes, then lets go of them.
     pub(super) async fn finish(mut self) {
-        self.probe.abort();
+        self.leave_alone();
         self.collector.drained(LAST_LINES).await;
     }
 }

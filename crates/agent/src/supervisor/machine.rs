@@ -1,34 +1,34 @@
 //! The pure machine: what was asked and what happened go in, what to do comes out.
 //!
 //! ```text
-//!                        ┌───────── wanted, nothing runs ─────────┐
-//!                        │                                        ▼
-//!   ┌──────┐  stop   ┌───┴──┐  wanted   ┌──────────┐  ready  ┌───────┐
-//!   │Ended │◀────────│ Idle │──────────▶│ Starting │────────▶│ Ready │
-//!   └──────┘ shutdown└──────┘  swap,    └─┬──┬──▲──┘         └─┬──┬──┘
-//!                        ▲     spawn      │  │  │              │  │
-//!             nothing    │       replaced,│  │  │ delay over,  │  │ replaced,
-//!             wanted     │       stopped, │  │  │ reload,      │  │ stopped,
-//!                        │       not ready│  │  │ restart      │  │ restart
-//!                   ┌────┴─────┐  in time │  │  │              │  │
-//!                   │ Stopping │◀─────────┘  │  │              │  │
-//!                   └────┬─────┘◀────────────┼──┼──────────────┼──┘
-//!                        │ gone: swap, spawn │  │              │
-//!                        ▼                   ▼  │              │
-//!                    Starting            ┌──────┴──┐   crash   │
-//!                                  crash │ Backoff │◀──────────┘
-//!                                        └─────────┘
+//!            wanted: swap, spawn                     at its gate, or cold: drain
+//!   ┌──────┐             ┌──────────┐  ready  ┌─────────────────┐     ┌──────────┐
+//!   │ Idle │────────────▶│ Starting │────────▶│ Ready           │────▶│ Stopping │
+//!   └───▲──┘             └▲──▲───┬──┘         │   + next, which │     │ draining │
+//!       │                 │  │   │ crash      │   boots beside  │     │ ending   │
+//!       │       delay over│  │   ▼            └──────┬──────────┘     └──┬──┬──┬─┘
+//!       │              ┌──┴──┴───┐     crash         │                   │  │  │
+//!       │              │ Backoff │◀──────────────────┘     did not get   │  │  │
+//!       │              └─────────┘◀──────────────────────────────────────┘  │  │
+//!       │                    │                              ready in time   │  │
+//!       │                 Starting ◀── gone: swap, open the next one's gate ┘  │
+//!       │                             or swap, spawn                           │
+//!       └──────────────────────────────────────────────── nothing wanted ──────┘
 //! ```
+//!
+//! A change is *gated* where it can be: the next process boots beside the one that
+//! serves and is held at its first `listen`; only then is the old one drained and
+//! ended, and the gate opened. What fails before the gate never touches the old
+//! process. A change is *cold* where the target says so, where the next process did
+//! something before its gate that is not allowed beside another one, or where memory
+//! does not suffice: the old process is gone before the new one is started, and
+//! connections wait in the held socket. At most one process is past its gate.
 //!
 //! A target that is not known to be good is *on trial*, from its first start until
 //! it was ready for `limits.trial` without a break. On trial, the third crash or a
-//! start that is not ready in time *refuses* it: the good target is started again,
-//! or nothing where there is none. A refused (build, number) is never started again.
-//!
-//! Every change is *cold*: the old process is gone before the new one is started,
-//! and connections wait in the held socket. A process is named by its start number,
-//! not by the state it is in, so that a gated change (the new process boots beside
-//! the old one, which then drains) can come in as states that hold two of them.
+//! start that is not ready in time *refuses* it: what still serves goes on, or the
+//! good target is started again, or nothing where there is none. A refused (build,
+//! number) is never started again.
 //!
 //! Left out: pids, sockets, files, clocks. They are the driver's.
 
@@ -41,7 +41,7 @@ mod tests;
 
 use std::time::{Duration, Instant};
 
-use lockgate_model::{BuildId, Phase, Refusal};
+use lockgate_model::{Act, BuildId, Phase, Refusal};
 
 use super::Target;
 
@@ -69,6 +69,10 @@ pub(crate) const CALM: Duration = Duration::from_secs(30);
 
 /// As good as never, where a limit is longer than a clock can tell: a year.
 pub(crate) const NEVER: Duration = Duration::from_hours(365 * 24);
+
+/// What a drain may take beyond the limits of its two halves: for an event loop that
+/// is busy.
+pub(crate) const DRAIN_SLACK: Duration = Duration::from_secs(1);
 
 /// When KILL is sent again to a process that is still there.
 pub(crate) const KILL_AGAIN: Duration = Duration::from_secs(1);
@@ -107,6 +111,12 @@ pub(crate) enum Event {
     Hurry,
     /// Stop and end; asked again, kill.
     Shutdown,
+    /// The process is held at its gate; before, it did this.
+    AtGate { start: Start, seen: Vec<Act> },
+    /// There is not memory enough to start this process beside the running one.
+    NoRoom { start: Start, reason: String },
+    /// The process has finished what it served.
+    Drained { start: Start },
     /// The agent could not start a process: no fault of the build.
     SpawnFailed { start: Start, reason: String },
     /// The readiness probe was answered badly or not at all, and goes on.
@@ -124,8 +134,16 @@ pub(crate) enum Event {
 pub(crate) enum Action {
     /// Point the gateway's root at this target's release.
     Swap(Target),
-    /// Start a process; its failure is an event.
+    /// Start a process; its failure is an event. It stops at its gate.
     Spawn { start: Start, target: Target },
+    /// The same beside a running one, if there is memory enough.
+    SpawnBeside { start: Start, target: Target },
+    /// Let the process pass its gate.
+    Open(Start),
+    /// End a process that has not passed its gate, and forget it.
+    Discard(Start),
+    /// Ask the process to finish what it serves and to accept nothing more.
+    Drain { start: Start, how: Drain },
     /// Ask the process and its group to end.
     Terminate(Start),
     /// End the process and its group.
@@ -140,6 +158,26 @@ pub(crate) enum Action {
     CloseSockets,
     /// The supervisor is done.
     End,
+}
+
+/// How a process is drained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Drain {
+    /// How long it still accepts and waits for idle connections.
+    pub(crate) linger: Duration,
+    /// How long requests in flight may take.
+    pub(crate) limit: Duration,
+    /// Whether another process comes after it.
+    pub(crate) comes_back: bool,
+}
+
+/// How a process was replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum How {
+    /// The next one booted beside it.
+    Gated,
+    /// It was gone before; why, where it could have been otherwise.
+    Cold(Option<String>),
 }
 
 /// A target that is being run, over several starts.
@@ -160,17 +198,46 @@ pub(crate) struct Trial {
     pub(crate) crashes: u32,
 }
 
+/// What boots, or will, beside the process that serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// It boots.
+    Booting {
+        start: Start,
+        run: Run,
+        gate_by: Instant,
+    },
+    /// It crashed and is started again later.
+    Pause { run: Run, until: Instant },
+}
+
+impl Next {
+    /// What is to be run.
+    pub(crate) fn run(&self) -> &Run {
+        match self {
+            Self::Booting { run, .. } | Self::Pause { run, .. } => run,
+        }
+    }
+}
+
+/// How far a stop is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// It finishes what it serves, and is asked to end then.
+    Draining { until: Instant },
+    /// It was asked to end.
+    Ending { kill_at: Instant },
+}
+
 /// What comes after a stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one machine, and one event at a time"
-)]
 pub(crate) enum Then {
     /// Whatever is wanted then.
     Wanted,
     /// A pause and the same again: it was stopped since it did not get ready.
     Backoff { run: Run, delay: Duration },
+    /// The process that is held at its gate.
+    Open { start: Start, run: Run },
 }
 
 /// What the process does.
@@ -178,7 +245,7 @@ pub(crate) enum Then {
 pub(crate) enum State {
     /// There is no process, and none is due.
     Idle,
-    /// The process boots.
+    /// The process boots, or has passed its gate and is not ready yet.
     Starting {
         start: Start,
         run: Run,
@@ -194,13 +261,15 @@ pub(crate) enum State {
         good_at: Option<Instant>,
         /// When crashes are forgotten.
         calm_at: Option<Instant>,
+        /// What will replace it.
+        next: Option<Next>,
     },
-    /// The process was asked to end.
+    /// The process is to end.
     Stopping {
         start: Start,
-        /// What it runs, to be shown.
-        build: BuildId,
-        kill_at: Instant,
+        /// What it runs.
+        run: Run,
+        stage: Stage,
         then: Then,
     },
     /// There is no process; the next start is due later.
@@ -224,6 +293,10 @@ pub(crate) struct Machine {
     pub(crate) settled: u64,
     /// Starts after a crash.
     pub(crate) restarts: u64,
+    /// How the newest change was made.
+    pub(crate) how: Option<How>,
+    /// What a build did before its gate, where it did something.
+    pub(crate) seen: Option<(BuildId, Vec<Act>)>,
     /// What went wrong last.
     pub(crate) problem: Option<String>,
     /// The number of the next start.
@@ -240,6 +313,8 @@ impl Machine {
             refused,
             settled: 0,
             restarts: 0,
+            how: None,
+            seen: None,
             problem: None,
             next_start: 1,
         }
@@ -251,22 +326,54 @@ impl Machine {
             State::Idle | State::Ended => None,
             State::Starting { ready_by, .. } => Some(*ready_by),
             State::Ready {
-                good_at, calm_at, ..
-            } => good_at.iter().chain(calm_at).min().copied(),
-            State::Stopping { kill_at, .. } => Some(*kill_at),
+                good_at,
+                calm_at,
+                next,
+                ..
+            } => {
+                let next = next.as_ref().map(|next| match next {
+                    Next::Booting { gate_by, .. } => *gate_by,
+                    Next::Pause { until, .. } => *until,
+                });
+                [*good_at, *calm_at, next].into_iter().flatten().min()
+            }
+            State::Stopping { stage, .. } => Some(match stage {
+                Stage::Draining { until } => *until,
+                Stage::Ending { kill_at } => *kill_at,
+            }),
             State::Backoff { until, .. } => Some(*until),
         }
     }
 
-    /// The process there is, with the build it runs.
+    /// The process that serves, or will as the next one, with the build it runs.
     pub(crate) fn process(&self) -> Option<(Start, &BuildId)> {
         match &self.state {
-            State::Starting { start, run, .. } | State::Ready { start, run, .. } => {
-                Some((*start, &run.target.build))
-            }
-            State::Stopping { start, build, .. } => Some((*start, build)),
+            State::Starting { start, run, .. }
+            | State::Ready { start, run, .. }
+            | State::Stopping { start, run, .. } => Some((*start, &run.target.build)),
             State::Idle | State::Backoff { .. } | State::Ended => None,
         }
+    }
+
+    /// The process beside it, which has not passed its gate.
+    pub(crate) fn held(&self) -> Option<(Start, &BuildId)> {
+        let (start, run) = match &self.state {
+            State::Ready {
+                next: Some(Next::Booting { start, run, .. }),
+                ..
+            }
+            | State::Stopping {
+                then: Then::Open { start, run },
+                ..
+            } => (start, run),
+            State::Idle
+            | State::Starting { .. }
+            | State::Ready { .. }
+            | State::Stopping { .. }
+            | State::Backoff { .. }
+            | State::Ended => return None,
+        };
+        Some((*start, &run.target.build))
     }
 
     /// Whether what runs, or is about to, is on trial.
@@ -285,7 +392,12 @@ impl Machine {
             State::Idle if self.wish == Wish::Unknown => Phase::Waiting,
             State::Idle | State::Ended => Phase::Stopped,
             State::Starting { .. } => Phase::Starting,
-            State::Ready { .. } => Phase::Ready,
+            State::Ready { next: None, .. } => Phase::Ready,
+            State::Ready { next: Some(_), .. } => Phase::Booting,
+            State::Stopping {
+                stage: Stage::Draining { .. },
+                ..
+            } => Phase::Draining,
             State::Stopping { .. } => Phase::Stopping,
             State::Backoff { .. } => Phase::Backoff,
         }

@@ -207,7 +207,7 @@ async fn a_build_that_throws_is_refused_with_its_log_and_the_good_one_runs() {
     let refused = snapshot.refused.unwrap();
     assert_eq!(
         refused.reason,
-        "exited with code 1 before it was ready, 3 times"
+        "exited with code 1 before it listened, 3 times"
     );
     assert!(refused.log.iter().any(|line| line.contains("no such luck")));
     assert_eq!(snapshot.running.unwrap().build.as_str(), "aaaaaaaaaaaa");

@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use lockgate_model::{Refusal, Running, Timings};
+use lockgate_model::{Change, Refusal, Running, Timings};
 
 use super::Snapshot;
-use super::machine::{Machine, Wish};
+use super::machine::{How, Machine, Wish};
 
 /// What only the driver knows.
 #[derive(Debug, Default)]
@@ -17,39 +17,86 @@ pub(super) struct Facts {
     pub(super) problem: Option<String>,
     /// Where the first socket listens.
     pub(super) address: Option<SocketAddr>,
+    /// How long nothing answered because of the refused build.
+    pub(super) refusal_unavailable_ms: Option<u64>,
     /// The newest change.
     pub(super) watch: Stopwatch,
+    /// What it cost.
+    pub(super) cost: Cost,
+}
+
+/// What a change cost.
+#[derive(Debug, Default)]
+pub(super) struct Cost {
+    /// Requests that were cut.
+    pub(super) cut: u64,
+    /// WebSockets that were closed.
+    pub(super) websockets: u64,
+    /// Processes that were left behind and killed.
+    pub(super) left_behind: Vec<String>,
 }
 
 /// Times the steps of the newest change.
 #[derive(Debug, Default)]
 pub(super) struct Stopwatch {
-    asked: Option<Instant>,
+    drain_asked: Option<Instant>,
+    end_asked: Option<Instant>,
+    /// Since when nothing answers.
+    down_since: Option<Instant>,
+    /// How long nothing answered before that.
+    down: Duration,
     timings: Timings,
 }
 
 impl Stopwatch {
-    /// A process was asked to end: the change begins.
-    pub(super) fn stopping(&mut self, now: Instant) {
-        *self = Self {
-            asked: Some(now),
-            timings: Timings::default(),
-        };
+    /// A change begins.
+    pub(super) fn begin(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The next process is held at its gate.
+    pub(super) fn at_gate(&mut self, started: Instant, now: Instant) {
+        self.timings.boot_ms = Some(millis(now - started));
+    }
+
+    /// The old process was asked to drain.
+    pub(super) fn drain_asked(&mut self, now: Instant) {
+        self.drain_asked = Some(now);
+    }
+
+    /// From here on nobody answers.
+    pub(super) fn down(&mut self, now: Instant) {
+        self.down_since.get_or_insert(now);
+    }
+
+    /// The old process was asked to end.
+    pub(super) fn end_asked(&mut self, now: Instant) {
+        let drain = self.drain_asked.take();
+        self.timings.drain_ms = drain.map(|asked| millis(now - asked));
+        self.end_asked = Some(now);
+        self.down(now);
     }
 
     /// The process has ended, by itself or not.
-    pub(super) fn stopped(&mut self, asked: Option<Instant>, now: Instant) {
-        match asked {
-            Some(asked) => self.timings.stop_ms = Some(millis(now - asked)),
-            // A crash is no change, but from here on nobody answers.
-            None => self.stopping(now),
+    pub(super) fn ended(&mut self, now: Instant) {
+        if let Some(asked) = self.end_asked.take() {
+            self.timings.stop_ms = Some(millis(now - asked));
         }
+        self.down(now);
     }
 
     /// The application answers.
     pub(super) fn ready(&mut self, started: Instant, now: Instant) {
         self.timings.start_ms = Some(millis(now - started));
-        self.timings.unavailable_ms = self.asked.take().map(|asked| millis(now - asked));
+        if let Some(since) = self.down_since.take() {
+            self.down += now - since;
+            self.timings.unavailable_ms = Some(millis(self.down));
+        }
+    }
+
+    /// How long nothing answered, once something does again.
+    pub(super) fn unavailable_ms(&self) -> Option<u64> {
+        self.timings.unavailable_ms
     }
 }
 
@@ -65,6 +112,7 @@ pub(super) fn snapshot(machine: &Machine, running: Option<Running>, facts: &Fact
     };
     let refused = machine.refused.as_ref().map(|refused| Refusal {
         log: facts.refusal_log.clone(),
+        unavailable_ms: facts.refusal_unavailable_ms,
         ..refused.clone()
     });
     Snapshot {
@@ -78,7 +126,20 @@ pub(super) fn snapshot(machine: &Machine, running: Option<Running>, facts: &Fact
         restarts: machine.restarts,
         problem: machine.problem.clone().or_else(|| facts.problem.clone()),
         timings: facts.watch.timings.clone(),
-        change: None,
+        change: machine.how.as_ref().map(|how| change(how, &facts.cost)),
         address: facts.address,
+    }
+}
+
+fn change(how: &How, cost: &Cost) -> Change {
+    Change {
+        gated: *how == How::Gated,
+        why_cold: match how {
+            How::Cold(why) => why.clone(),
+            How::Gated => None,
+        },
+        cut: cost.cut,
+        websockets: cost.websockets,
+        left_behind: cost.left_behind.clone(),
     }
 }

@@ -1,65 +1,57 @@
 //! What the machine decided is done here: to sockets, processes and logs.
 
-use std::io;
-use std::time::Instant;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
-use lockgate_model::BuildId;
+use lockgate_model::{BuildId, Phase};
 use nix::sys::signal::Signal;
-use nix::unistd::Pid;
-use tokio::sync::mpsc;
+use tokio::time::sleep;
 use tracing::warn;
 
-use super::super::environment::{self, Parts};
 use super::super::live::Live;
-use super::super::machine::{Action, Event, Start};
+use super::super::machine::{Action, Drain, Event, Start};
+use super::super::view::Cost;
 use super::super::{Target, compile_cache};
-use super::{Driver, unix_millis, wall_clock};
-use crate::listener::{DUPLICATES, HoldError};
-use crate::logs::{Collector, Stream, keep_crash, shortened};
-use crate::memory;
-use crate::probe::{Probe, Where};
-use crate::process::{Launch, Mark, SpawnError, sweep};
+use super::{Driver, wall_clock};
+use crate::logs::{Stream, keep_crash, shortened};
+use crate::memory::{self, SERVING};
+use crate::probe::nothing_listens;
+use crate::process::sweep;
+
+/// How long a process may take to hear that it is to drain. A second: an event loop
+/// that is stuck for longer serves nobody.
+const HEARD_WITHIN: Duration = Duration::from_secs(1);
 
 /// How many lines go with a refusal and into a crash log.
 const REFUSAL_LINES: usize = 50;
 const CRASH_LINES: usize = 100;
 
-/// Why a process could not be started.
-#[derive(Debug, thiserror::Error)]
-enum StartError {
-    #[error(transparent)]
-    Hold(#[from] HoldError),
-    #[error(transparent)]
-    Spawn(#[from] SpawnError),
-    #[error("cannot hand over the sockets: {0}")]
-    Sockets(io::Error),
-    #[error("cannot read the pipes of process {0}: {1}")]
-    Pipes(Pid, io::Error),
-}
-
 impl Driver {
     /// Does one thing that the machine decided; its failure is an event.
     pub(super) async fn act(&mut self, action: Action, now: Instant) -> Option<Event> {
         match action {
-            Action::Swap(target) => {
-                let swapped = (self.config.swap)(&target);
-                self.facts.problem = swapped.err().map(|error| {
-                    warn!(build = %target.build, %error, "cannot swap the gateway's root");
-                    format!(
-                        "cannot swap the gateway's root to build {}: {error}",
-                        target.build
-                    )
-                });
-            }
+            Action::Swap(target) => self.swap(&target),
             Action::Spawn { start, target } => {
-                if let Err(error) = self.spawn(start, &target, now).await {
+                if let Err(error) = self.start(start, &target, SERVING, now).await {
                     let reason = error.to_string();
                     return Some(Event::SpawnFailed { start, reason });
                 }
             }
+            Action::SpawnBeside { start, target } => {
+                return self.start_beside(start, &target, now).await;
+            }
+            Action::Open(start) => return self.open(start, now),
+            Action::Discard(start) => {
+                if let Some(mut live) = self.live.remove(&start) {
+                    live.kill();
+                    self.say(&format!("process {} is discarded", live.pid));
+                    self.discarded.push(live);
+                }
+            }
+            Action::Drain { start, how } => return self.drain(start, how, now),
             Action::Terminate(start) => {
                 if let Some(live) = self.live.get_mut(&start) {
-                    self.facts.watch.stopping(now);
+                    self.facts.watch.end_asked(now);
                     live.terminate(now);
                 }
             }
@@ -79,19 +71,7 @@ impl Driver {
                 }
             }
             Action::KeepCrash(start) => self.keep_crash(start).await,
-            Action::KeepRefusal(start) => {
-                self.facts.refusal_log = match self.live.get_mut(&start) {
-                    Some(live) => shortened(live.last_lines(REFUSAL_LINES).await),
-                    // The agent could not start it.
-                    None => Vec::new(),
-                };
-                if let Some(refused) = &self.machine.refused {
-                    self.say(&format!(
-                        "build {} is refused: {}",
-                        refused.build, refused.reason
-                    ));
-                }
-            }
+            Action::KeepRefusal(start) => self.keep_refusal(start).await,
             Action::CloseSockets => {
                 self.sockets.close();
                 self.facts.address = None;
@@ -101,69 +81,88 @@ impl Driver {
         None
     }
 
-    async fn spawn(
-        &mut self,
-        start: Start,
-        target: &Target,
-        now: Instant,
-    ) -> Result<(), StartError> {
-        let settings = &target.settings;
-        self.sockets
-            .hold(&settings.socket, self.config.app_address)?;
-        self.facts.address = self.sockets.first().map(|held| held.address);
-        let mark = Mark::new(&self.config.state_dir, std::process::id(), start.0);
-        let sockets: Vec<_> = self
-            .sockets
-            .iter()
-            .map(|it| (it.port, it.address))
-            .collect();
-        let environment = environment::compose(&Parts {
-            base: &self.config.environment,
-            settings,
-            sockets: &sockets,
-            duplicates: DUPLICATES,
-            preload: &self.preload,
-            compile_cache: &compile_cache::folder(&self.config.state_dir, &target.build),
-            mark: mark.variable(),
+    /// Points the gateway's root at a release.
+    fn swap(&mut self, target: &Target) {
+        let swapped = (self.config.swap)(target);
+        self.facts.problem = swapped.err().map(|error| {
+            warn!(build = %target.build, %error, "cannot swap the gateway's root");
+            format!(
+                "cannot swap the gateway's root to build {}: {error}",
+                target.build
+            )
         });
-        let asking = self.probe(target)?;
-        let process = self
-            .spawner
-            .spawn(Launch {
-                command: settings.command.clone(),
-                cwd: target.release.join(&settings.cwd),
-                environment,
-                descriptors: self.sockets.duplicates().map_err(StartError::Sockets)?,
-                oom_score_adj: memory::SERVING,
-            })
-            .await?;
-        let pid = process.pid;
-        self.say(&format!("starting build {} as process {pid}", target.build));
-        let collector =
-            Collector::start(process.stdout, process.stderr, &self.log).map_err(|error| {
-                crate::process::signal(pid, Signal::SIGKILL);
-                StartError::Pipes(pid, error)
-            })?;
-        let probe = self.tasks.spawn(probe(start, asking, self.found.clone()));
-        let at = (now, unix_millis());
-        let live = Live::new(target.build.clone(), pid, mark, collector, probe, at);
-        self.live.insert(start, live);
-        Ok(())
     }
 
-    /// How the target is asked whether it is ready; `None` where it has no socket.
-    fn probe(&self, target: &Target) -> Result<Option<Probe>, StartError> {
-        let Some(held) = self.sockets.first() else {
-            return Ok(None);
+    async fn keep_refusal(&mut self, start: Start) {
+        self.facts.refusal_log = match self.live.get_mut(&start) {
+            Some(live) => shortened(live.last_lines(REFUSAL_LINES).await),
+            // The agent could not start it.
+            None => Vec::new(),
         };
-        Ok(Some(Probe {
-            at: Where::Public {
-                address: held.address,
-                inode: held.inode().map_err(StartError::Sockets)?,
-            },
-            port: held.port,
-            readiness: target.settings.ready.clone(),
-        }))
+        // What serves beside it goes on.
+        let serves = self.machine.phase() == Phase::Ready;
+        self.facts.refusal_unavailable_ms = serves.then_some(0);
+        if let Some(refused) = &self.machine.refused {
+            self.say(&format!(
+                "build {} is refused: {}",
+                refused.build, refused.reason
+            ));
+        }
+    }
+
+    /// Asks a process to finish what it serves. Where it has nobody to hear that, it
+    /// is asked to end.
+    fn drain(&mut self, start: Start, how: Drain, now: Instant) -> Option<Event> {
+        if self.machine.held().is_none() {
+            self.facts.watch.begin();
+        }
+        self.facts.cost = Cost::default();
+        self.facts.watch.drain_asked(now);
+        let heard = self.live.get_mut(&start).and_then(|live| live.drain(how));
+        let Some(heard) = heard else {
+            return Some(Event::Drained { start });
+        };
+        let found = self.found.clone();
+        let waiting = self.tasks.spawn(async move {
+            sleep(HEARD_WITHIN).await;
+            if !heard.load(Ordering::Relaxed) {
+                // Its event loop is stuck: it serves nobody.
+                let _ = found.send(Event::Drained { start }).await;
+            }
+        });
+        if let Some(live) = self.live.get_mut(&start) {
+            live.keep(waiting);
+        }
+        None
+    }
+
+    /// Lets a process pass its gate.
+    fn open(&mut self, start: Start, now: Instant) -> Option<Event> {
+        let live = self.live.get_mut(&start)?;
+        memory::settle(live.pid);
+        if let Err(error) = live.open(now) {
+            // It has just ended, and will be reaped.
+            warn!(pid = %live.pid, %error, "cannot open the gate");
+        }
+        let port = self.sockets.first()?.port;
+        let reason = nothing_listens(port);
+        Some(Event::NotReady { start, reason })
+    }
+
+    /// Passes a signal on to the process that serves.
+    pub(super) fn forward(&self, signal: Signal) {
+        let process = self.machine.process();
+        if let Some(live) = process.and_then(|(start, _)| self.live.get(&start)) {
+            live.forward(signal);
+        }
+    }
+
+    /// Ends what a discarded process has left behind.
+    pub(super) fn sweep_behind(&mut self, live: &Live) {
+        let mark = live.mark.clone();
+        self.tasks.spawn_blocking(move || {
+            sweep(&mark);
+        });
     }
 
     async fn keep_crash(&mut self, start: Start) {
@@ -196,18 +195,7 @@ impl Driver {
     }
 
     /// Writes a line of the agent's own into the application's log.
-    fn say(&self, text: &str) {
+    pub(super) fn say(&self, text: &str) {
         self.log.line(wall_clock(), Stream::Agent, text.to_owned());
     }
-}
-
-/// Asks until the application is ready. Without a socket it is, once it is started.
-async fn probe(start: Start, probe: Option<Probe>, found: mpsc::Sender<Event>) {
-    if let Some(probe) = probe {
-        // Where the driver is too busy to hear it, it is no news either.
-        let not_ready = |reason| drop(found.try_send(Event::NotReady { start, reason }));
-        probe.ready(not_ready).await;
-    }
-    // A driver that has ended does not care.
-    let _ = found.send(Event::Ready { start }).await;
 }

@@ -56,6 +56,7 @@ impl Driver {
         }
         let lock = SpawnLock::default();
         let (found, findings) = mpsc::channel(16);
+        let (says, said) = mpsc::channel(16);
         let refusal_log = config.refused.iter().flat_map(|it| it.log.clone());
         let driver = Self {
             machine: Machine::new(config.good.clone(), config.refused.clone()),
@@ -63,6 +64,8 @@ impl Driver {
             shown,
             found,
             findings,
+            says,
+            said,
             reaper: Reaper::start(SpawnLock::clone(&lock)).map_err(SupervisorError::Start)?,
             spawner: Spawner::start(config.exec_step.clone(), config.open_files, lock)
                 .map_err(SupervisorError::Start)?,
@@ -71,9 +74,11 @@ impl Driver {
             written,
             preload,
             live: BTreeMap::new(),
+            discarded: Vec::new(),
             tasks: JoinSet::new(),
             facts: Facts {
                 refusal_log: refusal_log.collect(),
+                refusal_unavailable_ms: config.refused.as_ref().and_then(|it| it.unavailable_ms),
                 ..Facts::default()
             },
             config,

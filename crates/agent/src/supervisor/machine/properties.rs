@@ -1,31 +1,63 @@
 //! Any sequence of events keeps the promises.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use proptest::prelude::*;
+use lockgate_model::{ActKind, Strategy};
+use proptest::prelude::{Strategy as Strategize, *};
 
-use super::tests::{Scene, target};
+use super::tests::{Scene, gated};
 use super::*;
 
 /// What may happen next, before it is known which processes there are.
 #[derive(Debug, Clone)]
 enum Happening {
-    Run { build: u8, newer: u64, counter: u64 },
-    Stop { newer: u64 },
+    Run {
+        build: u8,
+        newer: u64,
+        counter: u64,
+        strategy: Strategy,
+    },
+    Stop {
+        newer: u64,
+    },
     Restart,
     Hurry,
     Shutdown,
     SpawnFailed,
     NotReady,
-    Ready { stale: bool },
-    Exited { stale: bool },
-    Time { millis: u64 },
+    AtGate {
+        disturbs: bool,
+    },
+    NoRoom,
+    Drained,
+    HeldExited,
+    Ready {
+        stale: bool,
+    },
+    Exited {
+        stale: bool,
+    },
+    Time {
+        millis: u64,
+    },
     Deadline,
 }
 
-fn happening() -> impl Strategy<Value = Happening> {
+fn strategy() -> impl Strategize<Value = Strategy> {
     prop_oneof![
-        4 => (0..3u8, 0..3u64, 0..2u64).prop_map(|(build, newer, counter)| Happening::Run { build, newer, counter }),
+        2 => Just(Strategy::Auto),
+        1 => Just(Strategy::Gated),
+        1 => Just(Strategy::Cold),
+    ]
+}
+
+fn happening() -> impl Strategize<Value = Happening> {
+    prop_oneof![
+        4 => (0..3u8, 0..3u64, 0..2u64, strategy()).prop_map(|(build, newer, counter, strategy)| Happening::Run { build, newer, counter, strategy }),
+        6 => prop::bool::weighted(0.2).prop_map(|disturbs| Happening::AtGate { disturbs }),
+        1 => Just(Happening::NoRoom),
+        4 => Just(Happening::Drained),
+        2 => Just(Happening::HeldExited),
         1 => (0..3u64).prop_map(|newer| Happening::Stop { newer }),
         1 => Just(Happening::Restart),
         1 => Just(Happening::Hurry),
@@ -38,11 +70,18 @@ fn happening() -> impl Strategy<Value = Happening> {
     ]
 }
 
+/// A process in the world beside the machine.
+#[derive(Debug)]
+struct Life {
+    build: BuildId,
+    past_gate: bool,
+}
+
 /// The world beside the machine: which processes live, what was refused.
 struct World {
     scene: Scene,
     seq: u64,
-    alive: BTreeSet<Start>,
+    alive: BTreeMap<Start, Life>,
     refused: HashSet<(BuildId, u64)>,
     root: Option<BuildId>,
 }
@@ -52,24 +91,51 @@ impl World {
         Self {
             scene: Scene::new(None),
             seq: 1,
-            alive: BTreeSet::new(),
+            alive: BTreeMap::new(),
             refused: HashSet::new(),
             root: None,
         }
     }
 
+    fn past_gate(&self) -> Option<Start> {
+        self.find(|life| life.past_gate)
+    }
+
+    fn before_gate(&self) -> Option<Start> {
+        self.find(|life| !life.past_gate)
+    }
+
+    fn find(&self, is_it: impl Fn(&Life) -> bool) -> Option<Start> {
+        let found = self.alive.iter().find(|(_, life)| is_it(life));
+        found.map(|(start, _)| *start)
+    }
+
     fn happen(&mut self, happening: &Happening) -> Result<(), TestCaseError> {
-        let one = self.alive.first().copied();
-        let of = |stale: bool| if stale { Some(Start(0)) } else { one };
-        let event = match happening {
+        match self.event(happening) {
+            Some(event) => self.play(&event),
+            None => Ok(()),
+        }
+    }
+
+    fn event(&mut self, happening: &Happening) -> Option<Event> {
+        let machine = &self.scene.machine;
+        let process = machine.process().map(|(start, _)| start);
+        let held = machine.held().map(|(start, _)| start);
+        // These come of the action itself, before anything else happens.
+        let boots = matches!(machine.phase(), Phase::Starting | Phase::Booting);
+        let stale_or = |stale: bool, start| if stale { Some(Start(0)) } else { start };
+        let none = String::new;
+        match happening {
             Happening::Run {
                 build,
                 newer,
                 counter,
+                strategy,
             } => {
                 self.seq += newer;
-                let mut target = target(["a", "b", "c"][usize::from(*build)], self.seq);
+                let mut target = gated(["a", "b", "c"][usize::from(*build)], self.seq);
                 target.restart = *counter;
+                target.settings.strategy = *strategy;
                 Some(Event::Run(target))
             }
             Happening::Stop { newer } => {
@@ -79,18 +145,35 @@ impl World {
             Happening::Restart => Some(Event::Restart),
             Happening::Hurry => Some(Event::Hurry),
             Happening::Shutdown => Some(Event::Shutdown),
-            Happening::SpawnFailed => one
-                .filter(|_| self.scene.machine.phase() == Phase::Starting)
-                .map(|start| Event::SpawnFailed {
-                    start,
-                    reason: String::new(),
-                }),
-            Happening::NotReady => one.map(|start| Event::NotReady {
+            Happening::SpawnFailed => {
+                self.before_gate()
+                    .filter(|_| boots)
+                    .map(|start| Event::SpawnFailed {
+                        start,
+                        reason: none(),
+                    })
+            }
+            Happening::NotReady => process.map(|start| Event::NotReady {
                 start,
-                reason: String::new(),
+                reason: none(),
             }),
-            Happening::Ready { stale } => of(*stale).map(|start| Event::Ready { start }),
-            Happening::Exited { stale } => of(*stale).map(|start| Event::Exited {
+            Happening::AtGate { disturbs } => self.before_gate().map(|start| Event::AtGate {
+                start,
+                seen: Vec::from_iter(disturbs.then(|| Act {
+                    kind: ActKind::Read,
+                    what: "/data/counter".to_owned(),
+                })),
+            }),
+            Happening::NoRoom => held.filter(|_| boots).map(|start| Event::NoRoom {
+                start,
+                reason: none(),
+            }),
+            Happening::Drained => process.map(|start| Event::Drained { start }),
+            Happening::HeldExited => held.map(|start| Event::Exited { start, how: none() }),
+            Happening::Ready { stale } => {
+                stale_or(*stale, self.past_gate()).map(|start| Event::Ready { start })
+            }
+            Happening::Exited { stale } => stale_or(*stale, process).map(|start| Event::Exited {
                 start,
                 how: "exited".to_owned(),
             }),
@@ -104,16 +187,15 @@ impl World {
                 }
                 Some(Event::Tick)
             }
-        };
-        match event {
-            Some(event) => self.play(&event),
-            None => Ok(()),
         }
     }
 
     fn play(&mut self, event: &Event) -> Result<(), TestCaseError> {
         let before = self.scene.machine.clone();
-        if let Event::Exited { start, .. } | Event::SpawnFailed { start, .. } = event {
+        if let Event::Exited { start, .. }
+        | Event::SpawnFailed { start, .. }
+        | Event::NoRoom { start, .. } = event
+        {
             self.alive.remove(start);
         }
         self.scene.on(event.clone());
@@ -124,21 +206,36 @@ impl World {
         if let Some(refusal) = &machine.refused {
             self.refused.insert((refusal.build.clone(), refusal.seq));
         }
-        let alive: Vec<Start> = self.alive.iter().copied().collect();
-        let known: Vec<Start> = machine.process().iter().map(|(start, _)| *start).collect();
+        let alive: BTreeSet<Start> = self.alive.keys().copied().collect();
+        let known: BTreeSet<Start> = [machine.process(), machine.held()]
+            .into_iter()
+            .flatten()
+            .map(|(start, _)| start)
+            .collect();
         prop_assert_eq!(&alive, &known, "what lives is what the machine knows");
         prop_assert!(machine.settled >= before.settled, "settled never shrinks");
         if *event == Event::Tick {
             let due = machine.deadline().is_none_or(|at| at > self.scene.now);
             prop_assert!(due, "a tick leaves nothing due: {:?}", machine.state);
         }
-        let reload = matches!(event, Event::Restart | Event::Hurry);
-        if reload && before.phase() == Phase::Backoff {
-            prop_assert!(self.scene.spawned().is_some(), "a reload ends a backoff");
+        let paused = matches!(
+            before.state,
+            State::Backoff { .. }
+                | State::Ready {
+                    next: Some(Next::Pause { .. }),
+                    ..
+                }
+        );
+        if paused && matches!(event, Event::Restart | Event::Hurry) {
+            prop_assert!(self.scene.spawned().is_some(), "a reload ends a pause");
         }
-        if let State::Stopping { kill_at, .. } = &machine.state {
-            let grace = self.scene.now + Duration::from_secs(10);
-            prop_assert!(*kill_at <= grace, "every stop ends");
+        if let State::Stopping { stage, .. } = &machine.state {
+            let (end, within) = match stage {
+                Stage::Draining { until } => (until, 11),
+                Stage::Ending { kill_at } => (kill_at, 10),
+            };
+            let latest = self.scene.now + Duration::from_secs(within);
+            prop_assert!(*end <= latest, "every stop ends");
         }
         Ok(())
     }
@@ -146,21 +243,40 @@ impl World {
     fn act(&mut self, action: &Action) -> Result<(), TestCaseError> {
         match action {
             Action::Swap(target) => {
-                prop_assert!(self.alive.is_empty(), "swap only while nothing runs");
+                prop_assert_eq!(self.past_gate(), None, "swap only while nothing serves");
                 self.root = Some(target.build.clone());
             }
             Action::Spawn { start, target } => {
-                prop_assert!(self.alive.is_empty(), "never two processes");
-                prop_assert!(self.alive.insert(*start), "a start is used once");
-                prop_assert_eq!(self.root.as_ref(), Some(&target.build), "swap before spawn");
-                let refused = self.refused.contains(&(target.build.clone(), target.seq));
-                prop_assert!(!refused, "what was refused is never started again");
+                prop_assert!(self.alive.is_empty(), "never two processes when cold");
+                self.born(*start, target)?;
+            }
+            Action::SpawnBeside { start, target } => {
+                prop_assert_eq!(self.alive.len(), 1, "beside one that serves");
+                prop_assert!(self.past_gate().is_some(), "beside one that serves");
+                self.born(*start, target)?;
+            }
+            Action::Open(start) => {
+                prop_assert_eq!(self.past_gate(), None, "one process past its gate");
+                let life = self.alive.get_mut(start);
+                prop_assert!(life.is_some(), "a gate is opened to the living");
+                if let Some(life) = life {
+                    life.past_gate = true;
+                    prop_assert_eq!(self.root.as_ref(), Some(&life.build), "swap before");
+                }
+            }
+            Action::Discard(start) => {
+                let life = self.alive.remove(start);
+                let held = life.is_none_or(|life| !life.past_gate);
+                prop_assert!(held, "only what is held is discarded");
+            }
+            Action::Drain { start, .. } => {
+                prop_assert_eq!(self.past_gate(), Some(*start), "what serves is drained");
             }
             Action::Terminate(start) | Action::Kill(start) => {
-                prop_assert!(self.alive.contains(start), "signals only to the living");
+                prop_assert!(self.alive.contains_key(start), "signals only to the living");
             }
             Action::Sweep(start) => {
-                prop_assert!(!self.alive.contains(start), "sweep only after the end");
+                prop_assert!(!self.alive.contains_key(start), "sweep only after the end");
             }
             Action::CloseSockets | Action::End => {
                 prop_assert!(self.alive.is_empty(), "rest only when nothing runs");
@@ -170,15 +286,32 @@ impl World {
         Ok(())
     }
 
-    /// From now on all goes well: processes end when told and get ready.
+    fn born(&mut self, start: Start, target: &Target) -> Result<(), TestCaseError> {
+        let refused = self.refused.contains(&(target.build.clone(), target.seq));
+        prop_assert!(!refused, "what was refused is never started again");
+        let life = Life {
+            build: target.build.clone(),
+            past_gate: false,
+        };
+        let used = self.alive.insert(start, life);
+        prop_assert!(used.is_none(), "a start is used once");
+        Ok(())
+    }
+
+    /// From now on all goes well: processes boot, get ready, and end when told.
     fn all_goes_well(&mut self) -> Result<(), TestCaseError> {
-        for _ in 0..20 {
-            match self.scene.machine.phase() {
-                Phase::Stopping => self.happen(&Happening::Exited { stale: false })?,
-                Phase::Starting => self.happen(&Happening::Ready { stale: false })?,
-                Phase::Backoff => self.happen(&Happening::Deadline)?,
+        for _ in 0..30 {
+            let next = match self.scene.machine.phase() {
+                Phase::Booting | Phase::Starting if self.before_gate().is_some() => {
+                    Happening::AtGate { disturbs: false }
+                }
+                Phase::Booting | Phase::Backoff => Happening::Deadline,
+                Phase::Starting => Happening::Ready { stale: false },
+                Phase::Draining => Happening::Drained,
+                Phase::Stopping => Happening::Exited { stale: false },
                 _ => return Ok(()),
-            }
+            };
+            self.happen(&next)?;
         }
         prop_assert!(false, "it does not come to rest");
         Ok(())

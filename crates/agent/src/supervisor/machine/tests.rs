@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use lockgate_model::AppSettings;
+use lockgate_model::{AppSettings, Strategy};
 
 use super::*;
 
+mod gated;
 mod trials;
 
 /// Plays events against a machine and remembers the actions of the last one.
@@ -52,6 +53,16 @@ impl Scene {
         self.on(Event::Exited { start, how })
     }
 
+    /// The process that boots beside the one that serves.
+    pub(super) fn held(&self) -> Start {
+        self.machine.held().unwrap().0
+    }
+
+    pub(super) fn drained(&mut self) -> &mut Self {
+        let start = self.start();
+        self.on(Event::Drained { start })
+    }
+
     fn spawn_fails(&mut self) -> &mut Self {
         let start = self.start();
         let reason = "cannot bind 127.0.0.1:8888".to_owned();
@@ -67,13 +78,21 @@ impl Scene {
     /// The target that the last step started.
     pub(super) fn spawned(&self) -> Option<&Target> {
         self.last.iter().find_map(|action| match action {
-            Action::Spawn { target, .. } => Some(target),
+            Action::Spawn { target, .. } | Action::SpawnBeside { target, .. } => Some(target),
             _ => None,
         })
     }
 }
 
+/// A target whose changes are cold.
 pub(super) fn target(build: &str, seq: u64) -> Target {
+    let mut target = gated(build, seq);
+    target.settings.strategy = Strategy::Cold;
+    target
+}
+
+/// A target whose changes are gated where they can be.
+pub(super) fn gated(build: &str, seq: u64) -> Target {
     let build = BuildId::parse(&build.repeat(12)).unwrap();
     Target {
         release: PathBuf::from("/releases").join(build.as_str()),
@@ -82,6 +101,15 @@ pub(super) fn target(build: &str, seq: u64) -> Target {
         seq,
         restart: 0,
     }
+}
+
+fn drain(start: Start) -> Action {
+    let how = Drain {
+        linger: SECOND,
+        limit: 5 * SECOND,
+        comes_back: true,
+    };
+    Action::Drain { start, how }
 }
 
 /// A scene in which `target("a", 1)` is ready and good.
@@ -128,7 +156,11 @@ fn a_new_build_waits_for_the_end_of_the_old_one() {
     let mut scene = settled();
     let old = scene.start();
     scene.on(Event::Run(target("b", 2)));
+    assert_eq!(scene.last, [drain(old)]);
+    assert_eq!(scene.machine.phase(), Phase::Draining);
+    scene.drained();
     assert_eq!(scene.last, [Action::Terminate(old)]);
+    assert_eq!(scene.machine.phase(), Phase::Stopping);
     scene.exit();
     assert_eq!(
         scene.last[..2],
@@ -230,7 +262,18 @@ fn stop_closes_the_sockets_once_nothing_runs() {
 fn a_stop_ends_by_kill_when_its_grace_is_over() {
     let mut scene = settled();
     let start = scene.start();
-    scene.on(Event::Stop { seq: 2 }).after(9 * SECOND);
+    scene.on(Event::Stop { seq: 2 });
+    let how = Drain {
+        linger: Duration::ZERO,
+        limit: 5 * SECOND / 2,
+        comes_back: false,
+    };
+    assert_eq!(scene.last, [Action::Drain { start, how }]);
+    scene.after(5 * SECOND);
+    assert_eq!(scene.last, []);
+    scene.after(DRAIN_SLACK);
+    assert_eq!(scene.last, [Action::Terminate(start)]);
+    scene.after(9 * SECOND);
     assert_eq!(scene.last, []);
     scene.after(SECOND);
     assert_eq!(scene.last, [Action::Kill(start)]);
@@ -242,7 +285,7 @@ fn a_stop_ends_by_kill_when_its_grace_is_over() {
 fn a_second_shutdown_kills() {
     let mut scene = settled();
     let start = scene.start();
-    scene.on(Event::Shutdown);
+    scene.on(Event::Shutdown).drained();
     assert_eq!(scene.last, [Action::Terminate(start)]);
     scene.on(Event::Shutdown);
     assert_eq!(scene.last, [Action::Kill(start)]);
@@ -267,6 +310,7 @@ fn limits_without_end_are_no_end_of_the_supervisor() {
     let limits = &mut endless.settings.limits;
     (limits.ready, limits.trial) = (Duration::MAX, Duration::MAX);
     (limits.grace, limits.crash_delay) = (Duration::MAX, Duration::MAX);
+    (limits.linger, limits.drain) = (Duration::MAX, Duration::MAX);
     let mut scene = Scene::new(Some(endless.clone()));
     scene.on(Event::Run(endless.clone())).ready().exit();
     assert_eq!(scene.machine.phase(), Phase::Backoff);
@@ -275,7 +319,7 @@ fn limits_without_end_are_no_end_of_the_supervisor() {
     scene.on(Event::Run(endless)).ready();
     assert_eq!(
         scene.on(Event::Stop { seq: 3 }).machine.phase(),
-        Phase::Stopping
+        Phase::Draining
     );
 }
 
@@ -305,7 +349,16 @@ fn the_dead_do_not_speak() {
         .on(Event::SpawnFailed {
             start,
             reason: how(),
-        });
+        })
+        .on(Event::AtGate {
+            start,
+            seen: Vec::new(),
+        })
+        .on(Event::NoRoom {
+            start,
+            reason: how(),
+        })
+        .on(Event::Drained { start });
     assert_eq!(scene.machine, before);
 }
 

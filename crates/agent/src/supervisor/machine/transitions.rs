@@ -1,14 +1,13 @@
 //! The transitions: one function for each state, one arm for each event.
 
 mod changes;
+mod next;
 mod wanted;
 
 use std::mem;
 use std::time::Instant;
 
-use lockgate_model::BuildId;
-
-use super::{Action, Event, Machine, Run, Start, State, Then, Wish};
+use super::{Action, Event, Machine, Next, Run, Stage, Start, State, Then, Wish};
 
 /// See [`super::step`].
 pub(super) fn step(mut machine: Machine, event: Event, now: Instant) -> (Machine, Vec<Action>) {
@@ -31,13 +30,22 @@ pub(super) fn step(mut machine: Machine, event: Event, now: Instant) -> (Machine
             run,
             good_at,
             calm_at,
-        } => turn.ready(start, run, good_at, calm_at, event),
+            next,
+        } => {
+            let serving = Serving {
+                start,
+                run,
+                good_at,
+                calm_at,
+            };
+            turn.ready(serving, next, event)
+        }
         State::Stopping {
             start,
-            build,
-            kill_at,
+            run,
+            stage,
             then,
-        } => turn.stopping(start, build, kill_at, then, event),
+        } => turn.stopping(start, run, stage, then, event),
         State::Backoff { run, until } => turn.backoff(run, until, event),
         State::Ended => ended(&event),
     };
@@ -50,6 +58,33 @@ struct Turn {
     machine: Machine,
     now: Instant,
     actions: Vec<Action>,
+}
+
+/// The process that serves: what `State::Ready` holds beside what comes next.
+struct Serving {
+    start: Start,
+    run: Run,
+    good_at: Option<Instant>,
+    calm_at: Option<Instant>,
+}
+
+impl Serving {
+    /// It goes on, with this beside it.
+    fn with(self, next: Option<Next>) -> State {
+        let Self {
+            start,
+            run,
+            good_at,
+            calm_at,
+        } = self;
+        State::Ready {
+            start,
+            run,
+            good_at,
+            calm_at,
+            next,
+        }
+    }
 }
 
 // The states. Every event is written out in each.
@@ -79,6 +114,9 @@ impl Turn {
             Event::Restart
             | Event::Hurry
             | Event::Tick
+            | Event::AtGate { .. }
+            | Event::NoRoom { .. }
+            | Event::Drained { .. }
             | Event::SpawnFailed { .. }
             | Event::NotReady { .. }
             | Event::Ready { .. }
@@ -105,20 +143,26 @@ impl Turn {
                 self.wish_run(target);
                 match self.taken_over(&run) {
                     Some(run) => on(run, probe),
-                    None => self.stop(start, &run),
+                    None => self.terminate(start, run),
                 }
             }
             Event::Stop { seq } => {
                 if self.wish_nothing(seq) {
-                    self.stop(start, &run)
+                    self.terminate(start, run)
                 } else {
                     on(run, probe)
                 }
             }
-            Event::Restart => self.stop(start, &run),
+            Event::Restart => self.terminate(start, run),
             Event::Shutdown => {
                 self.machine.wish = Wish::End;
-                self.stop(start, &run)
+                self.terminate(start, run)
+            }
+            Event::AtGate { start: of, seen } if of == start => {
+                // Nothing else runs: whatever it did, it did alone.
+                self.remember(&run, seen);
+                self.actions.push(Action::Open(start));
+                on(run, probe)
             }
             Event::SpawnFailed { start: of, reason } if of == start => {
                 self.cannot_start(start, run, reason)
@@ -131,6 +175,9 @@ impl Turn {
             Event::Tick if self.now >= ready_by => self.not_ready_in_time(start, run, probe),
             Event::Hurry
             | Event::Tick
+            | Event::AtGate { .. }
+            | Event::NoRoom { .. }
+            | Event::Drained { .. }
             | Event::SpawnFailed { .. }
             | Event::NotReady { .. }
             | Event::Ready { .. }
@@ -138,94 +185,103 @@ impl Turn {
         }
     }
 
-    fn ready(
-        &mut self,
-        start: Start,
-        run: Run,
-        good_at: Option<Instant>,
-        calm_at: Option<Instant>,
-        event: Event,
-    ) -> State {
-        let on = |run, good_at, calm_at| State::Ready {
-            start,
-            run,
-            good_at,
-            calm_at,
-        };
+    fn ready(&mut self, serving: Serving, next: Option<Next>, event: Event) -> State {
+        let start = serving.start;
         match event {
             Event::Run(target) => {
                 self.wish_run(target);
-                match self.taken_over(&run) {
-                    Some(run) => {
-                        self.settle(&run);
-                        on(run, good_at, calm_at)
-                    }
-                    None => self.replace(start, &run),
-                }
+                self.follow_wish(serving, next)
             }
             Event::Stop { seq } => {
                 if self.wish_nothing(seq) {
-                    self.replace(start, &run)
+                    self.discard(next.as_ref());
+                    self.retire(serving, Then::Wanted)
                 } else {
-                    on(run, good_at, calm_at)
+                    serving.with(next)
                 }
             }
-            Event::Restart => self.stop(start, &run),
+            Event::Restart => match next {
+                Some(Next::Booting { .. }) => serving.with(next),
+                Some(Next::Pause { run, .. }) => self.boot_again(serving, run),
+                None => self.replace(serving),
+            },
+            Event::Hurry => match next {
+                Some(Next::Pause { run, .. }) => self.boot_again(serving, run),
+                Some(Next::Booting { .. }) | None => serving.with(next),
+            },
             Event::Shutdown => {
                 self.machine.wish = Wish::End;
-                self.stop(start, &run)
+                self.discard(next.as_ref());
+                self.retire(serving, Then::Wanted)
             }
-            Event::Exited { start: of, how } if of == start => self.crash(start, run, how),
-            Event::Tick => self.time_of_ready(start, run, good_at, calm_at),
-            Event::Hurry
+            Event::Exited { start: of, how } if of == start => {
+                self.crash_beside(serving, next, how)
+            }
+            Event::Tick => {
+                let serving = self.time_of_ready(serving);
+                match next {
+                    Some(next) => self.time_of_next(serving, next),
+                    None => serving.with(None),
+                }
+            }
+            Event::AtGate { .. }
+            | Event::NoRoom { .. }
             | Event::SpawnFailed { .. }
-            | Event::NotReady { .. }
-            | Event::Ready { .. }
-            | Event::Exited { .. } => on(run, good_at, calm_at),
+            | Event::Exited { .. } => match next {
+                Some(Next::Booting {
+                    start,
+                    run,
+                    gate_by,
+                }) => self.booting(serving, (start, run, gate_by), event),
+                Some(Next::Pause { .. }) | None => serving.with(next),
+            },
+            Event::Drained { .. } | Event::NotReady { .. } | Event::Ready { .. } => {
+                serving.with(next)
+            }
         }
     }
 
     fn stopping(
         &mut self,
         start: Start,
-        build: BuildId,
-        kill_at: Instant,
+        run: Run,
+        stage: Stage,
         then: Then,
         event: Event,
     ) -> State {
-        let on = |kill_at, then| State::Stopping {
+        let on = |run, stage, then| State::Stopping {
             start,
-            build,
-            kill_at,
+            run,
+            stage,
             then,
         };
         match event {
             Event::Run(target) => {
                 self.wish_run(target);
-                let then = match then {
-                    Then::Backoff { run, delay } if self.is_wanted(&run) => {
-                        Then::Backoff { run, delay }
-                    }
-                    Then::Backoff { .. } | Then::Wanted => Then::Wanted,
-                };
-                on(kill_at, then)
+                let then = self.then_by_wish(then);
+                on(run, stage, then)
             }
             Event::Stop { seq } => {
-                if self.wish_nothing(seq) {
-                    on(kill_at, Then::Wanted)
+                let then = if self.wish_nothing(seq) {
+                    self.give_up(&then)
                 } else {
-                    on(kill_at, then)
-                }
+                    then
+                };
+                on(run, stage, then)
             }
-            Event::Restart | Event::Hurry => on(kill_at, Then::Wanted),
+            Event::Restart | Event::Hurry => {
+                let then = match then {
+                    Then::Open { .. } => then,
+                    Then::Backoff { .. } | Then::Wanted => Then::Wanted,
+                };
+                on(run, stage, then)
+            }
             Event::Shutdown => {
                 let again = self.machine.wish == Wish::End;
                 self.machine.wish = Wish::End;
-                if again {
-                    on(self.kill(start), Then::Wanted)
-                } else {
-                    on(kill_at, Then::Wanted)
-                }
+                let then = self.give_up(&then);
+                let stage = if again { self.kill(start) } else { stage };
+                on(run, stage, then)
             }
             Event::Exited { start: of, .. } if of == start => {
                 self.actions.push(Action::Sweep(start));
@@ -235,14 +291,33 @@ impl Turn {
                         run,
                         until: self.after(delay),
                     },
+                    Then::Open { start, run } => self.open(start, run),
                 }
             }
-            Event::Tick if self.now >= kill_at => on(self.kill(start), then),
-            Event::Tick
+            Event::Exited { start: of, how } => {
+                let then = self.held_is_gone(then, of, &how);
+                on(run, stage, then)
+            }
+            Event::Drained { start: of } if of == start => {
+                let stage = self.after_drain(start, &run, stage);
+                on(run, stage, then)
+            }
+            Event::Tick => {
+                let stage = match stage {
+                    Stage::Draining { until } if self.now >= until => {
+                        self.after_drain(start, &run, stage)
+                    }
+                    Stage::Ending { kill_at } if self.now >= kill_at => self.kill(start),
+                    Stage::Draining { .. } | Stage::Ending { .. } => stage,
+                };
+                on(run, stage, then)
+            }
+            Event::AtGate { .. }
+            | Event::NoRoom { .. }
+            | Event::Drained { .. }
             | Event::SpawnFailed { .. }
             | Event::NotReady { .. }
-            | Event::Ready { .. }
-            | Event::Exited { .. } => on(kill_at, then),
+            | Event::Ready { .. } => on(run, stage, then),
         }
     }
 
@@ -271,6 +346,9 @@ impl Turn {
             }
             Event::Tick if self.now >= until => self.start_again(run),
             Event::Tick
+            | Event::AtGate { .. }
+            | Event::NoRoom { .. }
+            | Event::Drained { .. }
             | Event::SpawnFailed { .. }
             | Event::NotReady { .. }
             | Event::Ready { .. }
@@ -286,6 +364,9 @@ fn ended(event: &Event) -> State {
         | Event::Restart
         | Event::Hurry
         | Event::Shutdown
+        | Event::AtGate { .. }
+        | Event::NoRoom { .. }
+        | Event::Drained { .. }
         | Event::SpawnFailed { .. }
         | Event::NotReady { .. }
         | Event::Ready { .. }

@@ -6,27 +6,18 @@ use lockgate_model::Refusal;
 
 use super::super::super::Target;
 use super::super::{
-    Action, CALM, KILL_AGAIN, LONGEST_DELAY, NEVER, Run, SHORTEST_DELAY, Start, State,
+    Action, CALM, KILL_AGAIN, LONGEST_DELAY, NEVER, Run, SHORTEST_DELAY, Stage, Start, State,
     TRIAL_CRASHES, TRIAL_DELAY, Then, Trial, Wish,
 };
-use super::Turn;
 use super::wanted::same;
+use super::{Serving, Turn};
 
 impl Turn {
     /// While nothing runs: starts what is wanted, or comes to rest.
     pub(super) fn begin(&mut self) -> State {
         if let Some(target) = self.wanted().cloned() {
-            let proven = self
-                .machine
-                .good
-                .as_ref()
-                .is_some_and(|good| same(good, &target));
-            let delay = first_delay(&target);
-            return self.spawn(Run {
-                target,
-                trial: (!proven).then(Trial::default),
-                delay,
-            });
+            let run = self.fresh(target);
+            return self.spawn(run);
         }
         self.actions.push(Action::CloseSockets);
         match self.machine.wish {
@@ -43,9 +34,35 @@ impl Turn {
         }
     }
 
-    fn spawn(&mut self, run: Run) -> State {
+    /// A run of this target from its beginning.
+    pub(super) fn fresh(&self, target: Target) -> Run {
+        let good = self.machine.good.as_ref();
+        let proven = good.is_some_and(|good| same(good, &target));
+        Run {
+            trial: (!proven).then(Trial::default),
+            delay: first_delay(&target),
+            target,
+        }
+    }
+
+    /// The same run without its trial, where the one that serves has passed it.
+    pub(super) fn proven(&self, run: Run) -> Run {
+        let good = self.machine.good.as_ref();
+        if good.is_some_and(|good| same(good, &run.target)) {
+            return Run { trial: None, ..run };
+        }
+        run
+    }
+
+    /// The number of a new start.
+    pub(super) fn next_start(&mut self) -> Start {
         let start = Start(self.machine.next_start);
         self.machine.next_start += 1;
+        start
+    }
+
+    fn spawn(&mut self, run: Run) -> State {
+        let start = self.next_start();
         self.actions.push(Action::Swap(run.target.clone()));
         self.actions.push(Action::Spawn {
             start,
@@ -74,17 +91,18 @@ impl Turn {
             good_at: run.trial.map(|_| self.after(limits.trial)),
             calm_at: Some(self.now + CALM),
             run,
+            next: None,
         }
     }
 
     /// The trial is passed, or crashes are forgotten.
-    pub(super) fn time_of_ready(
-        &mut self,
-        start: Start,
-        mut run: Run,
-        good_at: Option<Instant>,
-        calm_at: Option<Instant>,
-    ) -> State {
+    pub(super) fn time_of_ready(&mut self, serving: Serving) -> Serving {
+        let Serving {
+            start,
+            mut run,
+            good_at,
+            calm_at,
+        } = serving;
         let now = self.now;
         let to_come = |at: Option<Instant>| at.filter(|at| *at > now);
         if good_at.is_some() && to_come(good_at).is_none() {
@@ -94,7 +112,7 @@ impl Turn {
         if calm_at.is_some() && to_come(calm_at).is_none() {
             run.delay = first_delay(&run.target);
         }
-        State::Ready {
+        Serving {
             start,
             run,
             good_at: to_come(good_at),
@@ -102,36 +120,29 @@ impl Turn {
         }
     }
 
-    /// Stops a run that served. On trial it counts as good when it never crashed,
-    /// or when there is nothing better: should the next one fail, this one is what
-    /// people saw working.
-    pub(super) fn replace(&mut self, start: Start, run: &Run) -> State {
-        if let Some(trial) = run.trial
-            && (trial.crashes == 0 || self.machine.good.is_none())
-        {
-            self.machine.good = Some(run.target.clone());
-        }
-        self.stop(start, run)
+    /// Ends a process that was not ready: there is nothing to drain.
+    pub(super) fn terminate(&mut self, start: Start, run: Run) -> State {
+        self.terminate_then(start, run, Then::Wanted)
     }
 
-    pub(super) fn stop(&mut self, start: Start, run: &Run) -> State {
-        self.stop_then(start, run, Then::Wanted)
-    }
-
-    fn stop_then(&mut self, start: Start, run: &Run, then: Then) -> State {
+    fn terminate_then(&mut self, start: Start, run: Run, then: Then) -> State {
         self.actions.push(Action::Terminate(start));
         State::Stopping {
             start,
-            build: run.target.build.clone(),
-            kill_at: self.after(run.target.settings.limits.grace),
+            stage: Stage::Ending {
+                kill_at: self.after(run.target.settings.limits.grace),
+            },
+            run,
             then,
         }
     }
 
     /// Kills, and says when to do so again.
-    pub(super) fn kill(&mut self, start: Start) -> Instant {
+    pub(super) fn kill(&mut self, start: Start) -> Stage {
         self.actions.push(Action::Kill(start));
-        self.now + KILL_AGAIN
+        Stage::Ending {
+            kill_at: self.now + KILL_AGAIN,
+        }
     }
 
     pub(super) fn crash(&mut self, start: Start, run: Run, reason: String) -> State {
@@ -188,7 +199,7 @@ impl Turn {
         self.actions.push(Action::KeepCrash(start));
         if run.trial.is_some() {
             self.refuse(start, &run, reason);
-            return self.stop(start, &run);
+            return self.terminate(start, run);
         }
         self.machine.problem = Some(reason);
         let delay = next_delay(&mut run);
@@ -196,10 +207,10 @@ impl Turn {
             run: run.clone(),
             delay,
         };
-        self.stop_then(start, &run, then)
+        self.terminate_then(start, run, then)
     }
 
-    fn refuse(&mut self, start: Start, run: &Run, reason: String) {
+    pub(super) fn refuse(&mut self, start: Start, run: &Run, reason: String) {
         self.actions.push(Action::KeepRefusal(start));
         self.machine.problem = None;
         self.machine.settled = self.machine.settled.max(run.target.seq);
@@ -233,8 +244,17 @@ fn first_delay(target: &Target) -> Duration {
     target.settings.limits.crash_delay.max(SHORTEST_DELAY)
 }
 
+/// The delay after a failure, on trial or not.
+pub(super) fn delay_after_failure(run: &mut Run) -> Duration {
+    if run.trial.is_some_and(|trial| trial.crashes < TRIAL_CRASHES) {
+        TRIAL_DELAY
+    } else {
+        next_delay(run)
+    }
+}
+
 /// The delay that is due, and twice as long the next time.
-fn next_delay(run: &mut Run) -> Duration {
+pub(super) fn next_delay(run: &mut Run) -> Duration {
     let delay = run.delay;
     let longest = LONGEST_DELAY.max(first_delay(&run.target));
     run.delay = delay.saturating_mul(2).min(longest);

@@ -1,0 +1,170 @@
+//! Starts processes.
+
+use std::io;
+use std::time::Instant;
+
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use tokio::sync::mpsc;
+
+use super::super::environment::{self, Parts};
+use super::super::live::Live;
+use super::super::machine::{Event, Start};
+use super::super::{Target, compile_cache};
+use super::{Driver, unix_millis};
+use crate::gate::{Gate, Message, Messages};
+use crate::listener::{DUPLICATES, HoldError};
+use crate::logs::Collector;
+use crate::memory::{self, HELD};
+use crate::probe::{Probe, Where};
+use crate::process::{Launch, Mark, SpawnError};
+
+/// Why a process could not be started.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StartError {
+    #[error(transparent)]
+    Hold(#[from] HoldError),
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+    #[error("cannot hand over the sockets: {0}")]
+    Sockets(io::Error),
+    #[error("cannot make a channel to the process: {0}")]
+    Channel(io::Error),
+    #[error("cannot read the pipes of process {0}: {1}")]
+    Pipes(Pid, io::Error),
+}
+
+impl Driver {
+    /// Starts a process beside the one that serves, where memory suffices for both.
+    pub(super) async fn start_beside(
+        &mut self,
+        start: Start,
+        target: &Target,
+        now: Instant,
+    ) -> Option<Event> {
+        self.facts.watch.begin();
+        let process = self.machine.process();
+        if let Some(serving) = process.and_then(|(start, _)| self.live.get(&start))
+            && let Err(too_little) = memory::room_for_second(serving.pid).await
+        {
+            let reason = too_little.to_string();
+            return Some(Event::NoRoom { start, reason });
+        }
+        let started = self.start(start, target, HELD, now).await;
+        started.err().map(|error| Event::SpawnFailed {
+            start,
+            reason: error.to_string(),
+        })
+    }
+
+    pub(super) async fn start(
+        &mut self,
+        start: Start,
+        target: &Target,
+        oom_score_adj: i32,
+        now: Instant,
+    ) -> Result<(), StartError> {
+        let settings = &target.settings;
+        self.sockets
+            .hold(&settings.socket, self.config.app_address)?;
+        self.facts.address = self.sockets.first().map(|held| held.address);
+        let mark = Mark::new(&self.config.state_dir, std::process::id(), start.0);
+        let sockets: Vec<_> = self
+            .sockets
+            .iter()
+            .map(|it| (it.port, it.address))
+            .collect();
+        let composed = environment::compose(&Parts {
+            base: &self.config.environment,
+            settings,
+            sockets: &sockets,
+            duplicates: DUPLICATES,
+            release: &target.release,
+            preload: &self.preload,
+            compile_cache: &compile_cache::folder(&self.config.state_dir, &target.build),
+            mark: mark.variable(),
+        });
+        let (gate, messages, handover) =
+            Gate::new(&self.config.state_dir, start.0).map_err(StartError::Channel)?;
+        let mut descriptors = self.sockets.duplicates().map_err(StartError::Sockets)?;
+        descriptors.extend([handover.channel, handover.private]);
+        let asking = self.probe(target, &gate)?;
+        let process = self
+            .spawner
+            .spawn(Launch {
+                command: composed.command,
+                cwd: target.release.join(&settings.cwd),
+                environment: composed.variables,
+                descriptors,
+                oom_score_adj,
+            })
+            .await?;
+        let pid = process.pid;
+        self.say(&format!("starting build {} as process {pid}", target.build));
+        let collector =
+            Collector::start(process.stdout, process.stderr, &self.log).map_err(|error| {
+                crate::process::signal(pid, Signal::SIGKILL);
+                StartError::Pipes(pid, error)
+            })?;
+        let at = (now, unix_millis());
+        let (asking_now, asking) = if settings.is_node() && !settings.socket.is_empty() {
+            (None, asking)
+        } else {
+            (Some(asking), None)
+        };
+        let build = target.build.clone();
+        let mut live = Live::new(build, pid, mark, (collector, gate), asking, at);
+        let listening = self.tasks.spawn(listen(start, messages, self.says.clone()));
+        live.keep(listening);
+        if let Some(asking) = asking_now {
+            let probe = self.tasks.spawn(probe(start, asking, self.found.clone()));
+            live.keep(probe);
+        }
+        self.live.insert(start, live);
+        Ok(())
+    }
+
+    /// How the target is asked whether it is ready; `None` where it has no socket.
+    /// Node is asked on its private socket, where no client waits before us.
+    fn probe(&self, target: &Target, gate: &Gate) -> Result<Option<Probe>, StartError> {
+        let Some(held) = self.sockets.first() else {
+            return Ok(None);
+        };
+        let at = if target.settings.is_node() {
+            Where::Private {
+                path: gate.private().to_owned(),
+            }
+        } else {
+            Where::Public {
+                address: held.address,
+                inode: held.inode().map_err(StartError::Sockets)?,
+            }
+        };
+        Ok(Some(Probe {
+            at,
+            port: held.port,
+            readiness: target.settings.ready.clone(),
+        }))
+    }
+}
+
+/// Hands on what a process says, until it says no more.
+async fn listen(start: Start, mut messages: Messages, says: mpsc::Sender<(Start, Message)>) {
+    while let Some(message) = messages.next().await {
+        // A driver that has ended does not care.
+        if says.send((start, message)).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Asks until the application is ready. Without a socket it is, once it is started.
+pub(super) async fn probe(start: Start, probe: Option<Probe>, found: mpsc::Sender<Event>) {
+    if let Some(probe) = probe {
+        // Where the driver is too busy to hear it, it is no news either.
+        let not_ready = |reason| drop(found.try_send(Event::NotReady { start, reason }));
+        probe.ready(not_ready).await;
+    }
+    // A driver that has ended does not care.
+    let _ = found.send(Event::Ready { start }).await;
+}
