@@ -1,7 +1,8 @@
 //! Holds the application's listening sockets, across its restarts.
 //!
 //! While no process accepts, connections wait in the socket's queue instead of
-//! being refused.
+//! being refused. One that finds the queue full is not refused either: the kernel
+//! drops its first packet, and the client's kernel sends it again after a second.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -13,10 +14,18 @@ use nix::sys::socket::{
     sockopt::ReuseAddr,
 };
 use nix::sys::stat::fstat;
+use tracing::warn;
 
 /// How many duplicates of each socket a process gets: applications listen twice,
 /// or close and listen again, and each time use one up.
 pub(crate) const DUPLICATES: usize = 4;
+
+/// How many connections may wait in a socket's queue, and one more: what Linux gives
+/// where nobody has changed it. Node asks for 511 and the standard library for 128.
+const BACKLOG: i32 = 4096;
+
+/// The system's limit for all queues.
+const SOMAXCONN: &str = "/proc/sys/net/core/somaxconn";
 
 /// A socket could not be held.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +40,8 @@ pub(crate) struct HoldError {
 #[derive(Debug, Default)]
 pub(crate) struct Sockets {
     held: Vec<Held>,
+    /// Whether it was said that fewer connections can wait.
+    shallow_said: bool,
 }
 
 /// One held socket.
@@ -53,6 +64,7 @@ impl Sockets {
         sockets: &[AppSocket],
         first: Option<SocketAddr>,
     ) -> Result<(), HoldError> {
+        self.say_when_shallow();
         let asked = addresses(sockets, first);
         // Let go first: the same address may be asked for under another port.
         self.held.retain(|held| asked.contains(&held.asked()));
@@ -86,12 +98,24 @@ impl Sockets {
         self.held.iter()
     }
 
-    /// Lets as many connections wait as the system allows: Node has set its own,
-    /// shorter queue when it listened.
+    /// Lets as many connections wait as before: Node has set its own, shorter queue
+    /// when it listened. Those that wait already stay.
     pub(crate) fn deepen(&self) {
         for held in &self.held {
             // A shorter queue is no reason to stop.
-            let _ = listen(&held.listener, Backlog::MAXALLOWABLE);
+            let _ = Backlog::new(BACKLOG).and_then(|backlog| listen(&held.listener, backlog));
+        }
+    }
+
+    fn say_when_shallow(&mut self) {
+        let somaxconn = std::fs::read_to_string(SOMAXCONN).ok();
+        let backlog = effective(somaxconn.as_deref());
+        if backlog < BACKLOG && !self.shallow_said {
+            self.shallow_said = true;
+            warn!(
+                backlog,
+                "the system lets fewer than {BACKLOG} connections wait while the application is replaced: net.core.somaxconn"
+            );
         }
     }
 
@@ -143,7 +167,13 @@ fn addresses(sockets: &[AppSocket], first: Option<SocketAddr>) -> Vec<(u16, Sock
     asked
 }
 
-/// Like `TcpListener::bind`, but with the longest queue that the system allows.
+/// How long a queue the system gives, without an error where it is shorter.
+fn effective(somaxconn: Option<&str>) -> i32 {
+    let limit = somaxconn.and_then(|text| text.trim().parse().ok());
+    limit.unwrap_or(BACKLOG).min(BACKLOG)
+}
+
+/// Like `TcpListener::bind`, but with a longer queue.
 fn open(address: SocketAddr) -> io::Result<TcpListener> {
     let family = match address {
         SocketAddr::V4(_) => AddressFamily::Inet,
@@ -152,78 +182,9 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
     let open = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     setsockopt(&open, ReuseAddr, &true)?;
     bind(open.as_raw_fd(), &SockaddrStorage::from(address))?;
-    listen(&open, Backlog::MAXALLOWABLE)?;
+    listen(&open, Backlog::new(BACKLOG)?)?;
     Ok(TcpListener::from(open))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(ports: &[u16], first: Option<&str>, expected: &[&str]) {
-        let sockets: Vec<AppSocket> = ports.iter().map(|port| AppSocket { port: *port }).collect();
-        let found = addresses(&sockets, first.map(|text| text.parse().unwrap()));
-        let found: Vec<String> = found.iter().map(|(_, it)| it.to_string()).collect();
-        assert_eq!(found, expected);
-    }
-
-    #[test]
-    fn sockets_lie_on_loopback_or_beside_the_first() {
-        check(&[8888], None, &["127.0.0.1:8888"]);
-        check(&[8888, 9000], None, &["127.0.0.1:8888", "127.0.0.1:9000"]);
-        check(&[8888, 8888], None, &["127.0.0.1:8888"]);
-        check(
-            &[8888, 9000],
-            Some("127.0.0.1:0"),
-            &["127.0.0.1:0", "127.0.0.1:0"],
-        );
-        check(
-            &[8888, 9000],
-            Some("[::1]:7000"),
-            &["[::1]:7000", "[::1]:9000"],
-        );
-    }
-
-    #[test]
-    fn a_held_socket_keeps_its_port_until_it_is_let_go() {
-        let one = [AppSocket { port: 8888 }];
-        let two = [AppSocket { port: 8888 }, AppSocket { port: 9000 }];
-        let free = Some("127.0.0.1:0".parse().unwrap());
-        let mut sockets = Sockets::default();
-        sockets.hold(&one, free).unwrap();
-        let address = sockets.first().unwrap().address;
-        sockets.hold(&two, free).unwrap();
-        assert_eq!(sockets.first().unwrap().address, address);
-        assert_eq!(sockets.duplicates().unwrap().len(), 2 * DUPLICATES);
-        let waiting = std::net::TcpStream::connect(address).unwrap();
-        sockets.hold(&one, free).unwrap();
-        assert_eq!(sockets.iter().count(), 1);
-        sockets.close();
-        assert!(std::net::TcpStream::connect(address).is_err());
-        drop(waiting);
-    }
-
-    #[test]
-    fn a_taken_port_costs_no_socket_that_is_held() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let taken = listener.local_addr().unwrap().port();
-        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
-        let [one, other] = [free.unwrap().port(), taken].map(|port| AppSocket { port });
-        let mut sockets = Sockets::default();
-        sockets.hold(std::slice::from_ref(&one), None).unwrap();
-        let inode = sockets.first().unwrap().inode().unwrap();
-        sockets.hold(&[other, one.clone()], None).unwrap_err();
-        sockets.hold(&[one], None).unwrap();
-        assert_eq!(sockets.first().unwrap().inode().unwrap(), inode);
-    }
-
-    #[test]
-    fn a_taken_port_is_named() {
-        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = taken.local_addr().unwrap();
-        let error = Sockets::default()
-            .hold(&[AppSocket { port: 8888 }], Some(address))
-            .unwrap_err();
-        assert!(error.to_string().contains(&address.to_string()), "{error}");
-    }
-}
+mod tests;
