@@ -6,11 +6,6 @@
 //! `-`, the variable before the command line. What Node itself would refuse stays as
 //! it is, so that Node says why.
 
-#![cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the supervisor takes it up next")
-)]
-
 mod options;
 mod words;
 

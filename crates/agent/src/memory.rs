@@ -10,8 +10,6 @@
 //! What cannot be found out counts as enough: a file that is missing must not keep a
 //! reload from being gated.
 
-#![expect(dead_code, reason = "the supervisor takes it up next")]
-
 mod limits;
 mod usage;
 

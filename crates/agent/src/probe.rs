@@ -38,13 +38,6 @@ pub(crate) enum Where {
         inode: u64,
     },
     /// At the unix socket that only the agent knows: Node, once it listens.
-    #[cfg_attr(
-        not(test),
-        expect(
-            dead_code,
-            reason = "the supervisor asks there as soon as Node has a gate"
-        )
-    )]
     Private {
         /// The socket.
         path: PathBuf,
