@@ -55,7 +55,16 @@ fn upstream(addr: SocketAddr, gateway: &GatewayName, snapshot: &Snapshot) -> Ups
             .running
             .as_ref()
             .map(|running| running.build.clone()),
+        epoch: epoch(snapshot),
     }
+}
+
+/// Changes when the process that serves is to leave, and when the next one comes. Not
+/// when one boots beside it: that one answers nobody before it is the one that serves.
+fn epoch(snapshot: &Snapshot) -> u64 {
+    let process = snapshot.running.as_ref().map_or(0, |it| u64::from(it.pid));
+    let leaves = matches!(snapshot.phase, Phase::Draining | Phase::Stopping);
+    process << 1 | u64::from(leaves)
 }
 
 fn why(snapshot: &Snapshot) -> String {
@@ -84,18 +93,24 @@ mod tests {
     use super::*;
     use lockgate_model::{BuildId, Refusal, Running};
 
-    fn check(phase: Phase, on_trial: bool, goes_through: bool) {
-        let gateway = GatewayName::parse("gw-pool-dev-001-0").unwrap();
-        let snapshot = Snapshot {
+    fn running(phase: Phase, pid: Option<u32>) -> Snapshot {
+        Snapshot {
             phase,
-            on_trial,
-            running: Some(Running {
+            running: pid.map(|pid| Running {
                 build: BuildId::parse("0123456789ab").unwrap(),
-                pid: 1,
+                pid,
                 since: 0,
             }),
             address: Some(([127, 0, 0, 1], 8888).into()),
             ..Snapshot::initial()
+        }
+    }
+
+    fn check(phase: Phase, on_trial: bool, goes_through: bool) {
+        let gateway = GatewayName::parse("gw-pool-dev-001-0").unwrap();
+        let snapshot = Snapshot {
+            on_trial,
+            ..running(phase, Some(1))
         };
         let decision = decide(&gateway, &snapshot);
         assert_eq!(
@@ -114,6 +129,28 @@ mod tests {
         check(Phase::Backoff, false, false);
         check(Phase::Stopped, false, false);
         check(Phase::Waiting, false, false);
+    }
+
+    #[test]
+    fn a_process_that_is_to_leave_and_the_next_one_each_begin_an_epoch() {
+        use Phase::{Backoff, Booting, Draining, Ready, Starting, Stopping};
+        let lives = |moments: &[(Phase, Option<u32>)]| {
+            let mut epochs: Vec<u64> = moments
+                .iter()
+                .map(|(phase, pid)| epoch(&running(*phase, *pid)))
+                .collect();
+            epochs.dedup();
+            epochs.len()
+        };
+        // One process, beside which another one boots and is discarded.
+        let one = [(Starting, Some(7)), (Ready, Some(7)), (Booting, Some(7))];
+        assert_eq!(lives(&[one, one].concat()), 1);
+        let leaving = [(Draining, Some(7)), (Stopping, Some(7))];
+        assert_eq!(lives(&[&one[..], &leaving].concat()), 2);
+        let next = [(Starting, Some(8)), (Ready, Some(8))];
+        assert_eq!(lives(&[&one[..], &leaving, &next].concat()), 3);
+        let crashed = [(Backoff, None)];
+        assert_eq!(lives(&[&one[..], &crashed, &next].concat()), 3);
     }
 
     #[test]

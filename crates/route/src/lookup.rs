@@ -41,6 +41,10 @@ pub struct Upstream {
     pub gateway: Option<GatewayName>,
     /// The build it runs: the `Lockgate-Build` header of its answers.
     pub build: Option<BuildId>,
+    /// Which life of the server this is. When it changes, because a process is about
+    /// to end or another one has come, idle connections of the one before are closed
+    /// at once and never used again.
+    pub epoch: u64,
 }
 
 /// Why nothing can answer now.

@@ -15,6 +15,7 @@ mod body;
 mod connection;
 mod forward;
 mod headers;
+mod origin;
 mod page;
 mod pool;
 mod tunnel;

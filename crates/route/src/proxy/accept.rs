@@ -30,13 +30,15 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(5);
 /// How long to wait when the process is out of descriptors, until some are closed.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
-/// Accepts until `stop`, then drains. The listener is closed before the drain.
+/// Accepts until `stop`, then drains. The listener is closed before the drain. When
+/// decisions change, idle connections that they do not lead to any more are dropped.
 pub(super) async fn accept(
     listener: TcpListener,
     forwarder: Arc<Forwarder>,
     stop: &CancellationToken,
 ) {
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut changed = forwarder.changed();
     loop {
         let next = async {
             // The semaphore is never closed, so a permit always comes.
@@ -46,6 +48,11 @@ pub(super) async fn accept(
         let (permit, accepted) = tokio::select! {
             biased;
             () = stop.cancelled() => break,
+            () = changed.as_mut() => {
+                changed = forwarder.changed();
+                forwarder.pool.drop_outdated();
+                continue;
+            }
             next = next => next,
         };
         match accepted {

@@ -4,6 +4,8 @@ use std::error::Error as _;
 use std::io;
 use std::net::SocketAddr;
 
+use http::{Request, Response};
+use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use nix::sys::socket::{setsockopt, sockopt};
@@ -118,4 +120,56 @@ pub(super) async fn open(
         }
     });
     Ok(sender)
+}
+
+/// One request and its answer. Where it failed before anything was sent, the request
+/// comes back with the reason.
+pub(super) async fn exchange(
+    sender: &mut SendRequest<RequestBody>,
+    request: Request<RequestBody>,
+) -> Result<Response<Incoming>, (hyper::Error, Option<Request<RequestBody>>)> {
+    sender
+        .try_send_request(request)
+        .await
+        .map_err(|mut failed| {
+            let unsent = failed.take_message();
+            (failed.into_error(), unsent)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::{Either, Empty};
+    use tokio::io::{AsyncReadExt as _, duplex};
+
+    fn request() -> Request<RequestBody> {
+        let body = Either::Right(Empty::new());
+        let request = Request::post("/order").header("host", "a").body(body);
+        request.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_request_comes_back_whose_connection_ended_before_it() {
+        let (ours, theirs) = duplex(1024);
+        let (mut sender, connection) = http1::handshake(TokioIo::new(ours)).await.unwrap();
+        drop(theirs);
+        let sent = exchange(&mut sender, request());
+        let (sent, _) = tokio::join!(sent, connection);
+        let (_, unsent) = sent.unwrap_err();
+        assert_eq!(unsent.unwrap().uri(), "/order");
+    }
+
+    #[tokio::test]
+    async fn a_request_that_was_read_does_not_come_back() {
+        let (ours, mut theirs) = duplex(1024);
+        let (mut sender, connection) = http1::handshake(TokioIo::new(ours)).await.unwrap();
+        let reading = async move { theirs.read(&mut [0; 1024]).await.unwrap() };
+        let sent = exchange(&mut sender, request());
+        let (sent, _, read) = tokio::join!(sent, connection, reading);
+        assert!(read > 0);
+        let (error, unsent) = sent.unwrap_err();
+        assert!(unsent.is_none());
+        assert!(error.is_incomplete_message(), "{error}");
+    }
 }

@@ -6,8 +6,7 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use http::request::Parts;
-use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use http_body_util::{Either, Empty};
 use hyper::body::Incoming;
@@ -20,10 +19,14 @@ use super::ForwardedHeaders;
 use super::body::{AnswerBody, RequestBody};
 use super::connection::{self, UpstreamError};
 use super::headers::{self, Unforwardable};
+use super::origin::{Origin, Wanted};
 use super::page::{self, Page};
 use super::pool::{Lease, Pool};
 use super::tunnel::tunnel;
-use crate::lookup::{Asked, Decision, Lookup, Upstream};
+use crate::lookup::{Decision, Lookup, Upstream};
+
+/// How often a request is tried whose first bytes cannot be sent.
+const MOST_TRIES: u32 = 3;
 
 /// What all connections of one door share.
 #[derive(Debug)]
@@ -37,22 +40,6 @@ pub(super) struct Forwarder {
     pub(super) cut: CancellationToken,
 }
 
-/// What a request asks for, kept while its head travels.
-struct Wanted {
-    host: Option<HeaderValue>,
-    path: PathAndQuery,
-}
-
-impl Wanted {
-    fn asked(&self) -> Asked<'_> {
-        let host = self.host.as_ref().and_then(|host| host.to_str().ok());
-        Asked {
-            host: headers::without_port(host.unwrap_or_default()),
-            path: self.path.path(),
-        }
-    }
-}
-
 /// An answer's head, and the connection it came on.
 struct Answered {
     response: Response<Incoming>,
@@ -64,18 +51,25 @@ struct Failed {
     error: UpstreamError,
     /// Whether the connection had served another request before.
     reused: bool,
+    /// The request, where nothing of it was sent.
+    unsent: Option<Request<RequestBody>>,
 }
 
 impl Forwarder {
     pub(super) fn new(lookup: Lookup, forwarded: ForwardedHeaders) -> Self {
         let tasks = TaskTracker::new();
         Self {
+            pool: Pool::new(lookup.clone(), tasks.clone()),
             lookup,
             forwarded,
-            pool: Pool::new(tasks.clone()),
             tasks,
             cut: CancellationToken::new(),
         }
+    }
+
+    /// Resolves at the first change of decisions after this call.
+    pub(super) fn changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        self.lookup.changed()
     }
 
     /// Answers a request: with the upstream's answer, or with a page that says why not.
@@ -99,10 +93,7 @@ impl Forwarder {
         let client = upgrade::on(&mut request);
         let (mut parts, body) = request.into_parts();
         let host = headers::host(&parts)?;
-        let wanted = Wanted {
-            host: host.clone(),
-            path: path_of(&parts),
-        };
+        let wanted = Wanted::new(host.clone(), &parts);
         let upstream = decided(self.lookup.decide(&wanted.asked()))?;
         let upgrade = headers::to_upstream(&mut parts, host, peer, self.forwarded)?;
         let answered = self
@@ -111,11 +102,12 @@ impl Forwarder {
         self.returned(answered, upgrade.then_some(client), &upstream, &wanted)
     }
 
-    /// Sends a request until it is answered, at most twice.
+    /// Sends a request until it is answered.
     ///
     /// An idempotent request without a body is sent once more, on a fresh connection,
     /// when the first ended unanswered for a reason that is not the request: it had
-    /// been idle, or the upstream's process was exchanged meanwhile.
+    /// been idle, or the upstream's process was exchanged meanwhile. Any request is
+    /// tried again of which nothing was sent.
     async fn answered(
         &self,
         parts: Parts,
@@ -133,12 +125,14 @@ impl Forwarder {
         };
         let mut changed = self.lookup.changed();
         let mut exchanged = false;
-        let mut attempt = pin!(self.send(with_body(&parts, body), upstream.addr, repeatable));
+        let mut tries = MOST_TRIES;
+        let origin = Origin::new(upstream, wanted);
+        let mut attempt = pin!(self.send(with_body(&parts, body), origin, repeatable));
         loop {
             tokio::select! {
                 biased;
                 answer = attempt.as_mut() => {
-                    let failed = match answer {
+                    let mut failed = match answer {
                         Ok(answered) => return Ok(answered),
                         Err(failed) => failed,
                     };
@@ -146,14 +140,18 @@ impl Forwarder {
                         changed = self.lookup.changed();
                         exchanged = true;
                     }
+                    tries -= 1;
                     let blameless = failed.reused || exchanged;
-                    match again.take() {
-                        Some(request) if blameless && failed.error.is_early_end() => {
-                            tracing::debug!(error = %failed.error, "asking once more");
-                            attempt.set(self.send(request, upstream.addr, false));
-                        }
-                        _ => return Err(self.unanswered(&failed, upstream, wanted)),
-                    }
+                    let request = match failed.unsent.take() {
+                        None if blameless && failed.error.is_early_end() => again.take(),
+                        unsent => unsent,
+                    };
+                    let Some(request) = request.filter(|_| tries > 0) else {
+                        return Err(self.unanswered(&failed, upstream, wanted));
+                    };
+                    tracing::debug!(error = %failed.error, "asking once more");
+                    let now = decided(self.lookup.decide(&wanted.asked()))?;
+                    attempt.set(self.send(request, Origin::new(&now, wanted), false));
                 }
                 () = changed.as_mut() => {
                     changed = self.lookup.changed();
@@ -170,25 +168,31 @@ impl Forwarder {
     async fn send(
         &self,
         request: Request<RequestBody>,
-        addr: SocketAddr,
+        origin: Origin,
         reuse: bool,
     ) -> Result<Answered, Failed> {
-        let idle = if reuse { self.pool.take(addr) } else { None };
+        let addr = origin.addr;
+        let idle = if reuse { self.pool.take(&origin) } else { None };
         let reused = idle.is_some();
         let mut sender = match idle {
             Some(sender) => sender,
             None => connection::open(addr, &self.tasks, &self.cut)
                 .await
-                .map_err(|error| Failed { error, reused })?,
+                .map_err(|error| Failed {
+                    error,
+                    reused,
+                    unsent: None,
+                })?,
         };
-        match sender.send_request(request).await {
+        match connection::exchange(&mut sender, request).await {
             Ok(response) => Ok(Answered {
                 response,
-                lease: self.pool.lease(addr, sender),
+                lease: self.pool.lease(origin, sender),
             }),
-            Err(source) => Err(Failed {
+            Err((source, unsent)) => Err(Failed {
                 error: UpstreamError::Exchange { addr, source },
                 reused,
+                unsent,
             }),
         }
     }
@@ -201,7 +205,7 @@ impl Forwarder {
         let why = failed.error.sentence();
         tracing::warn!(
             gateway = upstream.gateway.as_ref().map(tracing::field::display),
-            path = wanted.path.path(),
+            path = wanted.path(),
             why,
             "request not answered"
         );
@@ -301,14 +305,6 @@ fn decided(decision: Decision) -> Result<Upstream, Page> {
             "no route for this host and path",
         )),
     }
-}
-
-fn path_of(parts: &Parts) -> PathAndQuery {
-    parts
-        .uri
-        .path_and_query()
-        .cloned()
-        .unwrap_or_else(|| PathAndQuery::from_static("/"))
 }
 
 /// A request with this head; the client connection's own extensions stay behind.

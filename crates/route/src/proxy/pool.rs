@@ -4,6 +4,10 @@
 //! at once when it is told to end), so a request may meet a connection that dies at
 //! that moment. Only requests that may be asked twice take one from here; all others
 //! open their own and never lose that race.
+//!
+//! What rests here keeps a process from ending that waits for its clients to leave. So
+//! as soon as a lookup tells another epoch, connections of the one before are closed,
+//! and those that come back later do not rest any more.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -15,6 +19,8 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use super::body::RequestBody;
+use super::origin::Origin;
+use crate::lookup::Lookup;
 
 /// How long a connection stays idle: less than the five seconds after which Node closes it.
 const IDLE_FOR: Duration = Duration::from_secs(4);
@@ -26,6 +32,7 @@ const MAX_IDLE: usize = 128;
 #[derive(Debug, Clone)]
 pub(super) struct Pool {
     idle: Arc<Mutex<Idle>>,
+    lookup: Lookup,
     tasks: TaskTracker,
 }
 
@@ -40,6 +47,7 @@ struct Idle {
 #[derive(Debug)]
 struct Resting {
     sender: SendRequest<RequestBody>,
+    origin: Origin,
     until: Instant,
 }
 
@@ -47,7 +55,7 @@ struct Resting {
 #[derive(Debug)]
 pub(super) struct Lease {
     pool: Pool,
-    addr: SocketAddr,
+    origin: Origin,
     sender: SendRequest<RequestBody>,
 }
 
@@ -56,52 +64,62 @@ impl Lease {
     pub(super) fn give_back(self) {
         let Self {
             pool,
-            addr,
+            origin,
             mut sender,
         } = self;
         if sender.is_closed() {
             return;
         }
         if sender.is_ready() {
-            pool.put(addr, sender);
+            pool.put(origin, sender);
             return;
         }
         let tasks = pool.tasks.clone();
         tasks.spawn(async move {
             if sender.ready().await.is_ok() {
-                pool.put(addr, sender);
+                pool.put(origin, sender);
             }
         });
     }
 }
 
 impl Pool {
-    pub(super) fn new(tasks: TaskTracker) -> Self {
+    pub(super) fn new(lookup: Lookup, tasks: TaskTracker) -> Self {
         Self {
             idle: Arc::default(),
+            lookup,
             tasks,
         }
     }
 
-    /// The newest idle connection that still lives.
-    pub(super) fn take(&self, addr: SocketAddr) -> Option<SendRequest<RequestBody>> {
+    /// The newest idle connection of the same epoch that still lives.
+    pub(super) fn take(&self, origin: &Origin) -> Option<SendRequest<RequestBody>> {
         let now = Instant::now();
         let mut idle = self.lock();
-        let resting = idle.by_upstream.get_mut(&addr)?;
-        while let Some(Resting { sender, until }) = resting.pop() {
-            if until > now && sender.is_ready() && !sender.is_closed() {
-                return Some(sender);
+        let resting = idle.by_upstream.get_mut(&origin.addr)?;
+        while let Some(one) = resting.pop() {
+            let lives = one.until > now && one.sender.is_ready() && !one.sender.is_closed();
+            if lives && origin.is_served_by(&one.origin) {
+                return Some(one.sender);
             }
         }
         None
     }
 
     /// The handle by which a connection comes back.
-    pub(super) fn lease(&self, addr: SocketAddr, sender: SendRequest<RequestBody>) -> Lease {
+    pub(super) fn lease(&self, origin: Origin, sender: SendRequest<RequestBody>) -> Lease {
         Lease {
             pool: self.clone(),
-            addr,
+            origin,
             sender,
+        }
+    }
+
+    /// Drops the idle connections whose epoch is over.
+    pub(super) fn drop_outdated(&self) {
+        let mut idle = self.lock();
+        for resting in idle.by_upstream.values_mut() {
+            resting.retain(|one| one.origin.is_current(&self.lookup));
         }
     }
 
@@ -112,18 +130,23 @@ impl Pool {
         idle.by_upstream.clear();
     }
 
-    fn put(&self, addr: SocketAddr, sender: SendRequest<RequestBody>) {
+    fn put(&self, origin: Origin, sender: SendRequest<RequestBody>) {
         let until = Instant::now() + IDLE_FOR;
         let mut idle = self.lock();
-        if idle.closed {
+        // Looked at under the lock: else a change could come in between, and pass.
+        if idle.closed || !origin.is_current(&self.lookup) {
             return;
         }
-        let resting = idle.by_upstream.entry(addr).or_default();
+        let resting = idle.by_upstream.entry(origin.addr).or_default();
         if resting.len() >= MAX_IDLE {
             // The oldest is first and the nearest to being closed.
             resting.remove(0);
         }
-        resting.push(Resting { sender, until });
+        resting.push(Resting {
+            sender,
+            origin,
+            until,
+        });
         if !idle.sweeping {
             idle.sweeping = true;
             // Not one of `tasks`: a sweep holds no connection that the drain waits for.

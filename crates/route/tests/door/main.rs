@@ -4,6 +4,8 @@
 mod answers;
 #[cfg(test)]
 mod ends;
+#[cfg(test)]
+mod epochs;
 mod framing;
 #[cfg(test)]
 mod races;

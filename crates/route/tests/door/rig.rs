@@ -28,8 +28,13 @@ pub(crate) fn to(addr: SocketAddr) -> Decision {
 }
 
 pub(crate) fn built(addr: SocketAddr, build: &str) -> Decision {
+    living(addr, build, 0)
+}
+
+pub(crate) fn living(addr: SocketAddr, build: &str, epoch: u64) -> Decision {
     Decision::To(Upstream {
         addr,
+        epoch,
         gateway: Some(GatewayName::parse("gw-pool-dev-001-0").unwrap()),
         build: Some(BuildId::parse(build).unwrap()),
     })
