@@ -17,8 +17,40 @@ use crate::logs::{Log, WriterOptions};
 use crate::process::{Mark, SpawnLock, Spawner, sweep};
 use crate::reaper::Reaper;
 
-/// What every started Node loads before the application.
-const PRELOAD: &str = include_str!("../../preload.cjs");
+/// Files of the preload, by name and with their text.
+macro_rules! preload {
+    ($($name:literal),* $(,)?) => {
+        [$(($name, include_str!(concat!("../../preload/", $name)))),*]
+    };
+}
+
+/// What every started Node loads before the application: `main.cjs`, and what that
+/// loads.
+const PRELOAD: [(&str, &str); 23] = preload![
+    "accepting.cjs",
+    "channel.cjs",
+    "compile-cache.cjs",
+    "connections.cjs",
+    "drain.cjs",
+    "events.cjs",
+    "gate.cjs",
+    "http.cjs",
+    "http2.cjs",
+    "inspector.cjs",
+    "listen.cjs",
+    "main.cjs",
+    "places.cjs",
+    "readiness.cjs",
+    "record-connections.cjs",
+    "record-descriptors.cjs",
+    "record-files.cjs",
+    "record-starts.cjs",
+    "record.cjs",
+    "refusals.cjs",
+    "replace.cjs",
+    "supervised.cjs",
+    "websocket.cjs",
+];
 
 /// A log of 10 MiB is put aside, and five of them are kept.
 const ROTATE_BYTES: u64 = 10 * 1024 * 1024;
@@ -32,10 +64,11 @@ impl Driver {
         commands: mpsc::Receiver<Command>,
         shown: watch::Sender<Snapshot>,
     ) -> Result<Self, SupervisorError> {
-        let preload = config.state_dir.join("preload.cjs");
-        write_preload(&config.state_dir, &preload).map_err(|source| {
-            let path = preload.clone();
-            SupervisorError::Prepare { path, source }
+        let folder = config.state_dir.join("preload");
+        let preload = folder.join("main.cjs");
+        write_preload(&folder).map_err(|source| SupervisorError::Prepare {
+            path: folder,
+            source,
         })?;
         let (log, written) = Log::open(WriterOptions {
             file: config.log_file.clone(),
@@ -88,18 +121,22 @@ impl Driver {
     }
 }
 
-/// Readable by the application, whoever it runs as. Left alone where it is there
-/// already: an agent on a full disk starts what it knows.
-fn write_preload(folder: &Path, path: &Path) -> io::Result<()> {
+/// Readable by the application, whoever it runs as. Files that are there already are
+/// left alone: an agent on a full disk starts what it knows.
+fn write_preload(folder: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::create_dir_all(folder)?;
-    if std::fs::read(path).is_ok_and(|there| there == PRELOAD.as_bytes()) {
-        return Ok(());
+    for (name, text) in PRELOAD {
+        let path = folder.join(name);
+        if std::fs::read(&path).is_ok_and(|there| there == text.as_bytes()) {
+            continue;
+        }
+        let new = folder.join(format!("{name}.new"));
+        std::fs::write(&new, text)?;
+        std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o644))?;
+        std::fs::rename(&new, &path)?;
     }
-    let new = path.with_extension("cjs.new");
-    std::fs::write(&new, PRELOAD)?;
-    std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o644))?;
-    std::fs::rename(&new, path)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -108,13 +145,31 @@ mod tests {
 
     #[test]
     fn a_preload_that_is_there_needs_no_room_on_the_disk() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("preload.cjs");
-        std::fs::write(&path, "an older one").unwrap();
-        write_preload(folder.path(), &path).unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), PRELOAD);
-        // From now on nothing can be written.
-        std::fs::create_dir(folder.path().join("preload.cjs.new")).unwrap();
-        write_preload(folder.path(), &path).unwrap();
+        let state_dir = tempfile::tempdir().unwrap();
+        let folder = state_dir.path().join("preload");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("main.cjs"), "an older one").unwrap();
+        write_preload(&folder).unwrap();
+        for (name, text) in PRELOAD {
+            let written = std::fs::read_to_string(folder.join(name)).unwrap();
+            assert_eq!(written, text, "{name}");
+            // From now on nothing can be written.
+            std::fs::create_dir(folder.join(format!("{name}.new"))).unwrap();
+        }
+        write_preload(&folder).unwrap();
+        // What is missing is noticed.
+        std::fs::remove_file(folder.join("main.cjs")).unwrap();
+        assert!(write_preload(&folder).is_err());
+    }
+
+    #[test]
+    fn every_file_of_the_preload_is_embedded() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/preload");
+        let mut there: Vec<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        there.sort();
+        assert_eq!(there, PRELOAD.map(|(name, _)| name));
     }
 }

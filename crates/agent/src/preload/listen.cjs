@@ -1,60 +1,24 @@
-// Loaded by Node before the application (`--require`).
-//
-// The supervisor holds the application's listening sockets across restarts and
-// hands duplicates of them over as inherited descriptors. This file makes
-// `server.listen(8888)`, in every form, take such a descriptor instead of binding.
-// Ports that are not handed over are bound as ever.
+// Makes `server.listen(8888)`, in every form, take an inherited socket instead of
+// binding. Ports that are not handed over are bound as ever.
 //
 // The primary of a cluster listens for its workers, which need nothing of their own.
-//
-// It is inert in Workers and in child processes: it takes its own traces out of the
-// environment before the application runs.
 'use strict';
 
-const { env } = process;
+const { Server } = require('node:net');
 
-/** What the supervisor says: `{sockets: [{port, held, address, fds}], node_options}`. */
-const handed = env.LOCKGATE_SOCKETS;
-const { isMainThread } = require('node:worker_threads');
-
-if (handed !== undefined && isMainThread) {
-  const { sockets, node_options: nodeOptions, gate } = JSON.parse(handed);
-  clean(nodeOptions);
-  take(sockets, gate);
-}
-
-/** Leaves the environment as the application would have it without us. */
-function clean(nodeOptions) {
-  for (const name of ['LOCKGATE_SOCKETS', 'LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES']) {
-    delete env[name];
-  }
-  if (nodeOptions === null) {
-    delete env.NODE_OPTIONS;
-  } else {
-    env.NODE_OPTIONS = nodeOptions;
-  }
-}
-
-function say(gate, message) {
-  require('node:fs').writeSync(gate, `${JSON.stringify(message)}\n`);
-}
-
-/** Waits until the supervisor says go. */
-function pass(gate) {
-  say(gate, { type: 'gate', seen: [], at: 'listen' });
-  const byte = Buffer.alloc(1);
-  if (require('node:fs').readSync(gate, byte) !== 1 || byte[0] !== 0x47) {
-    process.kill(process.pid, 'SIGKILL');
-  }
-}
-
-/** Maps `listen` on the ports of these sockets to their descriptors. */
-function take(sockets, gate) {
-  let held = gate !== undefined;
-  const { Server } = require('node:net');
-  const listen = Server.prototype.listen;
+/**
+ * Maps `listen` on the ports of these sockets to their descriptors.
+ *
+ * @param pass is called before anything is listened on, with what that is
+ * @returns what was taken: `{listen, servers(), socketOf(server)}`, where `listen` is
+ *   Node's own
+ */
+function takeSockets(sockets, pass) {
+  const { listen } = Server.prototype;
+  const taken = new Map();
 
   Server.prototype.listen = function (...args) {
+    pass(describe(args));
     const asked = read(args);
     const socket = asked && !this._handle && find(sockets, asked.port);
     if (!socket) {
@@ -68,17 +32,22 @@ function take(sockets, gate) {
     const fd = socket.fds.shift();
     const options = asked.signal === undefined ? { fd } : { fd, signal: asked.signal };
     const rest = asked.callback ? [asked.callback] : [];
-    if (held) {
-      held = false;
-      pass(gate);
-    }
     listen.call(this, options, ...rest);
-    if (gate !== undefined) {
-      say(gate, { type: 'listening', port: socket.port, speaks: 'http' });
-      require('node:net').createServer((c) => this.emit('connection', c)).listen({ fd: gate + 1 }).unref();
-    }
     sayPort(this._handle, socket, asked);
+    taken.set(this, { handle: this._handle, socket });
     return this;
+  };
+
+  return {
+    listen,
+    /** The servers that listen on a held socket now. */
+    servers() {
+      for (const [server, { handle }] of taken) {
+        if (server._handle !== handle) taken.delete(server);
+      }
+      return [...taken.keys()];
+    },
+    socketOf: (server) => taken.get(server)?.socket,
   };
 }
 
@@ -106,6 +75,24 @@ function number(value) {
   const text = typeof value === 'string' && value.trim() !== '';
   const port = typeof value === 'number' || text ? Number(value) : NaN;
   return Number.isInteger(port) && port > 0 && port < 65536 ? port : undefined;
+}
+
+/** What a `listen` call is about, for people. */
+function describe(args) {
+  const port = read(args)?.port;
+  if (port !== undefined) {
+    return `port ${port}`;
+  }
+  const [first] = args;
+  const path = typeof first === 'object' && first !== null ? first.path : first;
+  if (typeof path === 'string') {
+    return `path ${path}`;
+  }
+  if (typeof first === 'object' && first !== null) {
+    if (first.fd >= 0) return `descriptor ${first.fd}`;
+    if (first._handle || first.handle) return 'a handle';
+  }
+  return 'a free port';
 }
 
 /** The socket for a port: as the application names it, or as it is really held. */
@@ -154,3 +141,5 @@ function sayPort(handle, socket, asked) {
     return error;
   };
 }
+
+module.exports = { takeSockets };

@@ -1,0 +1,159 @@
+// Which paths are outside the release, and so may matter to a process that still serves.
+'use strict';
+
+const fs = require('node:fs');
+const { basename, dirname, join, resolve, sep } = require('node:path');
+const { fileURLToPath } = require('node:url');
+const nodeModule = require('node:module');
+
+// They are watched soon.
+const { lstatSync } = fs;
+const realpath = fs.realpathSync.native;
+
+/** Read by every program, and no application's own. */
+const SYSTEM = [
+  '/etc',
+  '/usr',
+  '/lib',
+  '/lib64',
+  '/bin',
+  '/sbin',
+  '/proc',
+  '/sys',
+  '/dev',
+  '/run/secrets',
+  '/var/run/secrets',
+];
+
+/** What is written there does not stay. */
+const DEVICES = ['/proc', '/sys', '/dev'];
+const SHARED_MEMORY = '/dev/shm';
+
+/** The supervisor itself writes it, before it starts anything. */
+const VPN = '/tmp/vpn-config.json';
+
+/** Code, as Node loads it. */
+const CODE = /\.(?:[cm]?js|json|wasm)$/;
+const MODULES = `${sep}node_modules${sep}`;
+
+class Places {
+  #release;
+  #own;
+  #folders = new Map();
+
+  constructor(release) {
+    this.#release = release;
+    const caches = [nodeModule.getCompileCacheDir?.(), process.env.NODE_COMPILE_CACHE];
+    this.#own = [__dirname, ...caches.filter(Boolean).map((it) => resolve(it))];
+  }
+
+  /**
+   * The absolute path and where it really leads, where an act upon it counts.
+   *
+   * @param kind `read` or `write`
+   * @param how `entry`: the name itself, not what a link leads to; `change`: only where
+   *   it is there; `make`: only where it is not
+   */
+  outside(kind, path, how = {}) {
+    const absolute = absolutePath(path);
+    if (absolute === undefined || this.#ignored(kind, absolute)) {
+      return undefined;
+    }
+    const { real, there } = this.#find(absolute, how.entry);
+    const happens = kind === 'read' || how.change ? there : !(how.make && there);
+    if (!happens || below(real, [this.#release]) || this.#ignored(kind, real)) {
+      return undefined;
+    }
+    return kind === 'read' && CODE.test(absolute) && loading() ? undefined : { absolute, real };
+  }
+
+  /** A path as it is the same in every release. */
+  shown(path) {
+    const { real } = this.#find(resolve(path));
+    return below(real, [this.#release]) ? real.slice(this.#release.length + 1) : path;
+  }
+
+  #ignored(kind, path) {
+    if (below(path, this.#own)) {
+      return true;
+    }
+    if (kind === 'write') {
+      return below(path, DEVICES) && !below(path, [SHARED_MEMORY]);
+    }
+    return (
+      below(path, SYSTEM) ||
+      path === VPN ||
+      path.endsWith('.node') ||
+      (CODE.test(path) && path.includes(MODULES))
+    );
+  }
+
+  /** Where a path really leads, also where nothing is there. */
+  #find(path, entry = false) {
+    const real = path === dirname(path) ? path : join(this.#folder(dirname(path)), basename(path));
+    const status = statusOf(real);
+    if (!entry && status?.isSymbolicLink()) {
+      const target = realOf(real);
+      return { real: target ?? real, there: target !== undefined };
+    }
+    return { real, there: status !== undefined };
+  }
+
+  /** A real folder. Kept: an application that is not bundled asks thousands of times. */
+  #folder(path) {
+    const known = this.#folders.get(path);
+    if (known !== undefined) {
+      return known;
+    }
+    const real = realOf(path);
+    if (real === undefined) {
+      return path === dirname(path) ? path : join(this.#folder(dirname(path)), basename(path));
+    }
+    this.#folders.set(path, real);
+    return real;
+  }
+}
+
+function below(path, folders) {
+  return folders.some((folder) => path === folder || path.startsWith(`${folder}${sep}`));
+}
+
+/** A path in any form that `fs` takes; nothing for a descriptor. */
+function absolutePath(path) {
+  if (typeof path === 'string') return resolve(path);
+  if (Buffer.isBuffer(path)) return resolve(path.toString());
+  if (path instanceof URL && path.protocol === 'file:') return resolve(fileURLToPath(path));
+  return undefined;
+}
+
+function realOf(path) {
+  try {
+    return realpath(path);
+  } catch {
+    return undefined;
+  }
+}
+
+function statusOf(path) {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether Node itself reads a module now: its loader has called what is watched. */
+function loading() {
+  const { prepareStackTrace, stackTraceLimit } = Error;
+  // Set for this one trace, so that no source map is read for it.
+  Error.prepareStackTrace = (_, frames) => frames;
+  Error.stackTraceLimit = 20;
+  const frames = new Error().stack;
+  Error.prepareStackTrace = prepareStackTrace;
+  Error.stackTraceLimit = stackTraceLimit;
+  const passing = (file) => !file || below(file, [__dirname]) || /^node:(?:internal\/)?fs\b/.test(file);
+  const caller = frames.map((frame) => frame.getFileName()).find((file) => !passing(file));
+  return /^node:internal\/(?:modules|source_map)\//.test(caller);
+}
+
+module.exports = { Places };

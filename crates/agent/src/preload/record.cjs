@@ -1,0 +1,82 @@
+// What the application does before its first `listen`, beside a process that still
+// serves: files outside its release, connections, children.
+//
+// It cannot see what a native addon does and undoes before the gate (a file that is
+// opened and closed again), nor what children and Workers do.
+'use strict';
+
+const { syncBuiltinESMExports } = require('node:module');
+const { Places } = require('./places.cjs');
+const { watchFiles } = require('./record-files.cjs');
+const { watchConnections } = require('./record-connections.cjs');
+const { watchStarts } = require('./record-starts.cjs');
+const { openNow, openedSince } = require('./record-descriptors.cjs');
+
+/** The supervisor needs to name some of it, not all. */
+const MOST = 20;
+
+class Record {
+  #acts = new Map();
+  /** What links lead to: a descriptor knows no other name. */
+  #reals = new Set();
+  #places;
+  #open = new Map();
+  #connected = new Set();
+  #restore = [];
+
+  /** @param release the folder whose files do not count */
+  constructor(release) {
+    this.#places = new Places(release);
+  }
+
+  /** Begins to watch. */
+  start() {
+    this.#open = openNow();
+    this.#restore = [
+      ...watchFiles(this),
+      ...watchConnections(this),
+      ...watchStarts(this, this.#places),
+    ];
+    syncBuiltinESMExports();
+  }
+
+  /** Puts back what was watched, where the application has not replaced it itself. */
+  stop() {
+    this.#restore.forEach((it) => it());
+  }
+
+  /** A file was read or written; `how` is as for `Places.outside`. */
+  file(kind, path, how) {
+    const outside = this.#places.outside(kind, path, how);
+    if (outside !== undefined) {
+      this.#reals.add(`${kind} ${outside.real}`);
+      this.act(kind, outside.absolute);
+    }
+  }
+
+  /** A socket was connected. */
+  connected(socket, to) {
+    this.#connected.add(socket);
+    this.act('connect', to);
+  }
+
+  /** @param kind `read`, `write`, `connect` or `start` */
+  act(kind, what) {
+    if (this.#acts.size < MOST) {
+      this.#acts.set(`${kind} ${what}`, { kind, what });
+    }
+  }
+
+  /** What was done so far, in order. */
+  seen() {
+    const known = new Set([...this.#connected].map((socket) => socket._handle?.fd));
+    for (const { kind, what } of openedSince(this.#open, known)) {
+      if (kind === 'connect') this.act(kind, what);
+      else if (!this.#reals.has(`${kind} ${what}`)) this.file(kind, what);
+    }
+    this.#connected.clear();
+    return [...this.#acts.values()];
+  }
+}
+
+module.exports = { Record };
