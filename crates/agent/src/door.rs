@@ -56,15 +56,20 @@ fn upstream(addr: SocketAddr, gateway: &GatewayName, snapshot: &Snapshot) -> Ups
             .as_ref()
             .map(|running| running.build.clone()),
         epoch: epoch(snapshot),
+        leaves: leaves(snapshot),
     }
+}
+
+/// Whether the process that serves is about to end.
+fn leaves(snapshot: &Snapshot) -> bool {
+    matches!(snapshot.phase, Phase::Draining | Phase::Stopping)
 }
 
 /// Changes when the process that serves is to leave, and when the next one comes. Not
 /// when one boots beside it: that one answers nobody before it is the one that serves.
 fn epoch(snapshot: &Snapshot) -> u64 {
     let process = snapshot.running.as_ref().map_or(0, |it| u64::from(it.pid));
-    let leaves = matches!(snapshot.phase, Phase::Draining | Phase::Stopping);
-    process << 1 | u64::from(leaves)
+    process << 1 | u64::from(leaves(snapshot))
 }
 
 fn why(snapshot: &Snapshot) -> String {

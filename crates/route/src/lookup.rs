@@ -45,6 +45,9 @@ pub struct Upstream {
     /// to end or another one has come, idle connections of the one before are closed
     /// at once and never used again.
     pub epoch: u64,
+    /// Whether its process is about to end. A request that it leaves unanswered is not
+    /// to blame then, and is asked again where that can be.
+    pub leaves: bool,
 }
 
 /// Why nothing can answer now.

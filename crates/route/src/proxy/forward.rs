@@ -106,8 +106,8 @@ impl Forwarder {
     ///
     /// An idempotent request without a body is sent once more, on a fresh connection,
     /// when the first ended unanswered for a reason that is not the request: it had
-    /// been idle, or the upstream's process was exchanged meanwhile. Any request is
-    /// tried again of which nothing was sent.
+    /// been idle, or the upstream's process is about to end or was exchanged meanwhile.
+    /// Any request is tried again of which nothing was sent.
     async fn answered(
         &self,
         parts: Parts,
@@ -141,7 +141,7 @@ impl Forwarder {
                         exchanged = true;
                     }
                     tries -= 1;
-                    let blameless = failed.reused || exchanged;
+                    let blameless = failed.reused || exchanged || upstream.leaves;
                     let request = match failed.unsent.take() {
                         None if blameless && failed.error.is_early_end() => again.take(),
                         unsent => unsent,

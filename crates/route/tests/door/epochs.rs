@@ -180,6 +180,28 @@ async fn a_request_that_an_ending_process_left_unanswered_finds_the_next_one() {
     assert_eq!(application.connections(), 2);
 }
 
+/// A process that drains may have accepted a connection and leave without reading it.
+#[tokio::test]
+async fn a_request_that_came_while_the_process_left_finds_the_next_one() {
+    for (method, leaves, status) in [("GET", true, 200), ("GET", false, 502), ("POST", true, 502)] {
+        let application = Application::start(|mut peer, number| async move {
+            peer.head().await;
+            if number > 0 {
+                peer.send(&ok("from the new one")).await;
+                peer.ended().await;
+            }
+        })
+        .await;
+        let Decision::To(mut upstream) = living(application.addr, BUILD, 1) else {
+            panic!("it is one");
+        };
+        upstream.leaves = leaves;
+        let door = Door::open(Lookup::fixed(Decision::To(upstream))).await;
+        let answer = door.ask(method, "/").await;
+        assert_eq!(answer.status(), status, "{method} {leaves}");
+    }
+}
+
 #[tokio::test]
 async fn a_hundred_requests_wait_while_nobody_accepts() {
     let held = TcpListener::bind("127.0.0.1:0").await.unwrap();

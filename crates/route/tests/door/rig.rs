@@ -35,6 +35,7 @@ pub(crate) fn living(addr: SocketAddr, build: &str, epoch: u64) -> Decision {
     Decision::To(Upstream {
         addr,
         epoch,
+        leaves: false,
         gateway: Some(GatewayName::parse("gw-pool-dev-001-0").unwrap()),
         build: Some(BuildId::parse(build).unwrap()),
     })
