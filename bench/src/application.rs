@@ -80,9 +80,9 @@ impl Application {
         std::fs::write(&path, text).map_err(BenchError::io("write", &path))
     }
 
-    /// A bare start of the bundle on another port than the one it names.
-    pub(crate) fn node(&self, sequence: &Path, port: u16) -> Command {
-        let mut node = command("node");
+    /// A bare start of the bundle by this Node, on another port than the one it names.
+    pub(crate) fn node(&self, program: &Path, sequence: &Path, port: u16) -> Command {
+        let mut node = command(program);
         node.arg("--enable-source-maps")
             .arg("--require")
             .arg(sequence.join("port.cjs"))

@@ -1,19 +1,22 @@
 //! A written bundle to new code on three gateways: `lockgate deploy` beside three bare
 //! node starts, which are its floor, and beside a shell sequence, which it replaces.
 
-mod bare;
-mod ours;
-mod shell;
-mod watch;
-
 use std::path::Path;
+use std::time::Duration;
 
 use crate::Options;
 use crate::application::Application;
+use crate::bare;
+use crate::clock::Stopwatch;
+use crate::environment::Environment;
 use crate::error::BenchError;
-use crate::process::first_line;
+use crate::home::Home;
+use crate::pack::ENV;
+use crate::process::Running;
 use crate::samples::Samples;
+use crate::sequence::Shell;
 use crate::table::{Row, Table, tell};
+use crate::watch::until_all_answer;
 
 /// Gateways of the environment.
 const GATEWAYS: usize = 3;
@@ -35,16 +38,25 @@ pub(crate) fn deploy(options: &Options) -> Result<Vec<Table>, BenchError> {
 
     let for_bare = application.copy_to(&folder.path().join("bare"))?;
     let mut bare = Samples::default();
-    let mut ours = match ours::Ours::start(options, &application, folder.path())? {
-        Ok(ours) => Some(ours),
+    let home = match Home::start(options, folder.path())? {
+        Ok(home) => Some(home),
         Err(missing) => {
             notes.push(format!("SKIPPED: {missing}"));
             None
         }
     };
+    let ours = match &home {
+        Some(home) => Some(Environment::start(home, ENV, &application, GATEWAYS, None)?),
+        None => None,
+    };
     let (mut answered, mut reported) = (Samples::default(), Samples::default());
-    let mut shell = match missing_of_shell() {
-        None => Some(shell::Shell::start(&application, &scripts, folder.path())?),
+    let mut shell = match Shell::missing() {
+        None => Some(Shell::start(
+            &application,
+            &scripts,
+            &folder.path().join("shell"),
+            GATEWAYS,
+        )?),
         Some(missing) => {
             notes.push(format!("SKIPPED: {missing} is not installed"));
             None
@@ -59,9 +71,9 @@ pub(crate) fn deploy(options: &Options) -> Result<Vec<Table>, BenchError> {
             options.rounds
         ));
         let version = format!("2.0.{round}");
-        bare.push_time(bare::starts(&for_bare, &scripts, folder.path())?);
-        if let Some(ours) = &mut ours {
-            let times = ours.deploy(&version)?;
+        bare.push_time(bare::starts(&for_bare, &scripts, folder.path(), GATEWAYS)?);
+        if let Some(ours) = &ours {
+            let times = once(ours, &version)?;
             answered.push_time(times.answered);
             reported.push_time(times.reported);
         }
@@ -85,10 +97,29 @@ pub(crate) fn deploy(options: &Options) -> Result<Vec<Table>, BenchError> {
     }])
 }
 
-fn missing_of_shell() -> Option<&'static str> {
-    ["python3", "curl", "bash"]
-        .into_iter()
-        .find(|program| first_line(program, "--version").is_none())
+/// The moments of one deploy, counted from the written bundle.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    /// The last gateway answered with the new code.
+    answered: Duration,
+    /// The command had said so and ended.
+    reported: Duration,
+}
+
+/// Writes another build and deploys it.
+fn once(environment: &Environment<'_>, version: &str) -> Result<Times, BenchError> {
+    environment.write_version(version)?;
+    let doors: Vec<_> = environment.gateways().iter().map(|it| it.door).collect();
+    let clock = Stopwatch::start();
+    let log = environment.home().folder().join("deploy.log");
+    let running = Running::start(&mut environment.lockgate("deploy"), &log)?;
+    let answered = until_all_answer(&doors, version, clock)
+        .map_err(|error| error.with_log(|| running.log_end() + &environment.home().log_end()))?;
+    running.finish()?;
+    Ok(Times {
+        answered,
+        reported: clock.elapsed(),
+    })
 }
 
 /// The goal and what was reached, then the shell sequence.

@@ -69,6 +69,18 @@ impl BenchError {
         }
     }
 
+    /// What came too late, with what the programs wrote meanwhile.
+    pub(crate) fn with_log(self, log: impl FnOnce() -> String) -> Self {
+        match self {
+            Self::TooLate { what, seconds, .. } => Self::TooLate {
+                what,
+                seconds,
+                log: log(),
+            },
+            other => other,
+        }
+    }
+
     /// The error with its causes, a line each.
     pub(crate) fn rendered(&self) -> String {
         let mut text = format!("error: {self}\n");

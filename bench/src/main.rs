@@ -7,16 +7,26 @@
 //! A benchmark whose alternative is not installed says so and measures the rest.
 
 mod application;
+mod bare;
+mod boot;
 mod clock;
 mod deploy;
+mod environment;
 mod error;
+mod home;
 mod http;
 mod machine;
+mod nginx;
 mod pack;
 mod process;
+mod reload;
+mod rest;
 mod samples;
+mod sequence;
 mod serve;
 mod table;
+mod usage;
+mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -35,6 +45,9 @@ struct Options {
     /// Rounds of each measurement; contenders take turns within a round.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
+    /// A look in a minute instead of figures: one round, few reloads.
+    #[arg(long)]
+    quick: bool,
     /// The workspace with the built application.
     #[arg(long, default_value = "examples/gateway")]
     workspace: PathBuf,
@@ -55,6 +68,12 @@ enum What {
     Serve,
     /// A written bundle to new code on three gateways: ours beside bare starts and a shell sequence.
     Deploy,
+    /// Reloads under load: lost requests and pauses, ours beside the shell sequence.
+    Reload,
+    /// The example's start to its first answer, with and without a compile cache.
+    Boot,
+    /// An agent at rest: memory and wake-ups, beside tini and s6-supervise.
+    Rest,
     /// All of them.
     All,
 }
@@ -66,6 +85,9 @@ fn main() -> ExitCode {
         (What::Pack, pack::pack as fn(&Options) -> _),
         (What::Serve, serve::serve),
         (What::Deploy, deploy::deploy),
+        (What::Reload, reload::reload),
+        (What::Boot, boot::boot),
+        (What::Rest, rest::rest),
     ] {
         if options.what != What::All && options.what != what {
             continue;

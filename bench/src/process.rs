@@ -92,6 +92,11 @@ impl Running {
         })
     }
 
+    /// Its number.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until `path` is answered with 200.
     pub(crate) fn answers(&mut self, addr: SocketAddr, path: &str) -> Result<(), BenchError> {
         let waited = Stopwatch::start();

@@ -28,6 +28,12 @@ impl Samples {
         Some(f64::midpoint(lower, upper))
     }
 
+    /// What so many of a hundred do not exceed.
+    pub(crate) fn at(&self, percent: usize) -> Option<f64> {
+        let rank = (self.0.len() * percent).div_ceil(100);
+        self.0.get(rank.checked_sub(1)?).copied()
+    }
+
     /// The smallest and the largest.
     pub(crate) fn range(&self) -> Option<(f64, f64)> {
         Some((*self.0.first()?, *self.0.last()?))
@@ -67,6 +73,14 @@ mod tests {
         let samples: Samples = [2.0, 9.0, 1.0].into_iter().collect();
         assert_eq!(samples.range(), Some((1.0, 9.0)));
         assert_eq!(Samples::default().range(), None);
+    }
+
+    #[test]
+    fn a_percentile_is_one_of_the_figures() {
+        let samples: Samples = (1..=200).map(f64::from).collect();
+        assert_eq!(samples.at(99), Some(198.0));
+        assert_eq!(samples.at(100), Some(200.0));
+        assert_eq!(Samples::default().at(99), None);
     }
 
     #[test]

@@ -118,6 +118,12 @@ impl Load {
         newest_first.filter(|it| Some(it.answerer) == index).count()
     }
 
+    /// Whether this version has answered.
+    pub fn has_answered(&self, version: &str) -> bool {
+        let outcome = self.shared.outcome();
+        outcome.answerers.iter().any(|it| it.version == version)
+    }
+
     /// How many WebSockets are open now.
     pub fn open_websockets(&self) -> usize {
         self.shared.outcome().websockets.open

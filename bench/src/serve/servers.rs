@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::Options;
 use crate::error::BenchError;
+use crate::nginx;
 use crate::process::{Running, command, first_line, free_port};
 
 /// A server that answers.
@@ -46,32 +47,16 @@ pub(super) fn lockgate(options: &Options, folder: &Path, builds: &Path, path: &s
 
 /// nginx as it serves files best: sendfile, no access log.
 pub(super) fn nginx(_: &Options, folder: &Path, builds: &Path, path: &str) -> Started {
-    if first_line("nginx", "-v").is_none() {
+    if !nginx::is_installed() {
         return Ok(Err("nginx is not installed".to_owned()));
     }
     let addr = free_port()?;
-    let own = folder.join("nginx");
-    std::fs::create_dir_all(&own).map_err(BenchError::io("make", &own))?;
-    let config = own.join("nginx.conf");
-    let user = if nix::unistd::geteuid().is_root() {
-        "user root;"
-    } else {
-        ""
-    };
-    let text = format!(
-        "{user} daemon off; worker_processes auto; pid {own}/pid; error_log {own}/error.log;\n\
-         events {{ worker_connections 1024; }}\n\
-         http {{\n  access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000;\n  \
-         client_body_temp_path {own}/body; proxy_temp_path {own}/proxy; fastcgi_temp_path {own}/fastcgi;\n  \
-         uwsgi_temp_path {own}/uwsgi; scgi_temp_path {own}/scgi;\n  \
-         server {{ listen {addr}; root {root}; }}\n}}\n",
-        own = own.display(),
+    let http = format!(
+        "  sendfile on; tcp_nopush on; keepalive_requests 1000000;\n  \
+         server {{ listen {addr}; root {root}; }}",
         root = builds.display(),
     );
-    std::fs::write(&config, text).map_err(BenchError::io("write", &config))?;
-    let mut nginx = command("nginx");
-    nginx.arg("-p").arg(&own).arg("-c").arg(&config);
-    let running = Running::start(&mut nginx, &folder.join("nginx.log"))?;
+    let running = nginx::start(&folder.join("nginx"), &http)?;
     answering("nginx", running, addr, path)
 }
 

@@ -3,18 +3,18 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
-use super::GATEWAYS;
-use super::watch::until_all_answer;
 use crate::application::Application;
 use crate::clock::Stopwatch;
 use crate::error::BenchError;
-use crate::process::{Running, command, free_port, run, stop};
+use crate::process::{Running, command, first_line, free_port, run, stop};
+use crate::watch::until_all_answer;
 
-/// Three gateways as folders, and the server they fetch from.
+/// Gateways as folders, and the server they fetch from.
 #[derive(Debug)]
-pub(super) struct Shell {
+pub(crate) struct Shell {
     application: Application,
     sequence: PathBuf,
     folder: PathBuf,
@@ -24,13 +24,20 @@ pub(super) struct Shell {
 }
 
 impl Shell {
-    /// Starts the server and deploys once.
-    pub(super) fn start(
+    /// What is missing to run it.
+    pub(crate) fn missing() -> Option<&'static str> {
+        ["python3", "curl", "bash"]
+            .into_iter()
+            .find(|program| first_line(program, "--version").is_none())
+    }
+
+    /// Starts the server and deploys once, in a folder of that name.
+    pub(crate) fn start(
         application: &Application,
         sequence: &Path,
         folder: &Path,
+        gateways: usize,
     ) -> Result<Self, BenchError> {
-        let folder = folder.join("shell");
         let builds = folder.join("builds");
         std::fs::create_dir_all(&builds).map_err(BenchError::io("make", &builds))?;
         let server = free_port()?;
@@ -44,10 +51,10 @@ impl Shell {
         let mut shell = Self {
             application: application.copy_to(&folder.join("workspace"))?,
             sequence: sequence.to_owned(),
-            gateways: (0..GATEWAYS)
+            gateways: (0..gateways)
                 .map(|_| free_port())
                 .collect::<Result<_, _>>()?,
-            folder,
+            folder: folder.to_owned(),
             server,
             _python: python,
         };
@@ -55,10 +62,26 @@ impl Shell {
         Ok(shell)
     }
 
-    /// Writes another build and runs the sequence.
-    pub(super) fn deploy(&mut self, version: &str) -> Result<Duration, BenchError> {
-        self.application.write_version(version)?;
+    /// Its gateways.
+    pub(crate) fn gateways(&self) -> &[SocketAddr] {
+        &self.gateways
+    }
+
+    /// Writes another build and runs the sequence, until all answer with it.
+    pub(crate) fn deploy(&mut self, version: &str) -> Result<Duration, BenchError> {
+        self.write_version(version)?;
         let clock = Stopwatch::start();
+        run(&mut self.command())?;
+        until_all_answer(&self.gateways, version, clock)
+    }
+
+    /// Writes another build into its workspace.
+    pub(crate) fn write_version(&self, version: &str) -> Result<(), BenchError> {
+        self.application.write_version(version)
+    }
+
+    /// The sequence, from packing to the start of the last gateway.
+    pub(crate) fn command(&self) -> Command {
         let mut deploy = command("bash");
         deploy
             .arg(self.sequence.join("deploy.sh"))
@@ -66,8 +89,7 @@ impl Shell {
             .arg(&self.folder)
             .arg(format!("http://{}", self.server))
             .args(self.gateways.iter().map(|addr| addr.port().to_string()));
-        run(&mut deploy)?;
-        until_all_answer(&self.gateways, version, clock)
+        deploy
     }
 
     /// The process of a gateway, as its pid file names it.

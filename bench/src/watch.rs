@@ -13,7 +13,7 @@ const WITHIN: Duration = Duration::from_mins(1);
 
 /// Waits until every gateway answers `/` with `version`, and returns how long after
 /// `clock` the last of them did.
-pub(super) fn until_all_answer(
+pub(crate) fn until_all_answer(
     gateways: &[SocketAddr],
     version: &str,
     clock: Stopwatch,
