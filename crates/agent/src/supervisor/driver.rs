@@ -102,11 +102,22 @@ impl Driver {
             };
             self.happen(events.into()).await;
         }
-        self.tasks.abort_all();
+        // They were killed and cannot take long.
+        let _ = timeout(LAST_LINES, self.reap_discarded()).await;
+        for live in self.discarded.drain(..) {
+            self.tasks.spawn(live.finish());
+        }
         while self.tasks.join_next().await.is_some() {}
         drop(self.log);
         // A disk or a terminal that hangs must not hold up the end of the agent.
         let _ = timeout(LAST_LINES, self.written).await;
+    }
+
+    async fn reap_discarded(&mut self) {
+        while !self.discarded.is_empty() {
+            self.reaper.wait().await;
+            self.reap();
+        }
     }
 
     /// Takes in events, and those that come of them.

@@ -16,6 +16,8 @@ use tokio::time::timeout;
 
 use super::{Handle, Snapshot, Supervisor, SupervisorConfig, Target};
 
+mod gated;
+
 /// A supervisor takes in every child of its process: one at a time.
 static ALONE: Mutex<()> = Mutex::const_new(());
 
@@ -132,7 +134,7 @@ fn get(address: SocketAddr, path: &str) -> std::io::Result<String> {
     stream.set_read_timeout(Some(Duration::from_secs(20)))?;
     write!(
         stream,
-        "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+        "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
     )?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;

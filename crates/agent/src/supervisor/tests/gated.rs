@@ -1,0 +1,237 @@
+//! Gated changes with real Node processes.
+
+use super::*;
+
+/// Takes a lock file once it listens, as only one process at a time may; answers
+/// with its build's name.
+const LOCKING: &str = "
+const fs = require('fs');
+const server = require('http').createServer((request, response) => {
+  response.end(`${process.env.BUILD} ${process.pid}`);
+});
+server.listen(8888, () => {
+  try {
+    fs.writeFileSync(process.env.LOCK, String(process.pid), { flag: 'wx' });
+  } catch {
+    fs.appendFileSync(`${process.env.LOCK}.two`, `${process.pid} `);
+  }
+});
+process.on('SIGTERM', () => { fs.unlinkSync(process.env.LOCK); process.exit(0); });
+";
+
+/// Counts requests; loads the count before it listens, and saves it at its end.
+const COUNTER: &str = "
+const fs = require('fs');
+const path = process.env.COUNTER;
+let count = fs.existsSync(path) ? Number(fs.readFileSync(path, 'utf8')) : 0;
+const server = require('http').createServer((request, response) => {
+  if (request.url === '/') return response.end('up');
+  count += 1;
+  response.end(`${process.env.BUILD} ${count}`);
+});
+server.listen(8888);
+process.on('SIGTERM', () => {
+  server.close(() => { fs.writeFileSync(path, String(count)); process.exit(0); });
+  server.closeIdleConnections();
+});
+";
+
+impl Bench {
+    fn locking(&self, build: char, seq: u64) -> Target {
+        let mut target = self.target(build, seq, "node", LOCKING);
+        let lock = self.folder.path().join("lock").display().to_string();
+        target.settings.env.insert("LOCK".into(), lock);
+        target
+    }
+
+    fn counter(&self, build: char, seq: u64) -> Target {
+        let mut target = self.target(build, seq, "node", COUNTER);
+        let path = self.folder.path().join("counter").display().to_string();
+        target.settings.env.insert("COUNTER".into(), path);
+        target
+    }
+
+    /// Runs this, which is refused; the build before goes on, or comes back.
+    async fn refused(&mut self, target: Target) -> Snapshot {
+        let seq = target.seq;
+        self.handle.run(target).await;
+        let refused = |it: &Snapshot| {
+            it.phase == Phase::Ready && it.refused.as_ref().is_some_and(|it| it.seq == seq)
+        };
+        self.until("refused", refused).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_are_never_past_listen() {
+    let mut bench = Bench::new().await;
+    bench.handle.run(bench.locking('a', 1)).await;
+    let address = bench.ready(1).await.address.unwrap();
+    let done = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let stop = Arc::clone(&done);
+    let client = std::thread::spawn(move || {
+        let mut answers = 0;
+        while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+            get(address, "/").unwrap();
+            answers += 1;
+        }
+        answers
+    });
+    for (seq, build) in (2..).zip("babab".chars()) {
+        bench.handle.run(bench.locking(build, seq)).await;
+        let change = bench.ready(seq).await.change.unwrap();
+        assert!(change.gated, "{change:?}\n{}", bench.log());
+    }
+    bench.handle.restart().await;
+    let pid = |it: &Snapshot| it.running.as_ref().map(|it| it.pid);
+    let before = pid(&bench.snapshots.borrow());
+    let again = |it: &Snapshot| it.phase == Phase::Ready && pid(it) != before;
+    assert!(bench.until("again", again).await.change.unwrap().gated);
+    done.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert!(client.join().unwrap() > 5);
+    let lock = bench.folder.path().join("lock");
+    assert!(lock.exists(), "the lock is taken");
+    assert!(!bench.folder.path().join("lock.two").exists());
+    bench.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_counter_that_is_loaded_before_listen_loses_no_increment() {
+    let mut bench = Bench::new().await;
+    bench.handle.run(bench.counter('a', 1)).await;
+    let address = bench.ready(1).await.address.unwrap();
+    // From the first end on there is a file that is read.
+    bench.handle.run(bench.counter('b', 2)).await;
+    bench.ready(2).await;
+    let done = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let clients: Vec<_> = (0..3)
+        .map(|_| {
+            let stop = Arc::clone(&done);
+            std::thread::spawn(move || {
+                let mut answers = 0;
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    get(address, "/count").unwrap();
+                    answers += 1;
+                }
+                answers
+            })
+        })
+        .collect();
+    for (seq, build) in (3..).zip("cab".chars()) {
+        bench.handle.run(bench.counter(build, seq)).await;
+        let change = bench.ready(seq).await.change.unwrap();
+        let counter = bench.folder.path().join("counter");
+        let why = format!("it read {} before it listened", counter.display());
+        assert_eq!(change.why_cold, Some(why), "{}", bench.log());
+    }
+    done.store(true, std::sync::atomic::Ordering::Relaxed);
+    let asked: u32 = clients.into_iter().map(|it| it.join().unwrap()).sum();
+    let last = get(address, "/count").unwrap();
+    assert_eq!(last, format!("bbbbbbbbbbbb {}", asked + 1));
+    bench.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_before_the_gate_never_touches_what_serves() {
+    let mut bench = Bench::new().await;
+    bench.handle.run(bench.target('a', 1, "node", SERVER)).await;
+    let pid = bench.ready(1).await.running.unwrap().pid;
+    for (seq, script, expected) in [
+        (
+            2,
+            "throw new Error('no such luck')",
+            "exited with code 1 before it listened, 3 times",
+        ),
+        (3, "for (;;) {}", "did not listen within 1s"),
+        (4, "setInterval(() => {}, 1000)", "did not listen within 1s"),
+    ] {
+        let mut broken = bench.target('b', seq, "node", script);
+        broken.settings.limits.ready = Duration::from_secs(1);
+        let snapshot = bench.refused(broken).await;
+        let refused = snapshot.refused.unwrap();
+        assert_eq!(refused.reason, expected);
+        assert_eq!(refused.unavailable_ms, Some(0));
+        assert_eq!(snapshot.running.unwrap().pid, pid, "it serves on");
+        assert_eq!(snapshot.good.unwrap().seq, 1);
+    }
+    bench.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_after_the_gate_gives_way_to_the_build_before() {
+    let mut bench = Bench::new().await;
+    bench.handle.run(bench.target('a', 1, "node", SERVER)).await;
+    bench.until("good", |it| it.good.is_some()).await;
+    let dies =
+        format!("{SERVER} server.on('listening', () => setTimeout(() => process.exit(7), 100));");
+    let bad = SERVER.replace("const body", "response.statusCode = 500; const body");
+    let mute = "require('http').createServer(() => {}).listen(8888)";
+    let elsewhere = "require('http').createServer(() => {}).listen(0)";
+    for (seq, script, expected) in [
+        (2, dies.as_str(), "exited with code 7, 3 times"),
+        (
+            3,
+            bad.as_str(),
+            "was not ready within 1s: `GET /` was answered 500 Internal Server Error",
+        ),
+        (
+            4,
+            mute,
+            "was not ready within 1s: `GET /` was not answered within 300ms",
+        ),
+        (
+            5,
+            elsewhere,
+            "was not ready within 1s: nothing listens on port 8888 yet",
+        ),
+    ] {
+        let mut broken = bench.target('b', seq, "node", script);
+        broken.settings.limits.ready = Duration::from_secs(1);
+        broken.settings.ready.timeout = Duration::from_millis(300);
+        let snapshot = bench.refused(broken).await;
+        let refused = snapshot.refused.unwrap();
+        assert_eq!(refused.reason, expected);
+        assert!(refused.unavailable_ms > Some(0), "{refused:?}");
+        assert_eq!(snapshot.running.unwrap().build.as_str(), "aaaaaaaaaaaa");
+        assert!(
+            get(snapshot.address.unwrap(), "/")
+                .unwrap()
+                .starts_with("aaaa")
+        );
+    }
+    bench.shutdown().await;
+}
+
+/// What the inspector there shows. It keeps its connections open.
+fn targets(inspector: SocketAddr) -> String {
+    let mut stream = TcpStream::connect(inspector).unwrap();
+    write!(stream, "GET /json/list HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+    let (mut text, mut chunk) = (String::new(), [0; 1024]);
+    while !text.contains("} ]") {
+        let count = stream.read(&mut chunk).unwrap();
+        assert_ne!(count, 0, "{text}");
+        text += std::str::from_utf8(&chunk[..count]).unwrap();
+    }
+    text
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_inspector_moves_to_the_new_process() {
+    let mut bench = Bench::new().await;
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let inspector = free.local_addr().unwrap();
+    drop(free);
+    for (seq, build) in (1..).zip("ab".chars()) {
+        let mut target = bench.target(build, seq, "node", SERVER);
+        let inspect = format!("--inspect={inspector}");
+        target.settings.command.insert(1, inspect);
+        bench.handle.run(target).await;
+        let snapshot = bench.ready(seq).await;
+        let list = targets(inspector);
+        let pid = snapshot.running.unwrap().pid;
+        assert!(list.contains(&format!("node[{pid}]")), "{pid}: {list}");
+        let gated = snapshot.change.is_some_and(|change| change.gated);
+        assert_eq!(gated, seq == 2);
+    }
+    bench.shutdown().await;
+}
