@@ -1,0 +1,206 @@
+//! Reloads under load: what clients lose by them.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test ends by panic"
+)]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use lockgate_e2e::load::{Load, Mix, Outcome, Plan, Speaks};
+use lockgate_e2e::{World, listening_ports, until};
+use serde_json::Value;
+
+const ENV: &str = "dev-001";
+
+/// Every second one is a new build, the others start the same build again.
+const RELOADS: usize = 20;
+
+/// WebSockets of each of the two loads.
+const WEBSOCKETS: usize = 50;
+
+/// How many answers of a new process are waited for before the next reload.
+const ANSWERS_BETWEEN: usize = 150;
+
+/// All that clients do, in one mix.
+const MIX: Mix = Mix {
+    new: 30,
+    keep: 34,
+    post: 20,
+    slow: 8,
+    stream: 8,
+};
+
+/// Half of the load, and half of the WebSockets.
+fn half(port: u16, seed: u64) -> Load {
+    let plan = Plan {
+        target: ([127, 0, 0, 1], port).into(),
+        speaks: Speaks::LoadApplication,
+        rate: 150,
+        mix: MIX,
+        websockets: WEBSOCKETS,
+        most: 100_000,
+        seed,
+    };
+    Load::start(plan).unwrap()
+}
+
+/// The application of the load in a folder of the world.
+struct LoadApplication {
+    path: PathBuf,
+}
+
+impl LoadApplication {
+    fn new(world: &World) -> Self {
+        let path = world.dir().join("load");
+        std::fs::create_dir_all(&path).unwrap();
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("apps/load");
+        for file in ["lockgate.toml", "main.js"] {
+            std::fs::copy(from.join(file), path.join(file)).unwrap();
+        }
+        Self { path }
+    }
+
+    /// Another build, with or without a handler for TERM.
+    fn build(&self, version: &str, handles_term: bool) {
+        let bundle = self.path.join("main.js");
+        let text = std::fs::read_to_string(&bundle).unwrap();
+        let line = |line: &str| {
+            if line.starts_with("const VERSION = ") {
+                format!("const VERSION = \"{version}\";")
+            } else if line.starts_with("const HANDLES_TERM = ") {
+                format!("const HANDLES_TERM = {handles_term};")
+            } else {
+                line.to_owned()
+            }
+        };
+        let text: Vec<_> = text.lines().map(line).collect();
+        std::fs::write(&bundle, text.join("\n")).unwrap();
+    }
+}
+
+/// One gateway that runs, its door and its application's own socket.
+struct Gateway<'a> {
+    world: &'a World,
+    socket: PathBuf,
+    door: u16,
+    held: u16,
+}
+
+impl<'a> Gateway<'a> {
+    fn start(world: &'a World, application: &LoadApplication) -> Self {
+        world.serve();
+        let path = application.path.display().to_string();
+        let domain = format!("{ENV}.localhost");
+        world
+            .lockgate(&["create", ENV, &domain, &path, "--gateways", "1"])
+            .expect(0);
+        world.deploy(ENV).expect(0);
+        let gateways = world.gateways(ENV);
+        let number = |name: &str| gateways[0][name].as_u64().unwrap();
+        let door = u16::try_from(number("http_port")).unwrap();
+        let agent = number("agent_pid");
+        let ports = listening_ports(agent);
+        let [held] = ports
+            .iter()
+            .filter(|port| **port != door)
+            .collect::<Vec<_>>()[..]
+        else {
+            panic!("the agent listens on {ports:?}, its door is {door}");
+        };
+        let environ = std::fs::read(format!("/proc/{agent}/environ")).unwrap();
+        let environ = String::from_utf8(environ).unwrap();
+        let socket = environ
+            .split('\0')
+            .find_map(|line| line.strip_prefix("LOCKGATE_SOCKET="))
+            .expect("the agent's control socket");
+        Self {
+            world,
+            socket: socket.into(),
+            door,
+            held: *held,
+        }
+    }
+
+    /// Asks the agent itself.
+    fn agent(&self, command: &str) -> Value {
+        let output = self
+            .world
+            .program("lockgate-agent")
+            .args([command, "--format", "json", "--socket"])
+            .arg(&self.socket)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success(),
+            "`{command}`: {text}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        serde_json::from_str(&text).unwrap()
+    }
+}
+
+#[test]
+fn reloads_under_load_lose_nothing() {
+    let world = World::new();
+    let application = LoadApplication::new(&world);
+    let gateway = Gateway::start(&world, &application);
+    let loads = [half(gateway.door, 1), half(gateway.held, 2)];
+    let settled = |pid: u64| {
+        until("the new process serves all", Duration::from_mins(1), || {
+            let serves = |load: &Load| {
+                load.answers_of(pid) >= ANSWERS_BETWEEN && load.open_websockets() == WEBSOCKETS
+            };
+            loads.iter().all(serves).then_some(())
+        });
+    };
+    let pid = |report: &Value| report["running"]["pid"].as_u64().unwrap();
+    settled(pid(&gateway.agent("status")));
+
+    let mut cold = Vec::new();
+    for reload in 1..=RELOADS {
+        if reload % 2 == 1 {
+            application.build(&format!("{reload}.0"), reload % 4 == 1);
+            world.deploy(ENV).expect(0);
+        } else {
+            gateway.agent("restart");
+        }
+        let report = gateway.agent("status");
+        if report["change"]["gated"] != true || report["change"]["cut"] != 0 {
+            cold.push(format!("{}", report["change"]));
+        }
+        settled(pid(&report));
+    }
+
+    let [door, held] = loads.map(Load::stop);
+    check("the gateway's door", &door);
+    check("the application's socket", &held);
+    assert!(cold.is_empty(), "not gated, or cut: {cold:#?}");
+}
+
+/// Fails if a client of this load lost anything.
+#[expect(clippy::print_stdout, reason = "shown by `--no-capture`")]
+fn check(through: &str, outcome: &Outcome) {
+    let text = format!("through {through}: {outcome}");
+    println!("{text}");
+    assert_eq!(outcome.losses.len(), 0, "{text}");
+    assert_eq!(outcome.websockets.broken.len(), 0, "{text}");
+    assert_eq!(outcome.websockets.not_opened.len(), 0, "{text}");
+    let closes = (RELOADS * WEBSOCKETS) as u64;
+    assert_eq!(
+        outcome.websockets.codes(),
+        [(1012, closes)].into(),
+        "{text}"
+    );
+    assert_eq!(outcome.answerers.len(), RELOADS + 1, "{text}");
+    let versions: BTreeSet<_> = outcome.answerers.iter().map(|it| &it.version).collect();
+    assert_eq!(versions.len(), RELOADS / 2 + 1, "{text}");
+    let both: usize = outcome.switches().iter().map(|it| it.both).sum();
+    assert_eq!(both, 0, "two processes answered at once; {text}");
+}
