@@ -88,8 +88,8 @@ const RECORDED = {
       'write OUT/other',
       'write OUT/hard',
     ],
-    // Some versions copy by way of the functions that are watched.
-    (it) => !/OUT\/(?:copies|folder)\//.test(it),
+    // Some versions copy by way of the functions that are watched, and look first.
+    (it) => !/OUT\/(?:copies|folder)\//.test(it) && it !== 'read OUT/copies',
   ],
   'making and removing': [
     `fs.mkdirSync(out('made')); fs.mkdtempSync(out('temporary-')); fs.rmdirSync(out('made'));
@@ -117,6 +117,12 @@ const RECORDED = {
     "fs.symlinkSync(out('file'), path.join(__dirname, 'inside')); fs.readFileSync(path.join(__dirname, 'inside'))",
     [/^read .*\/inside$/],
   ],
+  'what is not there, and may be once the old process has ended': [
+    `try { fs.readFileSync(out('a')); } catch {} await fsp.readFile(out('b')).catch(() => {});
+     fs.existsSync(out('c')); fs.statSync(out('d'), { throwIfNoEntry: false }); await fsp.access(out('none/e')).catch(() => {});
+     await new Promise((resolve) => fs.stat(out('f'), resolve)); await util.promisify(fs.exists)(out('g'))`,
+    ['read OUT/a', 'read OUT/b', 'read OUT/c', 'read OUT/d', 'read OUT/none/e', 'read OUT/f', 'read OUT/g'],
+  ],
   'at most twenty': [
     "for (let n = 0; n < 30; n += 1) fs.writeFileSync(out('f' + n), '')",
     Array.from({ length: 20 }, (_, n) => `write OUT/f${n}`),
@@ -130,8 +136,10 @@ const NOT_RECORDED = {
   'modules in node_modules': "require('express'); require('fastify'); require('ws'); await import('ws')",
   'metadata': `fs.statSync(out('file')); fs.existsSync(out('file')); fs.accessSync(OUT); await fsp.lstat(OUT);
     fs.realpathSync(out('link')); fs.readlinkSync(out('link'))`,
-  'what is not there': `try { fs.readFileSync(out('none')); } catch {} await fsp.readFile(out('none')).catch(() => {});
-    fs.rmSync(out('none'), { force: true }); fs.mkdirSync(out('folder'), { recursive: true })`,
+  'what changes nothing': "fs.mkdirSync(out('folder'), { recursive: true })",
+  'what is looked for in every folder above the release': `let folder = __dirname, above;
+    while ((above = path.dirname(folder)) !== folder) { folder = above; fs.existsSync(path.join(folder, '.none')); }
+    try { fs.readFileSync('/.none'); } catch {}`,
   'the system': `fs.readFileSync('/etc/hostname'); fs.readFileSync('/proc/self/status'); fs.readdirSync('/usr');
     fs.readdirSync('/sys'); fs.writeFileSync('/dev/null', ''); fs.readdirSync('/lib')`,
   'the compile cache': "fs.mkdirSync(process.env.NODE_COMPILE_CACHE, { recursive: true }); fs.readdirSync(process.env.NODE_COMPILE_CACHE)",

@@ -23,6 +23,8 @@ const SYSTEM = [
   '/dev',
   '/run/secrets',
   '/var/run/secrets',
+  // Looked for by whoever asks whether it runs in a container.
+  '/run/.containerenv',
 ];
 
 /** What is written there does not stay. */
@@ -52,7 +54,7 @@ class Places {
    *
    * @param kind `read` or `write`
    * @param how `entry`: the name itself, not what a link leads to; `change`: only where
-   *   it is there; `make`: only where it is not
+   *   it is there; `make`: only where it is not; `look`: it is only asked for
    */
   outside(kind, path, how = {}) {
     const absolute = absolutePath(path);
@@ -60,11 +62,25 @@ class Places {
       return undefined;
     }
     const { real, there } = this.#find(absolute, how.entry);
-    const happens = kind === 'read' || how.change ? there : !(how.make && there);
-    if (!happens || below(real, [this.#release]) || this.#ignored(kind, real)) {
+    if (!this.#happens(kind, real, there, how) || below(real, [this.#release]) || this.#ignored(kind, real)) {
       return undefined;
     }
     return kind === 'read' && CODE.test(absolute) && loading() ? undefined : { absolute, real };
+  }
+
+  /**
+   * Whether an act comes about. To find nothing is to learn something, too: what the
+   * process that serves will write at its end is not there yet. Only who looks for a file
+   * of their own in every folder above the release does not mean anything by it.
+   */
+  #happens(kind, real, there, { change, make, look }) {
+    if (kind === 'write') {
+      return change ? there : !(make && there);
+    }
+    if (there) {
+      return !look;
+    }
+    return !below(this.#release, [dirname(real)]) && !real.includes(MODULES);
   }
 
   /** A path as it is the same in every release. */
@@ -115,7 +131,7 @@ class Places {
 }
 
 function below(path, folders) {
-  return folders.some((folder) => path === folder || path.startsWith(`${folder}${sep}`));
+  return folders.some((folder) => path === folder || path.startsWith(join(folder, sep)));
 }
 
 /** A path in any form that `fs` takes; nothing for a descriptor. */

@@ -12,6 +12,10 @@ const ENTRY = { entry: true };
 const CHANGE = { change: true };
 const CHANGE_ENTRY = { change: true, entry: true };
 
+/** Functions that only ask for a file; only that there is none tells them something. */
+const LOOKS = ['stat', 'lstat', 'access', 'exists'];
+const LOOK = { look: true };
+
 /** By function: for each path among its arguments what happens to it. */
 const FUNCTIONS = {
   readFile: [READ],
@@ -57,6 +61,9 @@ function watchFiles(record) {
     everywhere(name, (args) =>
       paths.forEach((act, index) => act && record.file(act[0], args[index], act[1])),
     );
+  }
+  for (const name of LOOKS) {
+    everywhere(name, ([path]) => record.file('read', path, LOOK));
   }
   everywhere('open', ([path, flags]) => record.file(writes(flags) ? 'write' : 'read', path));
   everywhere('glob', ([, options]) => record.file('read', options?.cwd ?? '.'));
