@@ -36,6 +36,8 @@ const VPN = '/tmp/vpn-config.json';
 
 /** Code, as Node loads it. */
 const CODE = /\.(?:[cm]?js|json|wasm)$/;
+/** What tools look for in every folder above their own. */
+const PROJECT = /^(?:\..*|package\.json|node_modules|[jt]sconfig\.json|.*\.config\.[cm]?[jt]s)$/;
 const MODULES = `${sep}node_modules${sep}`;
 
 class Places {
@@ -70,8 +72,8 @@ class Places {
 
   /**
    * Whether an act comes about. To find nothing is to learn something, too: what the
-   * process that serves will write at its end is not there yet. Only who looks for a file
-   * of their own in every folder above the release does not mean anything by it.
+   * process that serves will write at its end is not there yet. Only who looks for a
+   * project's settings in every folder above the release does not mean anything by it.
    */
   #happens(kind, real, there, { change, make, look }) {
     if (kind === 'write') {
@@ -80,7 +82,8 @@ class Places {
     if (there) {
       return !look;
     }
-    return !below(this.#release, [dirname(real)]) && !real.includes(MODULES);
+    const above = below(this.#release, [dirname(real)]) && PROJECT.test(basename(real));
+    return !above && !real.includes(MODULES);
   }
 
   /** A path as it is the same in every release. */
