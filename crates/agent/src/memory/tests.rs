@@ -130,7 +130,7 @@ fn a_real_cgroup_has_room_for_two_or_for_one() {
 #[test]
 fn a_process_and_its_children_settle() {
     let script = "
-        echo 800 > /proc/self/oom_score_adj
+        echo 1000 > /proc/self/oom_score_adj
         sleep 1000 & echo 900 > /proc/$!/oom_score_adj
         sleep 1000 & echo here; read x";
     let process = Started::sh(script, Path::new("."));
@@ -146,7 +146,7 @@ fn a_process_and_its_children_settle() {
         all.sort_unstable();
         all
     };
-    assert_eq!(scores(), [HELD, HELD, 900]);
+    assert_eq!(scores(), [900, HELD, HELD]);
     settle(process.pid());
     assert_eq!(scores(), [SERVING, SERVING, 900]);
     assert_eq!(score(process.pid()), SERVING);
