@@ -1,6 +1,5 @@
 //! The tree of commands, nothing else.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -11,6 +10,7 @@ use crate::commands::{self, logs::LogsArgs, reload::ReloadArgs, restart::Restart
 use crate::commands::{run::RunArgs, status::StatusArgs};
 use crate::config::DEFAULT_SOCKET;
 use crate::exec_step::{ExecStepArgs, exec_step};
+use crate::logs::say;
 
 /// Runs a gateway: fetches the build that was deployed, starts it, keeps it running.
 ///
@@ -76,9 +76,4 @@ pub(crate) fn main() -> ExitCode {
             error.exit_code()
         }
     }
-}
-
-/// Writes a line to stderr; where nobody reads, nothing is said.
-fn say(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
 }

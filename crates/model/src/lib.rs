@@ -12,6 +12,7 @@
 mod before_listen;
 mod duration;
 pub mod environment;
+mod log;
 mod manifest;
 mod names;
 pub mod ports;
@@ -22,6 +23,7 @@ mod statement;
 
 pub use before_listen::{Act, ActKind, Allowance, AllowanceError};
 pub use duration::duration_text;
+pub use log::{LogEvent, LogLine, LogNews, LogStream};
 pub use manifest::{BUILD_INFO, FilePath, Manifest, ManifestFile};
 pub use names::{BuildId, Digest, EnvName, GatewayName, KeyId, NameError};
 pub use report::{Change, Phase, Refusal, Report, Running, Timings};

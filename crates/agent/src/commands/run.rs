@@ -18,6 +18,7 @@ use crate::config::{self, Config};
 use crate::control::{self, Control};
 use crate::converge::{self, Asker, Converging, Means, Remembered};
 use crate::error::{CommandError, in_one_line};
+use crate::logs::OwnLog;
 use crate::report::{Reporting, Us, tell};
 use crate::state::State;
 use crate::supervisor::{Handle, Supervisor, SupervisorConfig, Swap};
@@ -47,7 +48,14 @@ pub(crate) struct RunArgs {
 const FAREWELL: Duration = Duration::from_secs(2);
 
 pub(crate) fn run(args: &RunArgs) -> Result<(), CommandError> {
-    start_log();
+    let log = start_log()
+        .map_err(|error| CommandError::failed("cannot write to stderr").because(&error))?;
+    let done = run_configured(args);
+    log.flush();
+    done
+}
+
+fn run_configured(args: &RunArgs) -> Result<(), CommandError> {
     let config = config::load().map_err(|problems| {
         let count = problems.len();
         let these = if count == 1 { "problem" } else { "problems" };
@@ -71,19 +79,21 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), CommandError> {
     done
 }
 
-/// The agent's own log goes to stderr; `RUST_LOG` changes how much of it.
-fn start_log() {
+/// The agent's own log goes to stderr; `RUST_LOG` changes how much of it. Nobody waits
+/// for whoever reads it.
+fn start_log() -> std::io::Result<OwnLog> {
+    let log = OwnLog::open()?;
     let filter = tracing_subscriber::EnvFilter::builder()
         .with_default_directive(tracing::Level::INFO.into())
         .from_env_lossy();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(log.clone())
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
-        // A stderr that nobody reads must not end the agent.
         .log_internal_errors(false)
         .init();
+    Ok(log)
 }
 
 /// The parts that run until they are told to end.

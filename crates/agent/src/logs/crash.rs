@@ -1,9 +1,15 @@
-//! Keeps the last lines of a crashed start as a file of its own.
+//! Keeps the last lines of a crashed start as a file of its own, and shows them.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+
+use super::line::{self, STAMP};
+use super::print::Printer;
+use super::reader::End;
+use super::tail::failed;
+use super::{LogError, ReadOptions, WhichCrash};
 
 /// How many crashes are kept.
 const KEEP: usize = 10;
@@ -65,9 +71,89 @@ pub(crate) fn shortened(lines: Vec<String>) -> Vec<String> {
     kept
 }
 
-/// The newest crash.
-pub(super) fn newest(folder: &Path) -> io::Result<Option<PathBuf>> {
-    Ok(crashes(folder)?.pop().map(|(_, path)| path))
+/// Shows crashes: for each a line of when and why, then its last lines.
+pub(super) fn read(
+    folder: &Path,
+    which: WhichCrash,
+    options: &ReadOptions,
+    printer: &mut Printer<'_>,
+) -> Result<(), LogError> {
+    let all = match crashes(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(folder)(error)),
+        all => all.unwrap_or_default(),
+    };
+    let since = options.since.map(line::stamp);
+    let mut shown = 0;
+    let newest = all.last().map(|(number, _)| *number);
+    for (number, path) in all {
+        let wanted = match which {
+            WhichCrash::Newest => Some(number) == newest,
+            WhichCrash::Number(wanted) => number == wanted,
+            WhichCrash::All | WhichCrash::List => true,
+        };
+        if !wanted {
+            continue;
+        }
+        let text = match fs::read(&path) {
+            // Newer ones have taken its place in this moment.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            text => text.map_err(failed(&path))?,
+        };
+        let crash = Crash::parse(number, &text);
+        if since.as_deref().is_some_and(|since| crash.at < since) {
+            continue;
+        }
+        printer.crash = Some(number);
+        printer.line(crash.heading().as_bytes())?;
+        if which != WhichCrash::List {
+            let mut end = End::new(options.lines, None);
+            for line in crash.lines {
+                end.take(line, printer)?;
+            }
+            end.flush(printer)?;
+        }
+        shown += 1;
+    }
+    if shown == 0 {
+        return Err(LogError::NoCrash(which, folder.to_owned()));
+    }
+    Ok(())
+}
+
+/// A crash as it is kept.
+struct Crash<'a> {
+    number: u64,
+    /// When, as a line's time; empty where nothing says so.
+    at: &'a str,
+    /// Build, process, and why.
+    what: String,
+    lines: Vec<&'a [u8]>,
+}
+
+impl<'a> Crash<'a> {
+    fn parse(number: u64, text: &'a [u8]) -> Self {
+        let mut lines = text.split_inclusive(|byte| *byte == b'\n');
+        let heading = lines.next().unwrap_or_default();
+        let (at, what) = match line::stamp_of(heading) {
+            Some(at) => (at, heading.get(STAMP + 1..).unwrap_or_default()),
+            None => (b"".as_slice(), heading),
+        };
+        Self {
+            number,
+            at: str::from_utf8(at).unwrap_or_default(),
+            what: String::from_utf8_lossy(what).trim_end().to_owned(),
+            lines: lines.collect(),
+        }
+    }
+
+    /// The heading as the log itself would say it.
+    fn heading(&self) -> String {
+        let Self {
+            number, at, what, ..
+        } = self;
+        let space = if at.is_empty() { "" } else { " " };
+        format!("{at}{space}--- crash {number}: {what}\n")
+    }
 }
 
 /// All crashes, oldest first.
@@ -91,11 +177,16 @@ fn crashes(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt as _;
+    use std::time::SystemTime;
+
+    fn newest(folder: &Path) -> Option<PathBuf> {
+        crashes(folder).unwrap().pop().map(|(_, path)| path)
+    }
 
     #[test]
     fn the_newest_ten_crashes_are_kept() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(newest(folder.path()).unwrap(), None);
+        assert_eq!(newest(folder.path()), None);
         for number in 1..=12 {
             keep_crash(
                 folder.path(),
@@ -110,7 +201,7 @@ mod tests {
             .map(|(number, _)| *number)
             .collect();
         assert_eq!(kept, (3..=12).collect::<Vec<u64>>());
-        let path = newest(folder.path()).unwrap().unwrap();
+        let path = newest(folder.path()).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "crash 12\nline\n");
         let mode = fs::metadata(path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o640, "a log may hold secrets");
@@ -122,7 +213,7 @@ mod tests {
         keep_crash(folder.path(), "crash 1", &[]).unwrap();
         fs::create_dir(folder.path().join(".crash.new")).unwrap();
         keep_crash(folder.path(), "crash 2", &[]).unwrap_err();
-        let path = newest(folder.path()).unwrap().unwrap();
+        let path = newest(folder.path()).unwrap();
         assert_eq!(fs::read_to_string(path).unwrap(), "crash 1\n");
     }
 
@@ -137,5 +228,63 @@ mod tests {
         assert_eq!(kept.len(), 31);
         assert!(kept.last().unwrap().starts_with("49 é"));
         assert!(kept.iter().map(String::len).sum::<usize>() <= REPORTED_BYTES);
+    }
+
+    fn check(folder: &Path, which: WhichCrash, lines: Option<usize>, expected: &str) {
+        let options = ReadOptions {
+            lines,
+            ..ReadOptions::all(super::super::Source::Crash(folder.to_owned(), which))
+        };
+        let mut out = Vec::new();
+        super::super::read(&options, &mut out, None).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn crashes_are_shown_by_number_and_listed() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        for (second, why) in [(1, "exited with code 1"), (2, "was killed")] {
+            let heading = format!("2026-01-01T00:00:0{second}.000Z build b, process 7: {why}");
+            keep_crash(folder, &heading, &["one".to_owned(), "two".to_owned()]).unwrap();
+        }
+        let first =
+            "2026-01-01T00:00:01.000Z --- crash 1: build b, process 7: exited with code 1\n";
+        let second = "2026-01-01T00:00:02.000Z --- crash 2: build b, process 7: was killed\n";
+        let body = "one\ntwo\n";
+        check(folder, WhichCrash::Newest, None, &format!("{second}{body}"));
+        check(
+            folder,
+            WhichCrash::Newest,
+            Some(1),
+            &format!("{second}two\n"),
+        );
+        check(
+            folder,
+            WhichCrash::Number(1),
+            None,
+            &format!("{first}{body}"),
+        );
+        check(folder, WhichCrash::List, None, &format!("{first}{second}"));
+        let all = format!("{first}{body}{second}{body}");
+        check(folder, WhichCrash::All, None, &all);
+    }
+
+    #[test]
+    fn a_crash_that_is_not_kept_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let say = |which, since| {
+            let options = ReadOptions {
+                since,
+                ..ReadOptions::all(super::super::Source::Crash(folder.path().to_owned(), which))
+            };
+            let read = super::super::read(&options, &mut Vec::new(), None);
+            read.unwrap_err().to_string()
+        };
+        assert!(say(WhichCrash::Newest, None).starts_with("no crash is kept in "));
+        keep_crash(folder.path(), "1970-01-01T00:00:01.000Z b", &[]).unwrap();
+        assert!(say(WhichCrash::Number(7), None).starts_with("no crash 7 is kept in "));
+        let since = Some(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(2));
+        assert!(say(WhichCrash::All, since).starts_with("no crash is kept in "));
     }
 }

@@ -177,10 +177,10 @@ impl Driver {
             .as_deref()
             .or(refused)
             .unwrap_or("ended");
+        let what = format!("build {}, process {}: {why}", live.build, live.pid);
+        self.say(&what);
         let at = humantime::format_rfc3339_millis(wall_clock());
-        let heading = format!("{at} build {}, process {}: {why}", live.build, live.pid);
-        self.log.line(wall_clock(), Stream::Agent, heading.clone());
-        if let Err(error) = keep_crash(&self.config.state_dir, &heading, &lines) {
+        if let Err(error) = keep_crash(&self.config.state_dir, &format!("{at} {what}"), &lines) {
             warn!(%error, folder = %self.config.state_dir.display(), "cannot keep the crash");
         }
     }
