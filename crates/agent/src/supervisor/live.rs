@@ -150,6 +150,11 @@ impl Live {
         self.ended = Some(how);
     }
 
+    /// Whether the process itself has ended and been taken in.
+    pub(super) fn is_reaped(&self) -> bool {
+        self.reaped
+    }
+
     /// How it ended, once it has as a whole: where it was asked to, its group gets
     /// the same time as its head, since a wrapper may end before what it wraps.
     pub(super) fn gone(&mut self) -> Option<String> {

@@ -42,10 +42,8 @@ impl Driver {
             }
             Action::Open(start) => return self.open(start, now),
             Action::Discard(start) => {
-                if let Some(mut live) = self.live.remove(&start) {
-                    live.kill();
-                    self.say(&format!("process {} is discarded", live.pid));
-                    self.discarded.push(live);
+                if let Some(live) = self.live.remove(&start) {
+                    self.discard(live);
                 }
             }
             Action::Drain { start, how } => return self.drain(start, how, now),
@@ -134,6 +132,16 @@ impl Driver {
             live.keep(waiting);
         }
         None
+    }
+
+    fn discard(&mut self, mut live: Live) {
+        if live.is_reaped() {
+            self.tasks.spawn(live.finish());
+            return;
+        }
+        live.kill();
+        self.say(&format!("process {} is discarded", live.pid));
+        self.discarded.push(live);
     }
 
     /// Lets a process pass its gate.
