@@ -4,6 +4,7 @@ use super::super::machine::{Event, Start};
 use super::start::probe;
 use super::{Driver, now};
 use crate::gate::{Message, Speaks};
+use crate::probe::is_asked;
 
 impl Driver {
     /// What a process says, as an event where it is one.
@@ -20,7 +21,9 @@ impl Driver {
             }
             Message::Listening { speaks } => {
                 let asking = live.asking()?;
-                if speaks != Speaks::Http || asking.readiness.tcp {
+                // Node has just shortened the queue.
+                self.sockets.deepen();
+                if speaks != Speaks::Http || !is_asked(&asking.readiness) {
                     return Some(Event::Ready { start });
                 }
                 let asking = probe(start, Some(asking), self.found.clone());
