@@ -6,8 +6,8 @@
 //! in a fresh process, where every call is safe.
 //!
 //! Signals: the standard library empties the mask and resets SIGPIPE when it
-//! executes a program, and the handlers that the agent has for TERM, INT, HUP and
-//! CHLD fall back to their defaults by themselves.
+//! executes a program, and the handlers that the agent has fall back to their
+//! defaults by themselves.
 
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -21,12 +21,12 @@ use nix::sys::signal::Signal;
 use nix::unistd::{close, getppid, setsid};
 
 use crate::open_files;
-use crate::process::FIRST_DESCRIPTOR;
+use crate::process::{FIRST_DESCRIPTOR, imprint};
 
 /// The name of the hidden command.
 pub(crate) const NAME: &str = "exec-step";
 
-/// `exec-step --agent PID --cwd FOLDER --descriptors N [--open-files N] --oom-score-adj N -- PROGRAM [ARGUMENT…]`
+/// `exec-step --agent PID --cwd FOLDER --descriptors N [--open-files N] --oom-score-adj N [--mark N] -- PROGRAM [ARGUMENT…]`
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct ExecStepArgs {
     /// The agent's process number; when it is no longer the parent, nothing starts.
@@ -44,6 +44,9 @@ pub(crate) struct ExecStepArgs {
     /// How willingly the kernel ends it when memory is short.
     #[arg(long)]
     oom_score_adj: i32,
+    /// What its start is known by.
+    #[arg(long)]
+    mark: Option<u64>,
     /// The program and its arguments.
     #[arg(required = true, last = true)]
     command: Vec<OsString>,
@@ -93,6 +96,9 @@ pub(crate) fn exec_step(args: &ExecStepArgs) -> Result<Infallible, ExecStepError
     close_others(args.descriptors);
     if let Some(count) = args.open_files {
         open_files::lower(count);
+    }
+    if let Some(mark) = args.mark {
+        imprint(mark);
     }
     std::env::set_current_dir(&args.cwd).map_err(|source| ExecStepError::Cwd {
         path: args.cwd.clone(),

@@ -7,6 +7,7 @@
 //!
 //! Nothing here waits for a process: the reaper does, for all of them.
 
+mod mark;
 mod sweep;
 
 use std::ffi::OsString;
@@ -24,7 +25,8 @@ use tokio::sync::oneshot;
 
 use crate::exec_step;
 
-pub(crate) use sweep::{Mark, sweep};
+pub(crate) use mark::{Mark, imprint};
+pub(crate) use sweep::{in_words, sweep};
 
 /// The first descriptor after stdin, stdout and stderr, as in systemd's protocol.
 pub(crate) const FIRST_DESCRIPTOR: i32 = 3;
@@ -158,10 +160,12 @@ fn spawn(exec_step: &Path, open_files: Option<u64>, launch: Launch) -> Result<Pr
         source,
     };
     let open_files = open_files.map(|count| format!("--open-files={count}"));
+    let mark = mark::number_in(&launch.environment).map(|mark| format!("--mark={mark}"));
     let mut child = Command::new(exec_step)
         .arg(exec_step::NAME)
         .args(open_files)
         .args(["--oom-score-adj", &launch.oom_score_adj.to_string()])
+        .args(mark)
         .args(["--agent", &std::process::id().to_string()])
         .args(["--descriptors", &count.to_string(), "--cwd"])
         .arg(launch.cwd)
@@ -187,19 +191,27 @@ fn spawn(exec_step: &Path, open_files: Option<u64>, launch: Launch) -> Result<Pr
     }
 }
 
-/// Sends a signal to the process and its group. Between its start and its own
-/// session there is no such group yet; then the process alone gets it.
+/// Sends a signal to the process and its group. TERM is followed by CONT: a stopped
+/// process would not see it before.
 pub(crate) fn signal(leader: Pid, signal: Signal) {
-    // Other errors: a member that has changed its user is not ours to end.
-    if killpg(leader, signal) == Err(Errno::ESRCH) {
-        // Where this fails too, the process is gone already.
-        let _ = kill(leader, signal);
+    signal_all(leader, signal);
+    if signal == Signal::SIGTERM {
+        signal_all(leader, Signal::SIGCONT);
     }
 }
 
-/// Sends a signal to the process alone.
+/// Between its start and its own session there is no such group yet; then the process
+/// alone gets the signal.
+fn signal_all(leader: Pid, signal: Signal) {
+    // Other errors: a member that has changed its user is not ours to end.
+    if killpg(leader, signal) == Err(Errno::ESRCH) {
+        signal_one(leader, signal);
+    }
+}
+
+/// Sends a signal to the process itself and to no other of its group.
 pub(crate) fn signal_one(pid: Pid, signal: Signal) {
-    // Where this fails, the process is gone already.
+    // Where this fails, the process is gone already, or is not ours any more.
     let _ = kill(pid, signal);
 }
 

@@ -4,12 +4,17 @@
 //! Since it takes all of them, nothing else in the agent may wait for a process.
 
 use std::io;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
 use std::sync::PoisonError;
 
+use nix::errno::Errno;
 use nix::sys::prctl;
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::sys::signal;
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use rustix::process::{WaitOptions, WaitStatus, wait, waitpid};
+use tokio::signal::unix::{Signal, SignalKind};
 
 use crate::process::SpawnLock;
 
@@ -36,7 +41,7 @@ impl Reaper {
             prctl::set_child_subreaper(true)?;
         }
         Ok(Self {
-            ended: signal(SignalKind::child())?,
+            ended: tokio::signal::unix::signal(SignalKind::child())?,
             lock,
         })
     }
@@ -54,30 +59,91 @@ impl Reaper {
     pub(crate) fn reap(&self, mut before: impl FnMut(Pid)) -> Vec<Gone> {
         let _held = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         let mut gone = Vec::new();
-        let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-        while let Ok(status) = waitid(Id::All, look) {
-            let Some(pid) = status.pid() else {
+        while let Some(ended) = next_ended() {
+            let reaped = match ended {
+                Ended::Number(pid) => {
+                    before(pid);
+                    waitpid(to_rustix(pid), WaitOptions::NOHANG)
+                }
+                Ended::Unknown => wait(WaitOptions::NOHANG),
+            };
+            // Whoever was there a moment ago still is: nobody else waits.
+            let Ok(Some((pid, status))) = reaped else {
                 break;
             };
-            before(pid);
-            if waitpid(pid, Some(WaitPidFlag::WNOHANG)).is_ok() {
-                gone.push(Gone {
-                    pid,
-                    how: describe(status),
-                });
-            }
+            gone.push(Gone {
+                pid: Pid::from_raw(pid.as_raw_nonzero().get()),
+                how: describe(status),
+            });
         }
         gone
     }
 }
 
+/// An ended process, not yet taken in.
+#[derive(Debug)]
+enum Ended {
+    /// This one.
+    Number(Pid),
+    /// Some one.
+    Unknown,
+}
+
+fn next_ended() -> Option<Ended> {
+    match peek(Id::All) {
+        Peek::None => None,
+        Peek::Ended(pid) => Some(Ended::Number(pid)),
+        Peek::EndedSomehow => Some(look_for_it().map_or(Ended::Unknown, Ended::Number)),
+    }
+}
+
+/// What a look at children says that takes none of them in.
+#[derive(Debug, PartialEq, Eq)]
+enum Peek {
+    /// None has ended.
+    None,
+    Ended(Pid),
+    /// One was killed by a real-time signal: those have no name, and an answer with
+    /// one in it is thrown away with the process's number.
+    EndedSomehow,
+}
+
+fn peek(which: Id<'_>) -> Peek {
+    let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    match waitid(which, look) {
+        Ok(status) => status.pid().map_or(Peek::None, Peek::Ended),
+        Err(Errno::EINVAL) => Peek::EndedSomehow,
+        // There are no children.
+        Err(_) => Peek::None,
+    }
+}
+
+/// The child that ended by a signal without a name, asked for one by one.
+fn look_for_it() -> Option<Pid> {
+    let entries = std::fs::read_dir("/proc").ok()?;
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .map(Pid::from_raw)
+        .find(|pid| peek(Id::Pid(*pid)) == Peek::EndedSomehow)
+}
+
+fn to_rustix(pid: Pid) -> Option<rustix::process::Pid> {
+    rustix::process::Pid::from_raw(pid.as_raw())
+}
+
 fn describe(status: WaitStatus) -> String {
-    match status {
-        WaitStatus::Exited(_, code) => format!("exited with code {code}"),
-        WaitStatus::Signaled(_, signal, true) => {
-            format!("was killed by {signal} and dumped core")
-        }
-        WaitStatus::Signaled(_, signal, false) => format!("was killed by {signal}"),
-        other => format!("ended ({other:?})"),
+    let status = ExitStatus::from_raw(status.as_raw());
+    let Some(number) = status.signal() else {
+        return match status.code() {
+            Some(code) => format!("exited with code {code}"),
+            None => format!("ended ({status})"),
+        };
+    };
+    let signal = signal::Signal::try_from(number)
+        .map_or_else(|_| format!("signal {number}"), |signal| signal.to_string());
+    if status.core_dumped() {
+        format!("was killed by {signal} and dumped core")
+    } else {
+        format!("was killed by {signal}")
     }
 }

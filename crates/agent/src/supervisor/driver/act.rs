@@ -16,7 +16,7 @@ use super::{Driver, wall_clock};
 use crate::logs::{Stream, keep_crash, shortened};
 use crate::memory::{self, SERVING};
 use crate::probe::nothing_listens;
-use crate::process::sweep;
+use crate::process::{in_words, sweep};
 
 /// How long a process may take to hear that it is to drain. A second: an event loop
 /// that is stuck for longer serves nobody.
@@ -63,8 +63,12 @@ impl Driver {
                 if let Some(live) = self.live.get(&start) {
                     let mark = live.mark.clone();
                     let swept = tokio::task::spawn_blocking(move || sweep(&mark)).await;
-                    if let Ok(count @ 1..) = swept {
-                        self.say(&format!("ended {count} processes that were left behind"));
+                    if let Ok(swept) = swept
+                        && !swept.is_empty()
+                    {
+                        let words = in_words(&swept);
+                        self.say(&format!("killed what was left behind: {}", words.join(", ")));
+                        self.facts.cost.left_behind = words;
                     }
                 }
             }

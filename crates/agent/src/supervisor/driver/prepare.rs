@@ -14,7 +14,7 @@ use super::super::{Command, Snapshot, SupervisorConfig, SupervisorError};
 use super::Driver;
 use crate::listener::Sockets;
 use crate::logs::{Log, WriterOptions};
-use crate::process::{Mark, SpawnLock, Spawner, sweep};
+use crate::process::{Mark, SpawnLock, Spawner, in_words, sweep};
 use crate::reaper::Reaper;
 
 /// Files of the preload, by name and with their text.
@@ -81,11 +81,9 @@ impl Driver {
             source,
         })?;
         let left = sweep(&Mark::of_state(&config.state_dir));
-        if left > 0 {
-            warn!(
-                left,
-                "ended processes that an earlier agent had left behind"
-            );
+        if !left.is_empty() {
+            let left = in_words(&left).join(", ");
+            warn!(left, "killed what an earlier agent had left behind");
         }
         let lock = SpawnLock::default();
         let (found, findings) = mpsc::channel(16);
