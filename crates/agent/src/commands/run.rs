@@ -28,8 +28,9 @@ use crate::{door, open_files, release};
 ///
 /// Everything is told by environment variables: ENV_NAME, GATEWAY_HTTP_PORT,
 /// GATEWAY_VPN_PORT, GATEWAY_ID, GATEWAY_TOKEN, GANYMEDE_FQDN, DOMAIN, LOCKGATE_KEY
-/// and LOCKGATE_TOKEN_FILE are required. TERM and INT end it in good order, HUP
-/// reloads.
+/// and LOCKGATE_TOKEN_FILE are required. TERM, INT and QUIT end it in good order, HUP
+/// reloads, USR1, USR2, WINCH, ALRM, CONT and the like go to the application's own
+/// process. Where its terminal has hung up, HUP ends it.
 #[derive(Debug, Args)]
 #[expect(
     clippy::doc_markdown,
@@ -124,8 +125,13 @@ async fn run_until_asked_to_end(config: Config, args: &RunArgs) -> Result<(), Co
                     let converging = parts.converging.clone();
                     tokio::spawn(async move { converging.reload().await });
                 }
+                Asked::Forward(signal) => parts.supervisor.forward(signal).await,
                 Asked::End(signal) => {
                     info!(signal, "ending");
+                    break None;
+                }
+                Asked::TerminalGone => {
+                    info!("the terminal has hung up: ending");
                     break None;
                 }
                 Asked::ParentGone => {
@@ -309,7 +315,8 @@ async fn end(mut parts: Parts, askers: &mut Askers) {
                     warn!(signal, "asked again: the application is killed");
                     parts.supervisor.shutdown().await;
                 }
-                Asked::ParentGone | Asked::Reload => {}
+                Asked::Forward(signal) => parts.supervisor.forward(signal).await,
+                Asked::ParentGone | Asked::TerminalGone | Asked::Reload => {}
             },
         }
     }
