@@ -10,12 +10,18 @@ pub(crate) fn is_alive(pid: i32) -> bool {
     !matches!(state, None | Some(Some('Z' | 'X')))
 }
 
-/// The children of a process, as the kernel knows them.
+/// The children of a process, as the kernel knows them: of each of its threads.
 pub(crate) fn children(pid: i32) -> Vec<i32> {
-    let path = format!("/proc/{pid}/task/{pid}/children");
-    let text = fs::read_to_string(path).unwrap_or_default();
-    text.split_ascii_whitespace()
-        .map(|pid| pid.parse().unwrap())
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return Vec::new();
+    };
+    let of_thread = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("children"));
+    threads
+        .filter_map(|thread| of_thread(thread.ok()?).ok())
+        .flat_map(|children| {
+            let children = children.split_ascii_whitespace();
+            children.map(|pid| pid.parse().unwrap()).collect::<Vec<_>>()
+        })
         .collect()
 }
 

@@ -38,10 +38,12 @@ pub(crate) struct World {
     agent: Option<(Child, Option<ChildStdin>)>,
     seq: u64,
     pub(crate) settings: AppSettings,
+    /// Where the application's first socket is held: any port, unless a test says.
+    pub(crate) app_address: SocketAddr,
 }
 
 /// A port that was free a moment ago.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -82,6 +84,7 @@ impl World {
             agent: None,
             seq: 1,
             settings,
+            app_address: ([127, 0, 0, 1], 0).into(),
             dir,
         };
         world.start_server().await;
@@ -219,7 +222,7 @@ impl World {
         clippy::disallowed_methods,
         reason = "the test starts the program it tests"
     )]
-    fn command(&self, launcher: &[&str]) -> Command {
+    pub(crate) fn command(&self, launcher: &[&str]) -> Command {
         let agent = env!("CARGO_BIN_EXE_lockgate-agent");
         let mut words = launcher.iter().chain([&agent]);
         let mut command = Command::new(words.next().unwrap());
@@ -250,7 +253,7 @@ impl World {
             ("LOCKGATE_TOKEN_FILE", at("token")),
             ("LOCKGATE_RELEASES", at("lockgate/releases")),
             ("LOCKGATE_SOCKET", at("agent.sock")),
-            ("LOCKGATE_APP_ADDRESS", "127.0.0.1:0".to_owned()),
+            ("LOCKGATE_APP_ADDRESS", self.app_address.to_string()),
             ("LOCKGATE_DOOR_IP", "127.0.0.1".to_owned()),
         ]);
         command
@@ -267,7 +270,7 @@ impl World {
             .append(true)
             .open(self.path("agent.log"))
             .unwrap();
-        let mut child = self
+        let child = self
             .command(launcher)
             .args(["run", "--stop-on-stdin-eof"])
             .stdin(Stdio::piped())
@@ -275,6 +278,11 @@ impl World {
             .stderr(log)
             .spawn()
             .unwrap();
+        self.adopt(child);
+    }
+
+    /// Takes care of an agent that the test started.
+    pub(crate) fn adopt(&mut self, mut child: Child) {
         let stdin = child.stdin.take();
         self.agent = Some((child, stdin));
     }
