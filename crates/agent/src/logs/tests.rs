@@ -48,7 +48,15 @@ impl Follower {
 
     /// Waits until this was read; gives all that was.
     fn until(&mut self, text: &str) -> &str {
-        while !self.seen.contains(text) {
+        let mut looked = 0;
+        while !self
+            .seen
+            .get(looked..)
+            .is_some_and(|new| new.contains(text))
+        {
+            looked = self
+                .seen
+                .floor_char_boundary(self.seen.len().saturating_sub(text.len()));
             let more = self.lines.recv_timeout(Duration::from_secs(20));
             self.seen += &more.unwrap_or_else(|_| panic!("no `{text}` after\n{}", self.seen));
         }

@@ -10,6 +10,7 @@
 mod asking;
 mod deploys;
 mod lives;
+mod logs;
 mod pid1;
 
 mod application;
