@@ -171,9 +171,9 @@ impl World {
         self.lockgate(&["create", env, &domain, &path]).expect(0);
     }
 
-    /// Deploys what is in the environment's workspace.
+    /// Deploys what is in the environment's workspace, and does not wait for its trial.
     pub fn deploy(&self, env: &str) -> Ran {
-        self.lockgate(&["deploy", env])
+        self.lockgate(&["deploy", env, "--wait", "ready"])
     }
 
     /// `lockgate status ENV --format json`: the gateways.

@@ -14,6 +14,9 @@ What commands print with `--format json`; a test keeps this page so. Most print 
 document. `deploy`, `pack`, `up`, `rollback` and `restart` print one event a line and end with a
 `result`, which has `ok` false and an `error` when there was nothing to report on; while
 they watch, a `result` follows each deploy and `news` says what became of a gateway since.
+A `gateway` event has `ready_ms` once the build has answered, `on_trial` as long as it may yet
+be refused, and a `verdict` when it is done; `trial` says that all that were told are ready.
+In the `result` each gateway has its `ready_ms`, and `good` once the trial is passed.
 `logs` prints a line for each line. Data goes to standard output, warnings and
 errors to standard error, as JSON too. Values stand here as the words of their types; only
 what names a kind or a state is shown as it is. Times are UNIX milliseconds unless their
@@ -27,6 +30,12 @@ const SHOWN: [&str; 4] = ["event", "state", "phase", "kind"];
 fn the_page_shows_what_commands_print() {
     let world = World::new();
     let workspace = world.workspace("monorepo");
+    // A trial as short as it can be, so that the page shows one that is passed.
+    std::fs::write(
+        workspace.path.join("lockgate.toml"),
+        "[app.limits]\ntrial = '1s'\n",
+    )
+    .unwrap();
     let path = workspace.path.display().to_string();
     let mut page = Page(INTRODUCTION.to_owned());
     let run = |args: &[&str]| {

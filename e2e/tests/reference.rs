@@ -11,7 +11,8 @@ const INTRODUCTION: &str = "\
 
 What the two programs print with `--help`; a test keeps this page so. `lockgate` runs on
 the host, `lockgate-agent` in a gateway. Exit codes of both: 0 done, 1 it failed or found
-something and says what, 2 usage, 78 configuration.
+something and says what, 2 usage, 78 configuration; of `lockgate` also 130: ended by Ctrl-C
+before it was done.
 ";
 
 #[test]

@@ -26,6 +26,8 @@ pub(crate) mod wait;
 mod checkout;
 mod gateways;
 mod logging;
+mod outcome;
+mod turn;
 
 use std::ffi::OsString;
 use std::io::Write as _;

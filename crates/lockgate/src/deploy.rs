@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! build? ─▶ validate ┐
-//!           pack ────┴▶ publish ─▶ tell the server ─▶ follow every gateway ─▶ current archive
+//!           pack ────┴▶ rollout: publish, follow every gateway, current archive
 //! ```
-//! Each stage says what it did as an [`Event`]; how that looks is a view's affair.
+//! Each step says what it did as an [`Event`]; how that looks is a view's affair.
 //! Nothing is published when validation finds something.
 
 pub(crate) mod build;
@@ -14,26 +14,24 @@ pub(crate) mod news;
 pub(crate) mod prepare;
 mod provenance;
 pub(crate) mod refusals;
+pub(crate) mod rollout;
 pub(crate) mod said;
+pub(crate) mod strategy;
 
 use std::time::{Duration, Instant};
 
 use lockgate_builds::store::{Publication, Store};
-use lockgate_model::{BuildId, EnvName};
 
 use crate::context::{Context, now_ms};
 use crate::environment::Environment;
-use crate::environment::publish::{Publish, Published, publish};
+use crate::environment::lock::DeployLock;
+use crate::environment::publish::What;
 use crate::error::CommandError;
-use crate::server::control::{ControlClient, GatewaysView};
+use crate::server::control::ControlClient;
 
 use events::{Event, Outcome};
-use follow::Follow;
 use prepare::{Job, Prepared};
-use refusals::Refusals;
-
-/// How many builds an environment keeps to roll back to; 25 MB each for a large bundle.
-const KEPT_BUILDS: usize = 20;
+use rollout::{How, Rollout, Scope};
 
 /// What is deployed, and how.
 #[derive(Debug)]
@@ -44,12 +42,12 @@ pub(crate) struct Request {
     pub(crate) job: Job,
     /// Run the build command first.
     pub(crate) build: bool,
-    /// Only these gateways, by number.
+    /// Only these gateways, by number; they are pinned to the build.
     pub(crate) gateways: Option<Vec<u32>>,
     /// Restart also where nothing changed.
     pub(crate) restart: bool,
-    /// How long the gateways may take.
-    pub(crate) within: Duration,
+    /// How it is published and followed.
+    pub(crate) how: How,
 }
 
 /// Does all of it. Fails when nothing was published; what became of the gateways is in the outcome.
@@ -57,131 +55,71 @@ pub(crate) async fn deploy(
     ctx: &Context,
     control: &ControlClient,
     request: &Request,
+    lock: &mut DeployLock,
     tell: &mut dyn FnMut(Event),
 ) -> Result<Outcome, CommandError> {
-    let started = clock();
+    // Read again, since it may have been changed while the lock was waited for.
+    let environment = Environment::load(&ctx.config.home, &request.environment.name)?;
+    let scope = scope(request, &environment)?;
+    let store = ctx.store()?;
+    let prepared = tokio::select! {
+        biased;
+        () = request.how.stop.cancelled() => {
+            return Err(CommandError::interrupted("interrupted").hint("nothing was published"));
+        }
+        prepared = build_and_pack(request, &store, tell) => prepared?,
+    };
+    let build = prepared.build().clone();
+    let settings = request.job.resolved.app.clone();
+    let rollout = Rollout {
+        ctx,
+        control,
+        store: &store,
+        lock,
+        line: Some(publication(ctx, &prepared, request.job.validate, &scope)),
+        scope,
+        environment,
+        limits: settings.limits.clone(),
+        what: What::Run {
+            build: build.clone(),
+            settings: Box::new(settings),
+            restart: request.restart,
+        },
+        build,
+        how: request.how.clone(),
+    };
+    rollout.run(tell).await
+}
+
+/// For whom it is. Nothing is packed that nobody would get.
+fn scope(request: &Request, environment: &Environment) -> Result<Scope, CommandError> {
+    if let Some(numbers) = &request.gateways {
+        return Ok(Scope::Pin(numbers.clone()));
+    }
+    let env = &environment.name;
+    if environment.unpinned().next().is_none() {
+        let error = format!("every gateway of `{env}` is pinned, so none would get the build");
+        return Err(CommandError::failed(error).hint(format!(
+            "`lockgate deploy {env} --unpin` ends that; `--gateway` deploys to one and pins it to the new build"
+        )));
+    }
+    Ok(Scope::Environment)
+}
+
+async fn build_and_pack(
+    request: &Request,
+    store: &Store,
+    tell: &mut dyn FnMut(Event),
+) -> Result<Prepared, CommandError> {
     if request.build {
         build::run(request.job.workspace.root(), &request.job.resolved, tell).await?;
     } else if let Some(newer) = prepare::stale(&request.job) {
         tell(Event::warning(newer));
     }
-    let store = ctx.store()?;
-    let prepared = prepare::prepare(&request.job, &store, tell).await?;
-    let what = Publish {
-        build: prepared.build().clone(),
-        settings: request.job.resolved.app.clone(),
-        gateways: request.gateways.clone(),
-        restart: request.restart,
-        publication: Some(publication(ctx, &prepared, request.job.validate)),
-    };
-    let run = Run {
-        environment: &request.environment,
-        within: request.within,
-        started,
-    };
-    publish_and_follow(ctx, control, &store, &what, run, tell).await
+    prepare::prepare(&request.job, store, tell).await
 }
 
-/// Whom a publication concerns, and how long it may take.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Run<'a> {
-    /// The environment.
-    pub(crate) environment: &'a Environment,
-    /// How long the gateways may take.
-    pub(crate) within: Duration,
-    /// When the command started.
-    pub(crate) started: Instant,
-}
-
-/// Publishes a build that the store holds and follows the gateways until they are done with it.
-pub(crate) async fn publish_and_follow(
-    ctx: &Context,
-    control: &ControlClient,
-    store: &Store,
-    what: &Publish,
-    run: Run<'_>,
-    tell: &mut dyn FnMut(Event),
-) -> Result<Outcome, CommandError> {
-    let env = &run.environment.name;
-    let before = control.gateways(env, None, Duration::ZERO).await?;
-    remember(ctx, store, env, &before)?;
-    let published = publish(&ctx.config.home, store, run.environment, what, now_ms())?;
-    tell(Event::Published {
-        build: what.build.clone(),
-        seq: published.seq,
-        gateways: published.gateways.len(),
-    });
-    let follow = Follow::new(&what.build, &published, &before);
-    let outcome = follow_gateways(control, run, follow, &published, tell).await?;
-    make_current(store, &what.build, run, tell).await?;
-    let in_use = said::builds(run.environment, store)?;
-    store.prune(env, KEPT_BUILDS, &in_use)?;
-    let after = control.gateways(env, None, Duration::ZERO).await?;
-    remember(ctx, store, env, &after)?;
-    Ok(outcome)
-}
-
-/// Writes down what gateways refuse, before a new statement makes them forget it.
-fn remember(
-    ctx: &Context,
-    store: &Store,
-    env: &EnvName,
-    view: &GatewaysView,
-) -> Result<(), CommandError> {
-    let mut refusals = Refusals::load(&ctx.config.home, env)?;
-    refusals.see(view);
-    refusals.save(&ctx.config.home, env, &store.builds(env)?)
-}
-
-/// Follows statements that were published until every gateway is done with its own, or time is up.
-pub(crate) async fn follow_gateways(
-    control: &ControlClient,
-    run: Run<'_>,
-    mut follow: Follow,
-    published: &Published,
-    tell: &mut dyn FnMut(Event),
-) -> Result<Outcome, CommandError> {
-    let env = &run.environment.name;
-    control.changed(env).await?;
-    // A gateway's time is its own: building and packing came before it heard of anything.
-    let published_at = clock();
-    let deadline = published_at + run.within;
-    let mut after = None;
-    loop {
-        let left = deadline.saturating_duration_since(clock());
-        let view = control
-            .gateways(env, after, left.min(Duration::from_secs(20)))
-            .await?;
-        after = Some(view.version);
-        for event in follow.see(&view, published_at.elapsed()) {
-            tell(event);
-        }
-        if follow.is_done() || left.is_zero() {
-            break;
-        }
-    }
-    let outcome = follow.outcome(env, published.seq, published_at.elapsed());
-    Ok(Outcome {
-        took_ms: millis(run.started.elapsed()),
-        ..outcome
-    })
-}
-
-/// The gzip archive under its well-known name is made off the path: gateways do not wait for it.
-async fn make_current(
-    store: &Store,
-    build: &BuildId,
-    run: Run<'_>,
-    tell: &mut dyn FnMut(Event),
-) -> Result<(), CommandError> {
-    let (store, env, build) = (store.clone(), run.environment.name.clone(), build.clone());
-    let made = tokio::task::spawn_blocking(move || store.make_current(&env, &build)).await;
-    let (path, size_bytes) = joined(made)??;
-    tell(Event::Archive { path, size_bytes });
-    Ok(())
-}
-
-fn publication(ctx: &Context, prepared: &Prepared, validated: bool) -> Publication {
+fn publication(ctx: &Context, prepared: &Prepared, validated: bool, scope: &Scope) -> Publication {
     Publication {
         build: prepared.build().clone(),
         at: now_ms(),
@@ -190,8 +128,24 @@ fn publication(ctx: &Context, prepared: &Prepared, validated: bool) -> Publicati
         dirty: prepared.provenance.dirty,
         by: ctx.config.caller.clone(),
         validated,
-        action: "deploy".to_owned(),
+        action: match scope {
+            Scope::Pin(numbers) => pin_action(numbers),
+            Scope::Environment | Scope::Unpin(_) | Scope::Again(_) => "deploy".to_owned(),
+        },
     }
+}
+
+/// How the history names a build that only some gateways got: `pin 0, 2`.
+fn pin_action(numbers: &[u32]) -> String {
+    let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+    format!("{PIN} {}", numbers.join(", "))
+}
+
+const PIN: &str = "pin";
+
+/// Whether a line of the history is about the whole environment.
+pub(crate) fn is_for_all(line: &Publication) -> bool {
+    line.action.split(' ').next() != Some(PIN)
 }
 
 /// The result of a task on another thread; that it panicked is an error, not ours to repeat.

@@ -1,16 +1,19 @@
 //! An environment: its name, its domain, its workspace and its gateways, kept in `envs/{env}/env.toml`.
 //!
 //! ```text
-//! envs/{env}/env.toml     what this module reads and writes
-//!            key          the signing key, 0600           (create)
-//!            seq          the last statement's number     (publish)
-//!            deploy.lock  who deploys                     (lock)
+//! envs/{env}/env.toml      what this module reads and writes
+//!            key           the signing key, 0600           (create)
+//!            seq           the last statement's number     (publish)
+//!            desired.json  what its gateways shall run     (desired)
+//!            deploy.lock   who deploys                     (lock)
 //!            gateways/{n}/token  the gateway's token towards the build server, 0600
 //! ```
 
 pub(crate) mod create;
 pub(crate) mod delete;
+pub(crate) mod desired;
 pub(crate) mod lock;
+pub(crate) mod pins;
 pub(crate) mod ports;
 pub(crate) mod publish;
 
@@ -21,6 +24,7 @@ use std::path::{Path, PathBuf};
 use lockgate_model::{EnvName, GatewayName};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::pins::Pin;
 use crate::home::{Home, durable};
 
 /// Everything that is written down about an environment, without its secrets.
@@ -58,6 +62,9 @@ pub(crate) struct Gateway {
     pub(crate) vpn_port: u16,
     /// Whether it shall run; `lockgate stop` clears it.
     pub(crate) enabled: bool,
+    /// The build that is its own, whatever is deployed to the environment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pinned: Option<Pin>,
 }
 
 /// Where an environment's gateways run.
@@ -304,6 +311,7 @@ pub(crate) mod tests {
                 http_port: 7100,
                 vpn_port: 49100,
                 enabled: true,
+                pinned: None,
             }],
         }
     }
@@ -325,7 +333,10 @@ pub(crate) mod tests {
             environment
         );
         let text = fs::read_to_string(file(&home, &environment.name)).unwrap();
-        assert!(!text.contains("deleting"), "{text}");
+        assert!(
+            !text.contains("deleting") && !text.contains("pinned"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use std::error::Error;
 use std::fmt::Write as _;
+use std::io::ErrorKind;
 
 use serde_json::json;
 
@@ -11,7 +12,6 @@ use crate::config::ConfigError;
 use crate::context::names;
 use crate::environment::EnvironmentError;
 use crate::environment::create::CreateError;
-use crate::environment::delete::DeleteError;
 use crate::environment::lock::LockError;
 use crate::home::HomeError;
 use crate::server::ServerError;
@@ -29,6 +29,8 @@ pub(crate) enum Kind {
     Usage,
     /// A configuration file or variable is wrong (`EX_CONFIG` of sysexits.h).
     Configuration,
+    /// Somebody ended it before it was done: 128 and the number of SIGINT, as in a shell.
+    Interrupted,
 }
 
 impl Kind {
@@ -38,6 +40,7 @@ impl Kind {
             Self::Failed => 1,
             Self::Usage => 2,
             Self::Configuration => 78,
+            Self::Interrupted => 130,
         }
     }
 
@@ -46,6 +49,7 @@ impl Kind {
             Self::Failed => "failed",
             Self::Usage => "usage",
             Self::Configuration => "configuration",
+            Self::Interrupted => "interrupted",
         }
     }
 }
@@ -77,10 +81,24 @@ impl CommandError {
         Self::new(Kind::Configuration, message.into())
     }
 
+    /// Somebody ended it before it was done.
+    pub(crate) fn interrupted(message: impl Into<String>) -> Self {
+        Self::new(Kind::Interrupted, message.into())
+    }
+
     /// The command found something and its own output has said what.
     pub(crate) fn said() -> Self {
+        Self::said_as(Kind::Failed)
+    }
+
+    /// The command was ended by somebody and its own output has said how things are.
+    pub(crate) fn said_interrupted() -> Self {
+        Self::said_as(Kind::Interrupted)
+    }
+
+    fn said_as(kind: Kind) -> Self {
         Self {
-            kind: Kind::Failed,
+            kind,
             chain: Vec::new(),
             hints: Vec::new(),
             in_result: false,
@@ -212,6 +230,11 @@ impl CommandError {
         self.kind == Kind::Configuration
     }
 
+    /// Whether somebody ended it, who does not want more of it.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.kind == Kind::Interrupted
+    }
+
     /// Whether there is nothing left to say.
     pub(crate) fn is_said(&self) -> bool {
         self.chain.is_empty()
@@ -283,9 +306,8 @@ impl From<WorkspaceError> for CommandError {
         let told = Self::from_error(kind, &error);
         match error {
             WorkspaceError::Malformed {
-                nearest: Some(nearest),
-                ..
-            } => told.hint(format!("did you mean `{nearest}`?")),
+                hint: Some(hint), ..
+            } => told.hint(hint),
             _ => told,
         }
     }
@@ -330,20 +352,16 @@ impl From<CreateError> for CommandError {
     }
 }
 
-impl From<DeleteError> for CommandError {
-    fn from(error: DeleteError) -> Self {
-        match error {
-            DeleteError::Lock(error) => error.into(),
-            DeleteError::Environment(error) => error.into(),
-        }
-    }
-}
-
 impl From<LockError> for CommandError {
     fn from(error: LockError) -> Self {
         let told = Self::from_error(Kind::Failed, &error);
         match &error {
-            LockError::Held { .. } => told.hint("wait for it, or end it; what it published stays"),
+            LockError::Held { .. } => {
+                told.hint("`--lock-wait` waits for it; what it published stays when it is ended")
+            }
+            LockError::File { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
+                told.hint("its environment belongs to another user of this host")
+            }
             LockError::File { .. } => told,
         }
     }
@@ -404,6 +422,7 @@ mod tests {
     fn kinds_have_the_documented_exit_codes() {
         assert_eq!(CommandError::usage("x").exit_code(), 2);
         assert_eq!(CommandError::configuration("x").exit_code(), 78);
+        assert_eq!(CommandError::interrupted("x").exit_code(), 130);
         let json = CommandError::usage("x").hint("y").to_json();
         assert_eq!(json["error"]["exit_code"], 2);
         assert_eq!(json["error"]["hints"][0], "y");

@@ -56,8 +56,8 @@ pub(crate) enum WorkspaceError {
         path: PathBuf,
         /// The parser's message with line and column.
         message: String,
-        /// The nearest known key, when an unknown one was found.
-        nearest: Option<String>,
+        /// What was probably meant, when a word is unknown.
+        hint: Option<String>,
     },
     /// A value parses but makes no sense.
     #[error("`{path}`: {what}")]

@@ -108,7 +108,7 @@ Parts, for scripts:
   validate   Check that bundles hold no front-end code
   pack       Validate and pack a build without deploying it
   serve      Serve builds and run the gateways of this host
-  wait       Wait until every gateway is ready, or runs a build
+  wait       Wait until every gateway is ready, has passed its trial, or runs a build
 
 Global options:
   -e, --env <ENV>                  The environment, where a command names none [env: LOCKGATE_ENV]
@@ -149,7 +149,7 @@ fn programs_get_usage_errors_as_json() {
     assert_data_eq!(
         ran.stderr,
         str![[r#"
-{"error":{"caused_by":[],"exit_code":2,"hints":[],"kind":"usage","message":"invalid value 'done' for '--for <ready|build=B>': expected `ready` or `build=` and the digits of a build"}}
+{"error":{"caused_by":[],"exit_code":2,"hints":[],"kind":"usage","message":"invalid value 'done' for '--for <ready|good|build=B>': expected `ready`, `good`, or `build=` and the digits of a build"}}
 
 "#]]
     );
@@ -211,7 +211,7 @@ error: `[ROOT]/work/lockgate.toml` cannot be used
     |
   2 | comand = ["node"]
     | ^^^^^^
-  unknown field `comand`, expected one of `command`, `cwd`, `env`, `env_file`, `socket`, `ready`, `limits`
+  unknown field `comand`, expected one of `command`, `cwd`, `env`, `env_file`, `socket`, `ready`, `strategy`, `before_listen`, `limits`
   hint: did you mean `command`?
 
 "#]]

@@ -71,7 +71,7 @@ fn a_server_that_was_away_is_caught_up_with() {
     workspace.set_version("2.0.0");
     world.serve();
     // The other gateways of the environment are the server's own; this one converges by itself.
-    world.lockgate(&["deploy", "dev-001", "--timeout", "30s"]);
+    world.lockgate(&["deploy", "dev-001", "--wait", "ready", "--timeout", "30s"]);
     until(
         "the adopted gateway caught up",
         Duration::from_secs(30),
@@ -89,7 +89,7 @@ fn a_clock_set_back_changes_nothing() {
     deploy
         .args(["-f", "-3d"])
         .arg(world.program("lockgate").get_program())
-        .args(["deploy", "dev-001"]);
+        .args(["deploy", "dev-001", "--wait", "ready"]);
     deploy
         .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
         .current_dir(world.dir());

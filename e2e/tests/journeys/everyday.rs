@@ -109,7 +109,14 @@ fn a_restart_restarts_an_unchanged_build() {
     world.running("dev-001", &workspace);
     let before = pids(&world, "dev-001");
     world
-        .lockgate(&["restart", "dev-001", "gateway", "--no-build"])
+        .lockgate(&[
+            "restart",
+            "dev-001",
+            "gateway",
+            "--no-build",
+            "--wait",
+            "ready",
+        ])
         .expect(0);
     let after = pids(&world, "dev-001");
     assert_eq!(after.len(), 3);
@@ -192,7 +199,9 @@ fn rollback_goes_past_a_build_that_was_refused() {
         .lockgate(&["builds", "dev-001"])
         .expect(0)
         .says("refused");
-    world.lockgate(&["rollback", "dev-001"]).expect(0);
+    world
+        .lockgate(&["rollback", "dev-001", "--wait", "ready"])
+        .expect(0);
     world.expect_version("dev-001", "1.0.0");
 }
 
@@ -203,7 +212,9 @@ fn rollback_brings_the_build_before() {
     world.running("dev-001", &workspace);
     workspace.set_version("2.0.0");
     world.deploy("dev-001").expect(0);
-    world.lockgate(&["rollback", "dev-001"]).expect(0);
+    world
+        .lockgate(&["rollback", "dev-001", "--wait", "ready"])
+        .expect(0);
     world.expect_version("dev-001", "1.0.0");
     let builds = world.lockgate(&["builds", "dev-001"]);
     assert!(builds.stdout.contains("rollback"), "{}", builds.stdout);
@@ -230,7 +241,7 @@ fn logs_show_every_gateway_and_survive_a_restart() {
     let workspace = world.workspace("monorepo");
     world.running("dev-001", &workspace);
     world
-        .lockgate(&["restart", "dev-001", "--no-build"])
+        .lockgate(&["restart", "dev-001", "--no-build", "--wait", "ready"])
         .expect(0);
     let logs = world.lockgate(&["logs", "dev-001"]);
     for number in 0..3 {

@@ -11,5 +11,6 @@ mod broken_builds;
 mod convergence;
 mod everyday;
 mod side_by_side;
+mod strategies;
 mod watching;
 mod wire;

@@ -48,7 +48,7 @@ fn a_deploy_from_another_checkout_is_refused_with_both_paths() {
     // Said aloud, it is done.
     let path = other.path.display().to_string();
     world
-        .lockgate(&["deploy", "dev-001", "--workspace", &path])
+        .lockgate(&["deploy", "dev-001", "--workspace", &path, "--wait", "ready"])
         .expect(0);
     world.expect_version("dev-001", "6.6.6");
 }

@@ -131,7 +131,7 @@ fn the_build_command_runs_first_and_a_failed_one_deploys_nothing() {
         r#"sed -i s/GATEWAY_VERSION\ =\ \"1.0.0\"/GATEWAY_VERSION\ =\ \"3.0.0\"/ dist/packages/app-gateway/main.js"#,
     );
     world
-        .lockgate(&["deploy", "dev-001", "--build"])
+        .lockgate(&["deploy", "dev-001", "--build", "--wait", "ready"])
         .expect(0)
         .says("built");
     world.expect_version("dev-001", "3.0.0");
@@ -214,7 +214,8 @@ fn an_interrupted_deploy_ends_the_build_and_all_it_started() {
     let ended = until("the deploy ends", SOON, || {
         deploying.try_wait().ok().flatten()
     });
-    assert_eq!(ended.code(), Some(1));
+    assert_eq!(ended.code(), Some(130));
     assert!(world.written("deploy").contains("interrupted"));
+    assert!(world.written("deploy").contains("nothing was published"));
     until("the build ends", SOON, || (sleeping() == 0).then_some(()));
 }

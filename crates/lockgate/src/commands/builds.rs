@@ -8,7 +8,9 @@ use lockgate_model::{BuildId, EnvName};
 use serde_json::json;
 
 use crate::context::{Context, now_ms};
+use crate::deploy::is_for_all;
 use crate::deploy::refusals::Refusals;
+use crate::environment::desired::Desired;
 use crate::error::CommandError;
 use crate::server::control::{ControlClient, GatewaysView};
 use crate::views::paint::Tone;
@@ -50,19 +52,32 @@ pub(crate) async fn builds(args: BuildsArgs, ctx: &Context) -> Result<(), Comman
         .map(|(control, _)| control);
     let (refusals, view) =
         Refusals::known(&ctx.config.home, &environment.name, control.as_ref()).await?;
+    let pinned: Vec<_> = environment
+        .pinned()
+        .map(|(gateway, pin)| (environment.gateway_name(gateway), pin.clone()))
+        .collect();
     let states = States {
         running: view.as_ref().map(running).unwrap_or_default(),
         refusals,
+        pinned: pinned.iter().map(|(_, pin)| pin.build.clone()).collect(),
     };
+    let desired = Desired::load(&ctx.config.home, &environment.name)?.whole;
+    let last = history.iter().rev().find(|line| is_for_all(line));
+    let current = desired.map(|whole| whole.build);
+    let current = current.or_else(|| last.map(|line| line.build.clone()));
     if ctx.screen.is_json() {
         let refused = states.refusals.iter();
         return ctx.screen.json(&json!({
             "env": environment.name,
-            "current": history.last().map(|publication| &publication.build),
+            "current": current,
             "publications": history.iter().rev().collect::<Vec<_>>(),
             "stored": stored,
             "only_packed": packed,
             "running": view.is_some().then_some(&states.running),
+            "pinned": pinned
+                .iter()
+                .map(|(gateway, pin)| json!({"gateway": gateway, "build": pin.build, "since": pin.since}))
+                .collect::<Vec<_>>(),
             "refused": refused
                 .map(|(build, reason)| json!({"build": build, "reason": reason}))
                 .collect::<Vec<_>>(),
@@ -98,14 +113,19 @@ struct States {
     running: Vec<BuildId>,
     /// Those that gateways gave up on.
     refusals: Refusals,
+    /// Those that gateways are pinned to.
+    pinned: Vec<BuildId>,
 }
 
 impl States {
     fn cell(&self, build: &BuildId) -> Cell {
+        let pinned = self.pinned.contains(build);
         if self.refusals.reason(build).is_some() {
             Cell::new("refused", Tone::Bad)
         } else if self.running.contains(build) {
-            Cell::new("runs", Tone::Good)
+            Cell::new(if pinned { "runs, pinned" } else { "runs" }, Tone::Good)
+        } else if pinned {
+            Cell::new("pinned", Tone::Busy)
         } else {
             Cell::none()
         }
@@ -195,6 +215,7 @@ mod tests {
         let states = States {
             running: vec![build('a')],
             refusals: Refusals::of([(build('c'), "exited".to_owned())]),
+            pinned: vec![build('b')],
         };
         let rows = rows(&history, &[build('d')], &states, 0);
         let text = table::render(COLUMNS, &rows, Some(60), Paint::new(false));
@@ -202,7 +223,7 @@ mod tests {
             "BUILD         PUBLISHED  ACTION                 STATE",
             "cccccccccccc  now        deploy, not validated  refused",
             "aaaaaaaaaaaa  now        deploy                 runs",
-            "bbbbbbbbbbbb  now        deploy                 -",
+            "bbbbbbbbbbbb  now        deploy                 pinned",
             "aaaaaaaaaaaa  now        deploy                 ",
             "dddddddddddd  -          packed                 -",
         ];

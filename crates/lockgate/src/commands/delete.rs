@@ -6,7 +6,8 @@ use clap::Args;
 use lockgate_model::EnvName;
 use serde_json::json;
 
-use crate::context::{Context, now_ms};
+use super::turn::LockArgs;
+use crate::context::Context;
 use crate::environment::delete::delete as remove;
 use crate::environment::{Environment, EnvironmentError};
 use crate::error::CommandError;
@@ -21,6 +22,8 @@ pub(crate) struct DeleteArgs {
     /// Do not ask
     #[arg(long, short)]
     yes: bool,
+    #[command(flatten)]
+    lock: LockArgs,
 }
 
 /// Asks (on a terminal), then deletes, and says what it could not.
@@ -41,14 +44,9 @@ pub(crate) async fn delete(args: DeleteArgs, ctx: &Context) -> Result<(), Comman
     let server = ControlClient::connect(&ctx.config.home)
         .await
         .map(|(control, _)| control);
-    let left = remove(
-        &ctx.config.home,
-        &ctx.store()?,
-        name,
-        server.as_ref(),
-        now_ms(),
-    )
-    .await?;
+    let lock = args.lock.turn(ctx, name, "delete", false).await?;
+    let store = ctx.store()?;
+    let left = remove(&ctx.config.home, &store, name, server.as_ref(), lock).await?;
     if ctx.screen.is_json() {
         ctx.screen
             .json(&json!({"deleted": name, "left_behind": left}))?;

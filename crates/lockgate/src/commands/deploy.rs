@@ -1,22 +1,29 @@
 //! `lockgate deploy`: validate, pack, publish, wait until every gateway runs it.
 
+mod unpin;
+pub(crate) mod watch;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use lockgate_model::{AppSettings, EnvName};
+use lockgate_model::EnvName;
+use tokio_util::sync::CancellationToken;
 
+use self::watch::{Watching, watch};
+use super::outcome::show;
 use super::serve::Interrupted;
+use super::turn::LockArgs;
 use crate::cli::duration;
-use crate::context::{Context, now_ms};
-use crate::deploy::events::{Event, Outcome, Verdict};
+use crate::context::Context;
+use crate::deploy::events::Event;
 use crate::deploy::prepare::Job;
-use crate::deploy::{self, Request, news};
-use crate::environment::lock::{DeployLock, LockError};
+use crate::deploy::rollout::How;
+use crate::deploy::strategy::{DeployStrategy, Until};
+use crate::deploy::{self, Request, clock};
 use crate::error::CommandError;
-use crate::server::control::ControlClient;
+use crate::server::control::{ControlClient, GatewaysView};
 use crate::views::progress::Progress;
-use crate::watch::{Sources, Watch};
 
 /// Bring what was built into every gateway, and wait for it
 #[derive(Debug, Args)]
@@ -28,69 +35,145 @@ pub(crate) struct DeployArgs {
     /// Run the build command first; with `--watch`, again whenever a source changes
     #[arg(long, short)]
     build: bool,
-    /// Deploy again whenever the bundle changes, until Ctrl-C
-    #[arg(long, short)]
+    /// Deploy again whenever the bundle changes, until Ctrl-C; the trial is not waited for
+    #[arg(long, short, conflicts_with_all = ["strategy", "wait"])]
     watch: bool,
     /// Watch by looking twice a second, where the file system gives no notices
     #[arg(long, requires = "watch")]
     poll: bool,
-    /// Only this gateway, by number or name (repeatable)
+    /// Which gateways get it first: `all` at once; `rolling`, the next when the one before is ready;
+    /// `canary`, the first alone through its trial, then the others [default: `[deploy] strategy`]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "all|rolling|canary",
+        hide_possible_values = true
+    )]
+    strategy: Option<DeployStrategy>,
+    /// Only this gateway, by number or name (repeatable); it is pinned to the build: deploys to the
+    /// environment leave it there
     #[arg(long, short, value_name = "GATEWAY")]
     gateway: Vec<String>,
+    /// End the pin of `--gateway`, or all pins: back to the environment's build; nothing is packed
+    #[arg(long, conflicts_with_all = ["build", "watch", "strategy", "workspace", "no_validate"])]
+    unpin: bool,
     /// Deploy another checkout than the environment's own
     #[arg(long, value_name = "PATH")]
     workspace: Option<PathBuf>,
     /// Deploy although bundles may hold what no back end may; `builds` shows it
     #[arg(long)]
     no_validate: bool,
-    /// How long the gateways may take [default: what the application's limits allow]
+    #[command(flatten)]
+    wait: WaitArgs,
+    #[command(flatten)]
+    lock: LockArgs,
+}
+
+/// How far gateways are followed, and for how long.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct WaitArgs {
+    /// What to wait for: `ready`, the build answers; `good`, it has passed its trial, too
+    #[arg(long, value_enum, value_name = "ready|good", hide_possible_values = true, default_value_t = Until::Good)]
+    wait: Until,
+    /// How long all of it may take, the trial too [default: what the application's limits allow]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     timeout: Option<Duration>,
 }
 
+impl WaitArgs {
+    /// How it is published and followed. The token is cancelled by who ends the command.
+    pub(crate) fn how(self, strategy: DeployStrategy, stop: &CancellationToken) -> How {
+        How {
+            strategy,
+            wait: self.wait,
+            within: self.timeout,
+            started: clock(),
+            stop: stop.clone(),
+        }
+    }
+}
+
+/// What became of one deploy.
+#[derive(Debug)]
+pub(crate) struct Deployed {
+    /// Whether every gateway did what was wanted.
+    pub(crate) result: Result<(), CommandError>,
+    /// How gateways stood when it was done, if it came to publishing.
+    pub(crate) seen: Option<GatewaysView>,
+}
+
+impl Deployed {
+    /// It came to nothing.
+    pub(crate) fn failed(error: CommandError) -> Self {
+        Self {
+            result: Err(error),
+            seen: None,
+        }
+    }
+}
+
 /// Deploys once, or with `--watch` until Ctrl-C.
 pub(crate) async fn deploy(args: DeployArgs, ctx: &Context) -> Result<(), CommandError> {
-    let mut interrupted = Interrupted::new()?;
-    let request = request(&args, ctx)?;
+    let stop = stop_on_signals()?;
+    if args.unpin {
+        return unpin::unpin(&args, ctx, &stop).await;
+    }
+    let request = request(&args, ctx, &stop)?;
     let (control, _) = ctx.server().await?;
     // Before the first build, so that an edit meanwhile is not lost.
     let how = Watching::new(args.poll, args.watch && args.build, &request).await;
-    let first = tokio::select! {
-        first = once(ctx, &control, &request) => first,
-        () = interrupted.wait() => return Err(given_up(&request.job.env)),
-    };
+    let first = once(ctx, &control, &request, args.lock).await;
     if !args.watch {
-        return first;
+        return first.result;
     }
-    match first {
-        // Nothing that an edit of the code could mend.
-        Err(error) if error.is_configuration() => return Err(error),
-        Err(error) => ctx.screen.failed(&error),
+    match &first.result {
+        // Nothing that an edit of the code could mend, or nobody who would make one.
+        Err(error) if error.is_configuration() || error.is_interrupted() => return first.result,
+        Err(error) => ctx.screen.failed(error),
         Ok(()) => {}
     }
-    let again = || self::request(&args, ctx);
+    let again = || self::request(&args, ctx, &stop);
     tokio::select! {
-        never = watch(ctx, &control, &request, how, again) => match never {},
-        () = interrupted.wait() => Ok(()),
+        never = watch(ctx, &control, &request, first, how, again) => match never {},
+        () = stop.cancelled() => Ok(()),
     }
 }
 
-/// What Ctrl-C leaves: a build that was published goes on without us.
-pub(crate) fn given_up(env: &EnvName) -> CommandError {
-    CommandError::failed("interrupted").hint(format!(
-        "what was published stays, and gateways go on by themselves; `lockgate status {env}` shows how far they are"
-    ))
+/// A token that Ctrl-C and TERM cancel, for commands that end in order.
+pub(crate) fn stop_on_signals() -> Result<CancellationToken, CommandError> {
+    let mut interrupted = Interrupted::new()?;
+    let stop = CancellationToken::new();
+    let cancelled = stop.clone();
+    // It ends with the program.
+    tokio::spawn(async move {
+        interrupted.wait().await;
+        cancelled.cancel();
+    });
+    Ok(stop)
 }
 
-fn request(args: &DeployArgs, ctx: &Context) -> Result<Request, CommandError> {
+fn request(
+    args: &DeployArgs,
+    ctx: &Context,
+    stop: &CancellationToken,
+) -> Result<Request, CommandError> {
     let environment = ctx.environment(args.named.as_ref())?;
     let workspace = super::checkout::checkout(ctx, &environment, args.workspace.as_deref())?;
     let resolved = workspace.resolve(&environment.name)?;
+    let how = if args.watch {
+        How {
+            wait: Until::Ready,
+            ..args.wait.how(DeployStrategy::All, stop)
+        }
+    } else {
+        let strategy = args.strategy.unwrap_or(resolved.strategy);
+        args.wait.how(strategy, stop)
+    };
     Ok(Request {
         gateways: super::gateways::numbers(&environment, &args.gateway)?,
         build: args.build,
         restart: false,
-        within: args.timeout.unwrap_or_else(|| allowed(&resolved.app)),
+        how,
         job: Job {
             env: environment.name.clone(),
             workspace,
@@ -101,191 +184,37 @@ fn request(args: &DeployArgs, ctx: &Context) -> Result<Request, CommandError> {
     })
 }
 
-/// What the application's limits allow: fetch, three starts in the worst case, and a way back.
-pub(crate) fn allowed(settings: &AppSettings) -> Duration {
-    Duration::from_secs(30) + settings.limits.grace * 2 + settings.limits.ready * 4
-}
-
 /// One deploy under the environment's lock, shown as it goes. A gateway that does not
 /// run the build makes it an error.
 pub(crate) async fn once(
     ctx: &Context,
     control: &ControlClient,
     request: &Request,
-) -> Result<(), CommandError> {
-    let lock = DeployLock::take(
-        &ctx.config.home,
-        &request.environment.name,
-        "deploy",
-        now_ms(),
-    )?;
-    locked(ctx, control, request, &lock).await
-}
-
-async fn locked(
-    ctx: &Context,
-    control: &ControlClient,
-    request: &Request,
-    _lock: &DeployLock,
-) -> Result<(), CommandError> {
+    lock: LockArgs,
+) -> Deployed {
+    let (env, stop) = (&request.environment.name, &request.how.stop);
+    let what = if request.restart { "restart" } else { "deploy" };
+    let mut lock = match lock.turn_or_stop(ctx, env, what, stop).await {
+        Ok(lock) => lock,
+        Err(error) => return Deployed::failed(error),
+    };
     let mut progress = Progress::new(ctx.screen);
-    let outcome = deploy::deploy(ctx, control, request, &mut teller(&mut progress)).await?;
-    show(progress, &outcome)
-}
-
-/// A deploy that nobody called for by hand waits for whoever is at it.
-async fn once_it_is_free(
-    ctx: &Context,
-    control: &ControlClient,
-    request: &Request,
-) -> Result<(), CommandError> {
-    let env = &request.environment.name;
-    loop {
-        match DeployLock::take(&ctx.config.home, env, "deploy", now_ms()) {
-            Ok(lock) => return locked(ctx, control, request, &lock).await,
-            Err(LockError::Held { .. }) => tokio::time::sleep(LOOK_AGAIN).await,
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-/// How often a lock is looked at that another process holds.
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
-
-/// Prints the result, and makes an error of gateways that do not run the build.
-pub(crate) fn show(progress: Progress, outcome: &Outcome) -> Result<(), CommandError> {
-    progress.finish(outcome)?;
-    if outcome.ok {
-        return Ok(());
-    }
-    let (env, build) = (&outcome.env, &outcome.build);
-    let what = if settings_only(outcome) {
-        format!("build `{build}` with its new settings")
-    } else {
-        format!("build `{build}`")
-    };
-    let bad = || {
-        let all = outcome.gateways.iter();
-        all.filter(|gateway| !gateway.verdict.is_good())
-    };
-    let refused = bad().any(|gateway| matches!(gateway.verdict, Verdict::Kept { .. }));
-    let mut bad = bad();
-    let message = match (bad.next(), bad.count(), outcome.gateways.len()) {
-        (Some(only), 0, _) => format!("gateway `{}` does not run {what}", only.gateway),
-        (_, others, all) if others + 1 == all => {
-            format!("none of {all} gateways runs {what}")
-        }
-        (_, others, all) => format!("{} of {all} gateways do not run {what}", others + 1),
-    };
-    let more = if refused {
-        format!(
-            "`lockgate logs {env} --crash` and `lockgate status {env}` show more; fix the build and deploy again"
-        )
-    } else {
-        format!("gateways catch up by themselves; `lockgate status {env}` shows how far they are")
-    };
-    Err(CommandError::failed(message).hint(more).in_result())
-}
-
-/// Whether some gateway runs the build, but as it was started before.
-fn settings_only(outcome: &Outcome) -> bool {
-    let kept = |verdict: &Verdict| {
-        matches!(
-            verdict,
-            Verdict::Kept {
-                settings_only: true,
-                ..
+    let deployed =
+        deploy::deploy(ctx, control, request, &mut lock, &mut teller(&mut progress)).await;
+    match deployed {
+        Err(error) => Deployed::failed(error),
+        Ok(outcome) => {
+            let result = show(progress, &outcome);
+            if result.is_ok() && request.gateways.is_some() {
+                ctx.screen.hint(&format!(
+                    "pinned: deploys to {env} leave it there until `lockgate deploy {env} --unpin`"
+                ));
             }
-        )
-    };
-    outcome.gateways.iter().any(|one| kept(&one.verdict))
-}
-
-/// What is watched beside the bundle, and how.
-#[derive(Debug)]
-pub(crate) struct Watching {
-    /// By looking twice a second, not by notices.
-    poll: bool,
-    /// An edit of these runs the build command.
-    sources: Option<Sources>,
-}
-
-impl Watching {
-    /// From now on. With `build` sources are watched, too.
-    pub(crate) async fn new(poll: bool, build: bool, request: &Request) -> Self {
-        let folders = &request.job.resolved.sources;
-        let sources = if build && !folders.is_empty() {
-            Some(Sources::new(folders).await)
-        } else {
-            None
-        };
-        Self { poll, sources }
-    }
-
-    /// Waits for an edit; for ever, where sources are not watched.
-    async fn edited(&mut self) {
-        match &mut self.sources {
-            Some(sources) => sources.edited().await,
-            None => std::future::pending().await,
+            Deployed {
+                result,
+                seen: outcome.seen,
+            }
         }
-    }
-}
-
-/// Deploys whenever the bundle's folder changes, and builds when a source does, where that
-/// is wanted. What fails is told and deploys nothing.
-pub(crate) async fn watch(
-    ctx: &Context,
-    control: &ControlClient,
-    first: &Request,
-    mut how: Watching,
-    again: impl Fn() -> Result<Request, CommandError>,
-) -> std::convert::Infallible {
-    let bundle = &first.job.resolved.bundle;
-    let folder = bundle.parent().unwrap_or(bundle);
-    let mut watch = Watch::new(folder, how.poll);
-    let polls = if watch.polls() {
-        " (looking twice a second)"
-    } else {
-        ""
-    };
-    let sources = how.sources.as_ref().map_or("", |_| " and the sources");
-    ctx.screen.say(&format!(
-        "watching {}{sources}{polls}; Ctrl-C ends",
-        folder.display()
-    ));
-    loop {
-        let build = tokio::select! {
-            () = watch.changed() => false,
-            () = how.edited() => true,
-            never = news::tell(ctx, control, &first.job.env) => match never {},
-        };
-        ctx.screen.say("");
-        present(ctx, control).await;
-        // lockgate.toml may have changed, too, so everything is read again.
-        let deployed = match again() {
-            Ok(request) => once_it_is_free(ctx, control, &Request { build, ..request }).await,
-            Err(error) => Err(error),
-        };
-        if build {
-            watch.settle();
-        }
-        if let Err(error) = deployed {
-            ctx.screen.failed(&error);
-            ctx.screen.say("still watching");
-        }
-    }
-}
-
-/// Waits for the server: what changed while it was away is not lost.
-async fn present(ctx: &Context, control: &ControlClient) {
-    let mut told = false;
-    while control.server().await.is_err() {
-        if !told {
-            ctx.screen
-                .warn("the server is away; this change is deployed when it is back");
-        }
-        told = true;
-        tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
 

@@ -4,9 +4,9 @@ use clap::Args;
 use lockgate_model::EnvName;
 use serde_json::json;
 
-use crate::context::{Context, now_ms};
+use super::turn::LockArgs;
+use crate::context::Context;
 use crate::environment::Environment;
-use crate::environment::lock::DeployLock;
 use crate::error::CommandError;
 
 /// Start gateways that were stopped
@@ -30,6 +30,8 @@ struct Which {
     named: Option<EnvName>,
     /// One gateway, by number or name; all where none is given
     gateway: Option<String>,
+    #[command(flatten)]
+    lock: LockArgs,
 }
 
 /// Lets gateways run again.
@@ -54,7 +56,7 @@ async fn set(which: &Which, ctx: &Context, enabled: bool) -> Result<(), CommandE
         .as_deref()
         .map(|text| super::gateways::number(&environment, text))
         .transpose()?;
-    let lock = DeployLock::take(&ctx.config.home, &environment.name, what, now_ms())?;
+    let lock = which.lock.turn(ctx, &environment.name, what, false).await?;
     let mut environment = Environment::load(&ctx.config.home, &environment.name)?;
     let changed = environment.enable(&ctx.config.home, number, enabled)?;
     drop(lock);

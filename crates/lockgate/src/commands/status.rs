@@ -1,15 +1,19 @@
 //! `lockgate status`: what every gateway runs, and what it should.
 
+mod whole;
+
 use std::fmt::Write as _;
 
 use clap::Args;
 use lockgate_model::{EnvName, Phase};
 use serde_json::{Value, json};
 
+use self::whole::Whole;
 use crate::context::{Context, now_ms};
-use crate::environment::Environment;
+use crate::environment::{Environment, Pin};
 use crate::error::CommandError;
 use crate::server::control::{ControlClient, GatewayView};
+use crate::views::outcome::unavailable;
 use crate::views::paint::Tone;
 use crate::views::table::{self, Cell, Column};
 use crate::views::text;
@@ -52,13 +56,16 @@ pub(crate) async fn status(args: StatusArgs, ctx: &Context) -> Result<(), Comman
                 .map(|gateway| unknown(environment, gateway))
                 .collect(),
         };
+        let whole = Whole::read(ctx, environment)?;
         if ctx.screen.is_json() {
-            documents.push(document(environment, &views));
+            documents.push(document(environment, &whole, &views));
             continue;
         }
         let gap = if position == 0 { "" } else { "\n" };
-        ctx.screen
-            .data(&format!("{gap}{}", rendered(environment, &views, ctx)))?;
+        ctx.screen.data(&format!(
+            "{gap}{}",
+            rendered(environment, &whole, &views, ctx)
+        ))?;
     }
     if ctx.screen.is_json() {
         let server = server.as_ref().map(|(_, server)| server);
@@ -129,16 +136,25 @@ pub(crate) fn state(view: &GatewayView) -> (&'static str, Tone) {
     (report.phase.as_str(), tone)
 }
 
-fn document(environment: &Environment, views: &[GatewayView]) -> Value {
+fn document(environment: &Environment, whole: &Whole, views: &[GatewayView]) -> Value {
+    let gateway = |view: &GatewayView| gateway_document(view, pin(environment, view));
     json!({
         "env": environment.name,
         "domain": environment.domain,
         "workspace": environment.workspace,
-        "gateways": views.iter().map(gateway_document).collect::<Vec<_>>(),
+        "build": whole.build(),
+        "rollout": whole.document(),
+        "gateways": views.iter().map(gateway).collect::<Vec<_>>(),
     })
 }
 
-fn gateway_document(view: &GatewayView) -> Value {
+fn pin<'e>(environment: &'e Environment, view: &GatewayView) -> Option<&'e Pin> {
+    let mut pinned = environment.pinned();
+    let (_, pin) = pinned.find(|(gateway, _)| environment.gateway_name(gateway) == view.name)?;
+    Some(pin)
+}
+
+fn gateway_document(view: &GatewayView, pin: Option<&Pin>) -> Value {
     let report = view.report.as_ref();
     let running = report.and_then(|report| report.running.as_ref());
     json!({
@@ -147,6 +163,8 @@ fn gateway_document(view: &GatewayView) -> Value {
         "vpn_port": view.vpn_port,
         "enabled": view.enabled,
         "state": state(view).0,
+        "on_trial": report.map(|report| report.on_trial),
+        "pinned": pin,
         "running_build": running.map(|running| &running.build),
         "desired_build": report.and_then(|report| report.desired_build.as_ref()),
         "pid": running.map(|running| running.pid),
@@ -154,6 +172,7 @@ fn gateway_document(view: &GatewayView) -> Value {
         "restarts": report.map(|report| report.restarts),
         "refused": report.and_then(|report| report.refused.as_ref()),
         "problem": problem(view),
+        "change": report.and_then(|report| report.change.as_ref()),
         "timings": report.map(|report| &report.timings),
         "agent_version": report.map(|report| &report.agent_version),
         "agent_pid": view.agent_pid.or(report.map(|report| report.agent_pid)),
@@ -168,29 +187,47 @@ fn problem(view: &GatewayView) -> Option<&String> {
         .or_else(|| report?.problem.as_ref())
 }
 
-fn rendered(environment: &Environment, views: &[GatewayView], ctx: &Context) -> String {
+fn rendered(
+    environment: &Environment,
+    whole: &Whole,
+    views: &[GatewayView],
+    ctx: &Context,
+) -> String {
     let (paint, now) = (ctx.screen.out, now_ms());
-    let rows: Vec<_> = views.iter().map(|view| row(view, now)).collect();
+    let rows: Vec<_> = views
+        .iter()
+        .map(|view| row(view, pin(environment, view), now))
+        .collect();
     let mut text = format!(
         "{}  {}\n",
         paint.strong(environment.name.as_str()),
         paint.dim(&environment.workspace.display().to_string())
     );
     text.push_str(&table::render(COLUMNS, &rows, ctx.screen.width, paint));
+    // Writing to a String cannot fail.
+    if let Some(note) = whole.note(now) {
+        let _ = writeln!(text, "{} {note}", paint.tone(Tone::Busy, "!"));
+    }
     for view in views {
         for note in notes(view, now) {
             let _ = writeln!(text, "{} {}: {note}", paint.tone(Tone::Bad, "!"), view.name);
+        }
+        if let Some(pin) = pin(environment, view) {
+            let _ = writeln!(text, "{} {}", paint.dim("·"), pinned(view, pin, now));
         }
     }
     text
 }
 
-fn row(view: &GatewayView, now: u64) -> [Cell; 8] {
+fn row(view: &GatewayView, pin: Option<&Pin>, now: u64) -> [Cell; 8] {
     let report = view.report.as_ref();
     let running = report.and_then(|report| report.running.as_ref());
     let desired = report.and_then(|report| report.desired_build.as_ref());
     let behind = running.map(|running| &running.build) != desired;
     let (word, tone) = state(view);
+    let on_trial = report.is_some_and(|it| it.phase == Phase::Ready && it.on_trial);
+    let trial = if on_trial { ", on trial" } else { "" };
+    let pinned = pin.map_or("", |_| ", pinned");
     [
         view.name.as_str().into(),
         view.http_port.to_string().into(),
@@ -200,11 +237,25 @@ fn row(view: &GatewayView, now: u64) -> [Cell; 8] {
             Tone::Plain
         }),
         Cell::maybe(desired),
-        Cell::new(word, tone),
+        Cell::new(
+            format!("{word}{trial}{pinned}"),
+            if on_trial { Tone::Busy } else { tone },
+        ),
         Cell::maybe(running.map(|running| running.pid)),
         Cell::maybe(report.map(|report| report.restarts)),
         Cell::maybe(running.map(|running| text::ago(running.since, now))),
     ]
+}
+
+/// A gateway that has a build of its own, and how that ends.
+fn pinned(view: &GatewayView, pin: &Pin, now: u64) -> String {
+    let (env, number) = (view.name.env(), view.name.number());
+    format!(
+        "{} is pinned to {} ({}); `lockgate deploy {env} --gateway {number} --unpin` ends that",
+        view.name,
+        pin.build,
+        text::ago(pin.since, now)
+    )
 }
 
 /// What a reader must know beyond the row.
@@ -214,13 +265,14 @@ fn notes(view: &GatewayView, now: u64) -> Vec<String> {
     let runs = report.and_then(|report| report.running.as_ref());
     if let Some(refused) = report.and_then(|report| report.refused.as_ref()) {
         let (build, reason) = (&refused.build, &refused.reason);
-        notes.push(match runs.map(|running| &running.build) {
+        let told = match runs.map(|running| &running.build) {
             Some(runs) if runs == build => format!(
                 "refused new settings of {build} because it {reason}, runs it with those before"
             ),
             Some(runs) => format!("refused {build} because it {reason}, runs {runs}"),
             None => format!("refused {build} because it {reason}, runs nothing"),
-        });
+        };
+        notes.push(told + &unavailable(refused.unavailable_ms));
     }
     notes.extend(problem(view).cloned());
     // An agent asks at least once a minute; twice that without a word is worth saying.
@@ -264,7 +316,7 @@ mod tests {
                 }),
                 restarts: 1,
                 refused: Some(Refusal {
-                    unavailable_ms: None,
+                    unavailable_ms: Some(640),
                     build: build("b"),
                     seq: 2,
                     reason: "exited with code 1".to_owned(),
@@ -282,7 +334,9 @@ mod tests {
         assert_eq!(state(&view()).0, "refused");
         assert_eq!(
             notes(&view(), 60_000),
-            ["refused bbbbbbbbbbbb because it exited with code 1, runs aaaaaaaaaaaa"]
+            [
+                "refused bbbbbbbbbbbb because it exited with code 1, runs aaaaaaaaaaaa; nothing answered for 640 ms"
+            ]
         );
     }
 
@@ -310,14 +364,38 @@ mod tests {
     }
 
     #[test]
+    fn a_row_tells_a_trial_and_a_pin_beside_the_state() {
+        let mut view = view();
+        let report = view.report.as_mut().unwrap();
+        report.refused = None;
+        report.on_trial = true;
+        let pin = Pin {
+            build: BuildId::parse(&"a".repeat(12)).unwrap(),
+            since: 0,
+        };
+        let row = row(&view, Some(&pin), 120_000);
+        assert_eq!(row[4], Cell::new("ready, on trial, pinned", Tone::Busy));
+        assert_eq!(
+            pinned(&view, &pin, 120_000),
+            "gw-pool-dev-0 is pinned to aaaaaaaaaaaa (2 min ago); `lockgate deploy dev --gateway 0 --unpin` ends that"
+        );
+    }
+
+    #[test]
     fn the_document_names_things_plainly() {
-        let document = gateway_document(&view());
+        let pin = Pin {
+            build: BuildId::parse(&"c".repeat(12)).unwrap(),
+            since: 3,
+        };
+        let document = gateway_document(&view(), Some(&pin));
         for (field, expected) in [
             ("running_build", json!("aaaaaaaaaaaa")),
             ("desired_build", json!("bbbbbbbbbbbb")),
             ("pid", json!(7)),
             ("state", json!("refused")),
             ("restarts", json!(1)),
+            ("on_trial", json!(false)),
+            ("pinned", json!({"build": "cccccccccccc", "since": 3})),
         ] {
             assert_eq!(document[field], expected, "{field}");
         }

@@ -5,13 +5,18 @@ use std::time::Duration;
 
 use clap::Args;
 use lockgate_model::EnvName;
+use tokio_util::sync::CancellationToken;
 
-use super::deploy::{Watching, allowed, once, watch};
+use super::deploy::once;
+use super::deploy::watch::{Watching, watch};
 use super::serve::Interrupted;
+use super::turn::LockArgs;
 use crate::cli::duration;
 use crate::context::{Context, now_ms};
-use crate::deploy::Request;
 use crate::deploy::prepare::{self, Job};
+use crate::deploy::rollout::How;
+use crate::deploy::strategy::{DeployStrategy, Until};
+use crate::deploy::{Request, clock};
 use crate::environment::create::{Wanted, create};
 use crate::environment::{Environment, EnvironmentError, RuntimeKind};
 use crate::error::CommandError;
@@ -40,7 +45,7 @@ pub(crate) struct UpArgs {
     /// Watch by looking twice a second, where the file system gives no notices
     #[arg(long)]
     poll: bool,
-    /// How long the gateways may take [default: what the application's limits allow]
+    /// How long the gateways may take to be ready [default: what the application's limits allow]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     timeout: Option<Duration>,
 }
@@ -142,14 +147,15 @@ async fn work(
     }
     // Before the first build, so that an edit meanwhile is not lost.
     let how = Watching::new(args.poll, args.build && builds, &first).await;
-    match once(ctx, control, &first).await {
+    let deployed = once(ctx, control, &first, LockArgs::ENDLESS).await;
+    match &deployed.result {
         Ok(()) => welcome(ctx, &environment, args.build && builds)?,
         // Nothing that an edit of the code could mend.
-        Err(error) if error.is_configuration() => return Err(error),
-        Err(error) => ctx.screen.failed(&error),
+        Err(error) if error.is_configuration() => return deployed.result,
+        Err(error) => ctx.screen.failed(error),
     }
     let again = || self::request(args, ctx, workspace, env);
-    match watch(ctx, control, &first, how, again).await {}
+    match watch(ctx, control, &first, deployed, how, again).await {}
 }
 
 /// The environment, made where it is missing.
@@ -225,7 +231,15 @@ fn request(
         build: false,
         gateways: None,
         restart: false,
-        within: args.timeout.unwrap_or_else(|| allowed(&resolved.app)),
+        // Who watches sees a later refusal anyway, and shall not wait for the next deploy.
+        how: How {
+            strategy: DeployStrategy::All,
+            wait: Until::Ready,
+            within: args.timeout,
+            started: clock(),
+            // `up` ends by itself what it does.
+            stop: CancellationToken::new(),
+        },
         job: Job {
             env: env.clone(),
             workspace,

@@ -14,14 +14,18 @@ use crate::deploy::clock;
 use crate::error::CommandError;
 use crate::server::control::GatewayView;
 
-/// Wait until every gateway is ready, or runs a build
+/// Wait until every gateway is ready, has passed its trial, or runs a build
 #[derive(Debug, Args)]
 pub(crate) struct WaitArgs {
     /// The environment
     #[arg(value_name = "ENV")]
     named: Option<EnvName>,
-    /// `ready`, or `build=B` with a build or the first digits of its name
-    #[arg(long = "for", value_name = "ready|build=B", default_value = "ready")]
+    /// `ready`; `good`, the trial is passed, too; `build=B` with a build or the first digits of its name
+    #[arg(
+        long = "for",
+        value_name = "ready|good|build=B",
+        default_value = "ready"
+    )]
     what: Goal,
     /// How long to wait
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
@@ -32,6 +36,7 @@ pub(crate) struct WaitArgs {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Goal {
     Ready,
+    Good,
     Build(String),
 }
 
@@ -41,6 +46,7 @@ impl FromStr for Goal {
     fn from_str(text: &str) -> Result<Self, String> {
         match (text, text.strip_prefix("build=")) {
             ("ready", _) => Ok(Self::Ready),
+            ("good", _) => Ok(Self::Good),
             (_, Some(build))
                 if !build.is_empty()
                     && build.len() <= 12
@@ -48,7 +54,7 @@ impl FromStr for Goal {
             {
                 Ok(Self::Build(build.to_ascii_lowercase()))
             }
-            _ => Err("expected `ready` or `build=` and the digits of a build".to_owned()),
+            _ => Err("expected `ready`, `good`, or `build=` and the digits of a build".to_owned()),
         }
     }
 }
@@ -109,6 +115,7 @@ fn reached(goal: &Goal, view: &GatewayView) -> bool {
     };
     match goal {
         Goal::Ready => true,
+        Goal::Good => !report.on_trial && report.refused.is_none(),
         Goal::Build(build) => running.build.as_str().starts_with(build),
     }
 }
@@ -125,11 +132,49 @@ fn describe(view: &GatewayView) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lockgate_model::{BuildId, GatewayName, Report, Running};
+
+    #[test]
+    fn good_is_what_passed_its_trial() {
+        let name = GatewayName::parse("gw-pool-dev-0").unwrap();
+        let ready = Report {
+            phase: Phase::Ready,
+            running: Some(Running {
+                build: BuildId::parse("0123456789ab").unwrap(),
+                pid: 7,
+                since: 0,
+            }),
+            ..Report::of_new_agent(name.clone(), "0.1.0", 1)
+        };
+        let on_trial = Report {
+            on_trial: true,
+            ..ready.clone()
+        };
+        let check = |report: Report, expected| {
+            let view = GatewayView {
+                name: name.clone(),
+                http_port: 7100,
+                vpn_port: 49100,
+                enabled: true,
+                agent_pid: Some(1),
+                agent_problem: None,
+                last_contact: None,
+                report: Some(report),
+            };
+            assert_eq!(
+                [Goal::Ready, Goal::Good].map(|goal| reached(&goal, &view)),
+                expected
+            );
+        };
+        check(ready, [true, true]);
+        check(on_trial, [true, false]);
+    }
 
     #[test]
     fn goals_are_read_from_text() {
         for (text, expected) in [
             ("ready", Some(Goal::Ready)),
+            ("good", Some(Goal::Good)),
             ("build=AB12", Some(Goal::Build("ab12".to_owned()))),
             ("build=", None),
             ("build=xyz", None),

@@ -4,8 +4,11 @@ use std::path::PathBuf;
 
 use lockgate_builds::pack::LeftOut;
 use lockgate_builds::validate::BundleReport;
-use lockgate_model::{BuildId, EnvName, GatewayName, Phase, Timings};
+use lockgate_model::{BuildId, Change, EnvName, GatewayName, Phase, Timings};
 use serde::Serialize;
+
+use super::strategy::DeployStrategy;
+use crate::server::control::GatewaysView;
 
 /// Something happened.
 #[derive(Debug, Clone, Serialize)]
@@ -50,6 +53,8 @@ pub(crate) enum Event {
         /// Milliseconds.
         took_ms: u64,
     },
+    /// A gateway is left as it is, whatever is published.
+    Pinned(LeftPinned),
     /// Statements are published.
     Published {
         /// The build they name.
@@ -58,9 +63,30 @@ pub(crate) enum Event {
         seq: u64,
         /// How many gateways.
         gateways: usize,
+        /// Their names.
+        names: Vec<GatewayName>,
+        /// Which stage of the strategy this is, from 1.
+        stage: usize,
+        /// How many stages there are.
+        stages: usize,
+        /// How long a new build has to stay ready before it is good.
+        trial_ms: u64,
     },
     /// A gateway went on.
     Gateway(GatewayProgress),
+    /// All gateways that were told are ready; the trial is waited for.
+    Trial {
+        /// Those that are on trial.
+        gateways: Vec<GatewayName>,
+        /// How many are ready.
+        ready: usize,
+        /// How long the slowest took, from its publication.
+        ready_ms: u64,
+        /// How long a trial takes.
+        trial_ms: u64,
+        /// How many gateways get the build once the trial is passed.
+        then: usize,
+    },
     /// Something became of a gateway that no deploy was about: a crash, a build refused later.
     News(News),
     /// The current archive is made.
@@ -99,6 +125,17 @@ impl From<&LeftOut> for LeftOutFile {
     }
 }
 
+/// A gateway that stays at its own build.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct LeftPinned {
+    /// The gateway.
+    pub(crate) gateway: GatewayName,
+    /// The build it is pinned to.
+    pub(crate) build: BuildId,
+    /// Since when, UNIX milliseconds.
+    pub(crate) since: u64,
+}
+
 /// Where a gateway is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct GatewayProgress {
@@ -108,7 +145,11 @@ pub(crate) struct GatewayProgress {
     pub(crate) phase: Option<Phase>,
     /// What hinders it and is being tried again.
     pub(crate) problem: Option<String>,
-    /// What became of it, once it is done.
+    /// Milliseconds from the publication until the build answered first, once it did.
+    pub(crate) ready_ms: Option<u64>,
+    /// Whether the build was ready and may yet be refused.
+    pub(crate) on_trial: bool,
+    /// What became of it, once it is done. The last one counts.
     pub(crate) verdict: Option<Verdict>,
 }
 
@@ -121,6 +162,8 @@ pub(crate) struct News {
     pub(crate) good: bool,
     /// What, as in `exited with code 1; it is started again`.
     pub(crate) message: String,
+    /// The last lines a refused build wrote.
+    pub(crate) log: Vec<String>,
 }
 
 /// What became of the deploy in one gateway.
@@ -141,9 +184,13 @@ pub(crate) enum Verdict {
         settings_only: bool,
         /// Why.
         reason: String,
+        /// How long nothing answered meanwhile, in milliseconds, when that is known.
+        unavailable_ms: Option<u64>,
         /// The last lines the build wrote.
         log: Vec<String>,
     },
+    /// It runs the build; time was up before that had passed its trial.
+    OnTrial,
     /// Time was up.
     NotDone {
         /// What it was doing.
@@ -151,6 +198,8 @@ pub(crate) enum Verdict {
         /// What hindered it.
         problem: Option<String>,
     },
+    /// It was told nothing, since the deploy ended before its turn.
+    Untouched,
 }
 
 impl Verdict {
@@ -165,16 +214,25 @@ impl Verdict {
 pub(crate) struct Outcome {
     /// Whether every gateway did what was wanted.
     pub(crate) ok: bool,
+    /// Whether somebody ended the command before it was done.
+    pub(crate) interrupted: bool,
     /// The environment.
     pub(crate) env: EnvName,
     /// The build.
     pub(crate) build: BuildId,
     /// The statements' number.
     pub(crate) seq: u64,
+    /// In which order gateways got it.
+    pub(crate) strategy: DeployStrategy,
     /// From the command's start.
     pub(crate) took_ms: u64,
-    /// Each gateway.
+    /// Each gateway that it was about.
     pub(crate) gateways: Vec<GatewayOutcome>,
+    /// Gateways that have a build of their own.
+    pub(crate) pinned: Vec<LeftPinned>,
+    /// How things stood when this was made.
+    #[serde(skip)]
+    pub(crate) seen: Option<GatewaysView>,
 }
 
 /// What became of one gateway.
@@ -189,8 +247,14 @@ pub(crate) struct GatewayOutcome {
     /// What became of it.
     #[serde(flatten)]
     pub(crate) verdict: Verdict,
-    /// Milliseconds from the publication until it was done.
+    /// Milliseconds from its publication until the build answered first, if it did.
+    pub(crate) ready_ms: Option<u64>,
+    /// Whether the build it runs has passed its trial.
+    pub(crate) good: bool,
+    /// Milliseconds from its publication until it was done.
     pub(crate) took_ms: u64,
+    /// How the new process took over, where one did.
+    pub(crate) change: Option<Change>,
     /// How long its steps took.
     pub(crate) timings: Timings,
 }

@@ -1,19 +1,26 @@
 //! Judges what gateways report against what was published. Pure: views in, events out.
+//!
+//! ```text
+//! told ──▶ its steps ──▶ ready ──▶ on trial ──▶ good
+//!              └────────────┴──────────┴──▶ refused, and what ran before is back
+//! ```
+//! A gateway is done when it has come as far as is waited for. One that is ready and not
+//! good yet is looked at on, since its build may still be refused.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use lockgate_model::{BuildId, EnvName, GatewayName, Phase, Report, Timings};
+use lockgate_model::{BuildId, GatewayName, Phase, Report, Timings};
 
-use super::events::{Event, GatewayOutcome, GatewayProgress, Outcome, Verdict};
+use super::events::{Event, GatewayOutcome, GatewayProgress, Verdict};
 use super::millis;
+use super::strategy::Until;
 use crate::environment::publish::{Published, Said};
 use crate::server::control::{GatewayView, GatewaysView};
 
 /// The gateways that were told, and what is known of each.
 #[derive(Debug)]
 pub(crate) struct Follow {
-    build: BuildId,
     seq: u64,
     rows: BTreeMap<u32, Row>,
 }
@@ -21,37 +28,63 @@ pub(crate) struct Follow {
 #[derive(Debug)]
 struct Row {
     said: Said,
+    /// How far it has to come.
+    until: Until,
+    /// When it was told, from the first publication.
+    told: Duration,
     /// The process that ran the build before, if one did.
     pid_before: Option<u32>,
     view: Option<GatewayView>,
     progress: Option<GatewayProgress>,
+    /// How long the build took to answer first.
+    ready: Option<Duration>,
+    /// Whether it is seen to have passed its trial.
+    good: bool,
     took: Duration,
 }
 
+/// Why nobody looks at the gateways any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// What was waited for is there.
+    Reached,
+    /// Time was up.
+    TimeUp,
+    /// Somebody ended the command.
+    Interrupted,
+}
+
 impl Follow {
-    /// Follows these statements; `before` is how things stood when they were made.
-    pub(crate) fn new(build: &BuildId, published: &Published, before: &GatewaysView) -> Self {
-        let pid_before = |gateway: &GatewayName| {
-            let view = before.gateways.iter().find(|view| view.name == *gateway)?;
-            let running = view.report.as_ref()?.running.as_ref()?;
-            (running.build == *build).then_some(running.pid)
-        };
-        let row = |said: &Said| Row {
-            said: said.clone(),
-            pid_before: pid_before(&said.gateway),
-            view: None,
-            progress: None,
-            took: Duration::ZERO,
-        };
-        let rows = published
-            .gateways
-            .iter()
-            .map(|said| (said.gateway.number(), row(said)))
-            .collect();
+    /// Follows statements of this number; nobody was told yet.
+    pub(crate) fn new(seq: u64) -> Self {
         Self {
-            build: build.clone(),
-            seq: published.seq,
-            rows,
+            seq,
+            rows: BTreeMap::new(),
+        }
+    }
+
+    /// Follows these gateways, too. `before` is how things stood when they were told,
+    /// `elapsed` when that was.
+    pub(crate) fn told(
+        &mut self,
+        published: &Published,
+        until: Until,
+        before: &GatewaysView,
+        elapsed: Duration,
+    ) {
+        for said in &published.gateways {
+            let row = Row {
+                said: said.clone(),
+                until,
+                told: elapsed,
+                pid_before: pid_of(before, said),
+                view: None,
+                progress: None,
+                ready: None,
+                good: false,
+                took: Duration::ZERO,
+            };
+            self.rows.insert(said.gateway.number(), row);
         }
     }
 
@@ -62,13 +95,13 @@ impl Follow {
             let Some(row) = self.rows.get_mut(&seen.name.number()) else {
                 continue;
             };
-            if row.verdict().is_some() {
+            if row.is_final() {
                 continue;
             }
-            let progress = judge(&self.build, self.seq, row, seen);
+            let progress = row.judge(self.seq, seen, elapsed);
             row.view = Some(seen.clone());
             if row.progress.as_ref() != Some(&progress) {
-                row.took = elapsed;
+                row.took = elapsed.saturating_sub(row.told);
                 row.progress = Some(progress.clone());
                 events.push(Event::Gateway(progress));
             }
@@ -76,27 +109,57 @@ impl Follow {
         events
     }
 
-    /// Whether every gateway is done.
+    /// Whether every gateway that was told is done.
     pub(crate) fn is_done(&self) -> bool {
         self.rows.values().all(|row| row.verdict().is_some())
     }
 
-    /// What became of it; gateways that are not done are said to be so.
-    pub(crate) fn outcome(self, env: &EnvName, seq: u64, elapsed: Duration) -> Outcome {
-        let gateways: Vec<_> = self
-            .rows
-            .into_values()
-            .map(|row| row.outcome(elapsed))
-            .collect();
-        Outcome {
-            ok: gateways.iter().all(|gateway| gateway.verdict.is_good()),
-            env: env.clone(),
-            build: self.build,
-            seq,
-            took_ms: millis(elapsed),
-            gateways,
-        }
+    /// Whether every gateway that was told is ready at this moment, or done.
+    pub(crate) fn is_ready(&self) -> bool {
+        let ready = |row: &Row| row.verdict().is_some() || row.answers();
+        self.rows.values().all(ready)
     }
+
+    /// Whether a gateway did not do what was wanted.
+    pub(crate) fn has_failed(&self) -> bool {
+        let mut verdicts = self.rows.values().filter_map(Row::verdict);
+        verdicts.any(|verdict| !verdict.is_good())
+    }
+
+    /// The numbers of those that refused the build.
+    pub(crate) fn refused(&self) -> Vec<u32> {
+        let kept = |row: &&Row| matches!(row.verdict(), Some(Verdict::Kept { .. }));
+        let rows = self.rows.values().filter(kept);
+        rows.map(|row| row.said.gateway.number()).collect()
+    }
+
+    /// Those that answer and are on trial, and that is waited for.
+    pub(crate) fn on_trial(&self) -> Vec<GatewayName> {
+        let rows = self.rows.values();
+        rows.filter(|row| row.verdict().is_none() && row.answers())
+            .map(|row| row.said.gateway.clone())
+            .collect()
+    }
+
+    /// How many were ready, and how long the slowest of them took.
+    pub(crate) fn ready(&self) -> (usize, Duration) {
+        let times = self.rows.values().filter_map(|row| row.ready);
+        let slowest = times.clone().max().unwrap_or_default();
+        (times.count(), slowest)
+    }
+
+    /// What became of each that was told; those that are not done are said to be so.
+    pub(crate) fn outcomes(self, ended: Ended, elapsed: Duration) -> Vec<GatewayOutcome> {
+        let rows = self.rows.into_values();
+        rows.map(|row| row.outcome(ended, elapsed)).collect()
+    }
+}
+
+/// The process that runs what a gateway is told already.
+fn pid_of(before: &GatewaysView, said: &Said) -> Option<u32> {
+    let view = before.gateways.iter().find(|it| it.name == said.gateway)?;
+    let running = view.report.as_ref()?.running.as_ref()?;
+    (running.build == said.build).then_some(running.pid)
 }
 
 impl Row {
@@ -104,55 +167,132 @@ impl Row {
         self.progress.as_ref()?.verdict.as_ref()
     }
 
-    fn outcome(self, elapsed: Duration) -> GatewayOutcome {
-        let not_done = |progress: Option<GatewayProgress>| match progress {
+    /// Nothing more can become of it. What is ready and not good can still be refused.
+    fn is_final(&self) -> bool {
+        match self.verdict() {
+            Some(Verdict::Runs | Verdict::AlreadyRan) => self.good,
+            Some(_) => true,
+            None => false,
+        }
+    }
+
+    /// Whether the build answers at this moment.
+    fn answers(&self) -> bool {
+        let progress = self.progress.as_ref();
+        self.ready.is_some() && progress.is_some_and(|it| it.phase == Some(Phase::Ready))
+    }
+
+    fn judge(&mut self, seq: u64, view: &GatewayView, elapsed: Duration) -> GatewayProgress {
+        let report = view.report.as_ref();
+        let heard = report.filter(|report| report.seq >= seq);
+        let verdict = match heard {
+            _ if !self.said.run => Some(Verdict::Stopped),
+            Some(report) => self.verdict_on(seq, report, elapsed),
+            None => None,
+        };
+        GatewayProgress {
+            gateway: view.name.clone(),
+            phase: heard.map(|report| report.phase),
+            problem: view
+                .agent_problem
+                .clone()
+                .or_else(|| heard.and_then(|report| going_back(seq, report)))
+                .or_else(|| heard.and_then(|report| report.problem.clone())),
+            ready_ms: self.ready.map(millis),
+            on_trial: self.ready.is_some() && heard.is_some_and(|report| report.on_trial),
+            verdict,
+        }
+    }
+
+    /// What a gateway made of a statement it knows; nothing while it is at it.
+    fn verdict_on(&mut self, seq: u64, report: &Report, elapsed: Duration) -> Option<Verdict> {
+        if let Some(refused) = report.refused.as_ref().filter(|refused| refused.seq >= seq) {
+            // What ran before may still be on its way back; it is told when it answers. It may be
+            // the same build with other settings.
+            let runs = running_build(report);
+            let back = match (report.phase, &report.running) {
+                (Phase::Ready, running) => running.is_some(),
+                (Phase::Stopped | Phase::Waiting, running) => running.is_none(),
+                _ => false,
+            };
+            return back.then(|| Verdict::Kept {
+                settings_only: runs.as_ref() == Some(&refused.build),
+                runs,
+                reason: refused.reason.clone(),
+                unavailable_ms: refused.unavailable_ms,
+                log: refused.log.clone(),
+            });
+        }
+        let running = report
+            .running
+            .as_ref()
+            .filter(|running| running.build == self.said.build)?;
+        if report.settled < seq || report.phase != Phase::Ready {
+            return None;
+        }
+        let since_told = elapsed.saturating_sub(self.told);
+        self.ready.get_or_insert(since_told);
+        self.good = !report.on_trial;
+        let verdict = if self.pid_before == Some(running.pid) {
+            Verdict::AlreadyRan
+        } else {
+            Verdict::Runs
+        };
+        (self.good || self.until == Until::Ready).then_some(verdict)
+    }
+
+    fn outcome(self, ended: Ended, elapsed: Duration) -> GatewayOutcome {
+        let answers = self.answers();
+        let since_told = elapsed.saturating_sub(self.told);
+        let (verdict, took) = match self.progress {
             Some(GatewayProgress {
                 verdict: Some(verdict),
                 ..
             }) => (verdict, self.took),
+            _ if answers && ended == Ended::TimeUp => (Verdict::OnTrial, since_told),
+            // It runs what it shall; nobody waited to know more.
+            _ if answers => (Verdict::Runs, since_told),
             Some(GatewayProgress { phase, problem, .. }) => {
-                (Verdict::NotDone { phase, problem }, elapsed)
+                (Verdict::NotDone { phase, problem }, since_told)
             }
             None => (
                 Verdict::NotDone {
                     phase: None,
                     problem: None,
                 },
-                elapsed,
+                since_told,
             ),
         };
-        let (verdict, took) = not_done(self.progress);
         let report = self.view.as_ref().and_then(|view| view.report.as_ref());
+        // The last change was made for this only where a process was started for it.
+        let changed = report.filter(|_| matches!(verdict, Verdict::Runs | Verdict::OnTrial));
         GatewayOutcome {
             gateway: self.said.gateway,
             http_port: self.view.as_ref().map_or(0, |view| view.http_port),
             running_build: report.and_then(running_build),
-            timings: report
-                .filter(|_| verdict == Verdict::Runs)
-                .map_or_else(Timings::default, |report| report.timings.clone()),
-            verdict,
+            ready_ms: self.ready.map(millis),
+            good: self.good && verdict.is_good(),
             took_ms: millis(took),
+            change: changed.and_then(|report| report.change.clone()),
+            timings: changed.map_or_else(Timings::default, |report| report.timings.clone()),
+            verdict,
         }
     }
 }
 
-fn judge(build: &BuildId, seq: u64, row: &Row, view: &GatewayView) -> GatewayProgress {
+/// What became of a gateway whose turn did not come: nothing.
+pub(crate) fn untouched(view: &GatewayView) -> GatewayOutcome {
     let report = view.report.as_ref();
-    let heard = report.filter(|report| report.seq >= seq);
-    let verdict = if row.said.run {
-        heard.and_then(|report| settled(build, seq, row.pid_before, report))
-    } else {
-        Some(Verdict::Stopped)
-    };
-    GatewayProgress {
+    GatewayOutcome {
         gateway: view.name.clone(),
-        phase: heard.map(|report| report.phase),
-        problem: view
-            .agent_problem
-            .clone()
-            .or_else(|| heard.and_then(|report| going_back(seq, report)))
-            .or_else(|| heard.and_then(|report| report.problem.clone())),
-        verdict,
+        http_port: view.http_port,
+        running_build: report.and_then(running_build),
+        verdict: Verdict::Untouched,
+        ready_ms: None,
+        good: report.is_some_and(|it| it.phase == Phase::Ready && !it.on_trial),
+        took_ms: 0,
+        change: None,
+        timings: Timings::default(),
     }
 }
 
@@ -162,203 +302,9 @@ fn going_back(seq: u64, report: &Report) -> Option<String> {
     Some(format!("{}; going back", refused.reason))
 }
 
-/// What a gateway made of a statement it knows; nothing while it is at it.
-fn settled(build: &BuildId, seq: u64, pid_before: Option<u32>, report: &Report) -> Option<Verdict> {
-    if let Some(refused) = report.refused.as_ref().filter(|refused| refused.seq >= seq) {
-        // What ran before may still be on its way back; it is told when it answers. It may be
-        // the same build with other settings.
-        let runs = running_build(report);
-        let back = match (report.phase, &report.running) {
-            (Phase::Ready, running) => running.is_some(),
-            (Phase::Stopped | Phase::Waiting, running) => running.is_none(),
-            _ => false,
-        };
-        return back.then(|| Verdict::Kept {
-            settings_only: runs.as_ref() == Some(&refused.build),
-            runs,
-            reason: refused.reason.clone(),
-            log: refused.log.clone(),
-        });
-    }
-    let running = report
-        .running
-        .as_ref()
-        .filter(|running| running.build == *build)?;
-    let done = report.settled >= seq && report.phase == Phase::Ready;
-    done.then(|| {
-        if pid_before == Some(running.pid) {
-            Verdict::AlreadyRan
-        } else {
-            Verdict::Runs
-        }
-    })
-}
-
 fn running_build(report: &Report) -> Option<BuildId> {
     report.running.as_ref().map(|running| running.build.clone())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use lockgate_model::{Refusal, Running};
-
-    const SEQ: u64 = 100;
-
-    fn build(digit: char) -> BuildId {
-        BuildId::parse(&digit.to_string().repeat(12)).unwrap()
-    }
-
-    fn gateway() -> GatewayName {
-        GatewayName::parse("gw-pool-dev-0").unwrap()
-    }
-
-    fn report(seq: u64, settled: u64, phase: Phase, running: Option<(char, u32)>) -> Report {
-        Report {
-            on_trial: false,
-            change: None,
-            env: gateway().env(),
-            gateway: gateway(),
-            agent_version: "0".to_owned(),
-            agent_pid: 1,
-            seq,
-            settled,
-            desired_build: None,
-            phase,
-            running: running.map(|(digit, pid)| Running {
-                build: build(digit),
-                pid,
-                since: 0,
-            }),
-            restarts: 0,
-            refused: None,
-            problem: None,
-            timings: Timings::default(),
-        }
-    }
-
-    fn refused(seq: u64, report: Report) -> Report {
-        let refusal = Refusal {
-            unavailable_ms: None,
-            build: build('b'),
-            seq,
-            reason: "it threw".to_owned(),
-            log: vec!["x".to_owned()],
-        };
-        Report {
-            refused: Some(refusal),
-            ..report
-        }
-    }
-
-    fn view(report: Option<Report>) -> GatewaysView {
-        let gateway = GatewayView {
-            name: gateway(),
-            http_port: 7100,
-            vpn_port: 49100,
-            enabled: true,
-            agent_pid: Some(1),
-            agent_problem: None,
-            last_contact: None,
-            report,
-        };
-        GatewaysView {
-            version: 1,
-            gateways: vec![gateway],
-        }
-    }
-
-    fn verdict(run: bool, before: Option<Report>, now: Option<Report>) -> Option<Verdict> {
-        let said = Said {
-            gateway: gateway(),
-            changed: true,
-            run,
-        };
-        let published = Published {
-            seq: SEQ,
-            gateways: vec![said],
-        };
-        let mut follow = Follow::new(&build('b'), &published, &view(before));
-        follow.see(&view(now), Duration::ZERO);
-        let done = follow.is_done();
-        let outcome = follow.outcome(&gateway().env(), SEQ, Duration::ZERO);
-        let verdict = outcome.gateways.into_iter().next().unwrap().verdict;
-        assert_eq!(done, !matches!(verdict, Verdict::NotDone { .. }));
-        done.then_some(verdict)
-    }
-
-    #[test]
-    fn a_gateway_is_done_when_the_build_answers() {
-        let old = || Some(report(50, 50, Phase::Ready, Some(('a', 7))));
-        for (now, expected) in [
-            (None, None),
-            (old(), None),
-            (Some(report(SEQ, 50, Phase::Fetching, Some(('a', 7)))), None),
-            (Some(report(SEQ, 50, Phase::Starting, Some(('b', 8)))), None),
-            (Some(report(SEQ, SEQ, Phase::Backoff, None)), None),
-            (
-                Some(report(SEQ, SEQ, Phase::Ready, Some(('b', 8)))),
-                Some(Verdict::Runs),
-            ),
-            (
-                Some(report(SEQ + 1, SEQ + 1, Phase::Ready, Some(('b', 8)))),
-                Some(Verdict::Runs),
-            ),
-        ] {
-            assert_eq!(verdict(true, old(), now.clone()), expected, "{now:?}");
-        }
-    }
-
-    #[test]
-    fn a_process_that_was_left_alone_already_ran_the_build() {
-        let before = Some(report(50, 50, Phase::Ready, Some(('b', 7))));
-        let same = Some(report(SEQ, SEQ, Phase::Ready, Some(('b', 7))));
-        let other = Some(report(SEQ, SEQ, Phase::Ready, Some(('b', 8))));
-        assert_eq!(
-            verdict(true, before.clone(), same),
-            Some(Verdict::AlreadyRan)
-        );
-        assert_eq!(verdict(true, before, other), Some(Verdict::Runs));
-    }
-
-    #[test]
-    fn a_refused_build_is_told_when_the_old_one_is_back() {
-        for (phase, running) in [
-            (Phase::Starting, None),
-            (Phase::Starting, Some(('a', 9))),
-            (Phase::Stopping, Some(('b', 8))),
-            (Phase::Waiting, Some(('b', 8))),
-        ] {
-            let not_yet = refused(SEQ, report(SEQ, SEQ, phase, running));
-            assert_eq!(verdict(true, None, Some(not_yet)), None, "{phase:?}");
-        }
-        let back = refused(SEQ, report(SEQ, SEQ, Phase::Ready, Some(('a', 9))));
-        let kept = |runs: Option<BuildId>| {
-            Some(Verdict::Kept {
-                settings_only: runs == Some(build('b')),
-                runs,
-                reason: "it threw".to_owned(),
-                log: vec!["x".to_owned()],
-            })
-        };
-        assert_eq!(verdict(true, None, Some(back)), kept(Some(build('a'))));
-        let old_settings = refused(SEQ, report(SEQ, SEQ, Phase::Ready, Some(('b', 9))));
-        assert_eq!(
-            verdict(true, None, Some(old_settings)),
-            kept(Some(build('b')))
-        );
-        let nothing = refused(SEQ, report(SEQ, SEQ, Phase::Stopped, None));
-        assert_eq!(verdict(true, None, Some(nothing)), kept(None));
-    }
-
-    #[test]
-    fn an_older_refusal_says_nothing_about_this_statement() {
-        let tried_again = refused(50, report(SEQ, 50, Phase::Starting, Some(('b', 9))));
-        assert_eq!(verdict(true, None, Some(tried_again)), None);
-    }
-
-    #[test]
-    fn a_stopped_gateway_is_not_waited_for() {
-        assert_eq!(verdict(false, None, None), Some(Verdict::Stopped));
-    }
-}
+mod tests;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use lockgate_model::{EnvName, Phase, Report};
 
-use super::events::{Event, News};
+use super::events::{Event, News as Told};
 use crate::context::Context;
 use crate::server::control::{ControlClient, GatewayView, GatewaysView};
 use crate::views::progress::Progress;
@@ -18,56 +18,76 @@ const WAIT: Duration = Duration::from_secs(30);
 /// How long to let a server be that does not answer.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Tells what becomes of the gateways from now on.
-pub(crate) async fn tell(ctx: &Context, control: &ControlClient, env: &EnvName) -> Infallible {
-    let mut progress = Progress::new(ctx.screen);
-    let mut known: Option<GatewaysView> = None;
-    let mut gone = false;
-    loop {
-        let after = known.as_ref().map(|view| view.version);
-        match control.gateways(env, after, WAIT).await {
-            Ok(view) => {
-                if gone {
-                    ctx.screen.say("the server is back");
+/// Tells what becomes of gateways.
+#[derive(Debug)]
+pub(crate) struct News {
+    /// How they stood when somebody was told of it last.
+    known: Option<GatewaysView>,
+    /// Whether the server does not answer.
+    gone: bool,
+}
+
+impl News {
+    /// From what a deploy has shown on; from now on, where there was none.
+    pub(crate) fn since(known: Option<GatewaysView>) -> Self {
+        Self { known, gone: false }
+    }
+
+    /// Tells until nobody waits for it any more; then it can be asked again.
+    pub(crate) async fn tell(
+        &mut self,
+        ctx: &Context,
+        control: &ControlClient,
+        env: &EnvName,
+    ) -> Infallible {
+        let mut progress = Progress::new(ctx.screen);
+        loop {
+            let after = self.known.as_ref().map(|view| view.version);
+            match control.gateways(env, after, WAIT).await {
+                Ok(view) => {
+                    if self.gone {
+                        ctx.screen.say("the server is back");
+                    }
+                    let before = self.known.as_ref().unwrap_or(&view);
+                    for news in news(before, &view) {
+                        progress.tell(&Event::News(news));
+                    }
+                    (self.known, self.gone) = (Some(view), false);
                 }
-                let before = known.as_ref().unwrap_or(&view);
-                for news in news(before, &view) {
-                    progress.tell(&Event::News(news));
+                Err(error) => {
+                    if !self.gone && error.is_unreachable() {
+                        progress.tell(&Event::warning(
+                            "the server is away; `lockgate serve --detach` starts it",
+                        ));
+                    }
+                    self.gone = true;
+                    tokio::time::sleep(PAUSE).await;
                 }
-                (known, gone) = (Some(view), false);
-            }
-            Err(error) => {
-                if !gone && error.is_unreachable() {
-                    progress.tell(&Event::warning(
-                        "the server is away; `lockgate serve --detach` starts it",
-                    ));
-                }
-                gone = true;
-                tokio::time::sleep(PAUSE).await;
             }
         }
     }
 }
 
 /// What differs, gateway by gateway, as far as a reader has to know.
-fn news(before: &GatewaysView, now: &GatewaysView) -> Vec<News> {
+fn news(before: &GatewaysView, now: &GatewaysView) -> Vec<Told> {
     let one = |now: &GatewayView| {
         let before = before.gateways.iter().find(|it| it.name == now.name)?;
-        let (good, message) = difference(before, now)?;
-        Some(News {
-            gateway: now.name.clone(),
-            good,
-            message,
-        })
+        difference(before, now)
     };
     now.gateways.iter().filter_map(one).collect()
 }
 
-fn difference(before: &GatewayView, now: &GatewayView) -> Option<(bool, String)> {
+fn difference(before: &GatewayView, now: &GatewayView) -> Option<Told> {
+    let told = |good, message| Told {
+        gateway: now.name.clone(),
+        good,
+        message,
+        log: Vec::new(),
+    };
     if let Some(problem) = &now.agent_problem
         && before.agent_problem.is_none()
     {
-        return Some((false, format!("its agent {problem}")));
+        return Some(told(false, format!("its agent {problem}")));
     }
     let (before, now) = (before.report.as_ref()?, now.report.as_ref()?);
     if let Some(refused) = &now.refused
@@ -75,18 +95,21 @@ fn difference(before: &GatewayView, now: &GatewayView) -> Option<(bool, String)>
             != Some((&refused.build, refused.seq))
     {
         let (build, reason) = (&refused.build, &refused.reason);
-        return Some((false, format!("refused {build} because it {reason}")));
+        return Some(Told {
+            log: refused.log.clone(),
+            ..told(false, format!("refused {build} because it {reason}"))
+        });
     }
     if now.phase == Phase::Backoff && before.phase != Phase::Backoff {
         let why = now.problem.as_deref().unwrap_or("ended");
-        return Some((false, format!("{why}; it is started again")));
+        return Some(told(false, format!("{why}; it is started again")));
     }
     let back = ready(now)? != ready(before).unwrap_or_default() && now.restarts > 0;
     let again = |report: &Report| matches!(report.phase, Phase::Backoff | Phase::Starting);
     (back && again(before)).then(|| {
         let runs = now.running.as_ref().map(|running| &running.build);
         let runs = runs.map_or(String::new(), |build| format!(" with {build}"));
-        (true, format!("ready again{runs}"))
+        told(true, format!("ready again{runs}"))
     })
 }
 
@@ -167,7 +190,7 @@ mod tests {
                 build: build('b'),
                 seq,
                 reason: "exited with code 1, 3 times".to_owned(),
-                log: Vec::new(),
+                log: vec!["Error: no such table".to_owned()],
             }),
             ..report(Phase::Starting, Some(('a', 9)))
         };
@@ -175,5 +198,8 @@ mod tests {
         check(report(Phase::Ready, Some(('b', 8))), refused(2), Some(told));
         check(refused(2), refused(2), None);
         check(refused(2), refused(3), Some(told));
+        let before = view(report(Phase::Ready, Some(('b', 8))));
+        let news = news(&before, &view(refused(2)));
+        assert_eq!(news[0].log, ["Error: no such table"]);
     }
 }

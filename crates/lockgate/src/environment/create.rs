@@ -155,6 +155,7 @@ fn gateway((number, ports): (u32, GatewayPorts)) -> Gateway {
         http_port: ports.http,
         vpn_port: ports.vpn,
         enabled: true,
+        pinned: None,
     }
 }
 

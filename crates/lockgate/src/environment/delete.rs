@@ -13,7 +13,7 @@ use lockgate_model::EnvName;
 use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep_until};
 
-use super::lock::{DeployLock, LockError};
+use super::lock::DeployLock;
 use super::{Environment, EnvironmentError};
 use crate::home::{Home, durable};
 use crate::server::control::ControlClient;
@@ -23,32 +23,17 @@ const AGENTS_END: Duration = Duration::from_secs(15);
 /// How often an agent is asked for meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// Why nothing was deleted.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum DeleteError {
-    /// It is being deployed or deleted by somebody else.
-    #[error(transparent)]
-    Lock(#[from] LockError),
-    /// There is none, or it cannot be read or marked.
-    #[error(transparent)]
-    Environment(#[from] EnvironmentError),
-}
-
 /// Ends the gateways (through the server, when one runs), then removes builds, statements and files.
 /// Goes on after a failure; returns what was left behind, a sentence each, empty when all is gone.
+/// The lock's file is removed with the others.
 pub(crate) async fn delete(
     home: &Home,
     store: &Store,
     env: &EnvName,
     server: Option<&ControlClient>,
-    now_ms: u64,
-) -> Result<Vec<String>, DeleteError> {
+    _lock: DeployLock,
+) -> Result<Vec<String>, EnvironmentError> {
     let environment = Environment::load(home, env);
-    if !home.env_dir(env).exists() {
-        environment?;
-        return Ok(Vec::new());
-    }
-    let _lock = DeployLock::take(home, env, "delete", now_ms)?;
     let mut left = Vec::new();
     match environment {
         Ok(mut environment) => {
@@ -58,7 +43,7 @@ pub(crate) async fn delete(
         }
         // A folder without its file is what an interrupted removal leaves.
         Err(EnvironmentError::Unknown { .. }) => {}
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(error),
     }
     left.extend(remove(home, store, env));
     Ok(left)
@@ -149,6 +134,10 @@ mod tests {
         }
     }
 
+    fn lock(home: &Home, wanted: &Wanted) -> DeployLock {
+        DeployLock::take(home, &wanted.name, "delete", 2).unwrap()
+    }
+
     #[tokio::test]
     async fn what_was_deleted_can_be_made_again_at_once() {
         let folder = tempfile::tempdir().unwrap();
@@ -156,7 +145,10 @@ mod tests {
         let store = Store::open(home.builds()).unwrap();
         let wanted = wanted(folder.path());
         let first = create(&home, &store, &wanted, 1).unwrap();
-        let left = delete(&home, &store, &wanted.name, None, 2).await.unwrap();
+        let lock = lock(&home, &wanted);
+        let left = delete(&home, &store, &wanted.name, None, lock)
+            .await
+            .unwrap();
         assert_eq!(left, Vec::<String>::new());
         assert_eq!(fs::read_dir(home.envs_dir()).unwrap().count(), 0);
 
@@ -185,27 +177,10 @@ mod tests {
             "{error}"
         );
 
-        delete(&home, &store, &wanted.name, None, 3).await.unwrap();
+        let lock = lock(&home, &wanted);
+        delete(&home, &store, &wanted.name, None, lock)
+            .await
+            .unwrap();
         create(&home, &store, &wanted, 4).unwrap();
-    }
-
-    #[tokio::test]
-    async fn what_is_not_there_or_in_use_is_not_deleted() {
-        let folder = tempfile::tempdir().unwrap();
-        let home = home(folder.path());
-        let store = Store::open(home.builds()).unwrap();
-        let wanted = wanted(folder.path());
-        let error = delete(&home, &store, &wanted.name, None, 1)
-            .await
-            .unwrap_err();
-        assert_eq!(error.to_string(), "there is no environment `dev-001`");
-
-        let environment = create(&home, &store, &wanted, 1).unwrap();
-        let _lock = DeployLock::take(&home, &wanted.name, "deploy", 2).unwrap();
-        let error = delete(&home, &store, &wanted.name, None, 3)
-            .await
-            .unwrap_err();
-        assert!(error.to_string().contains("(`deploy`)"), "{error}");
-        assert_eq!(Environment::load(&home, &wanted.name).unwrap(), environment);
     }
 }

@@ -1,10 +1,11 @@
 //! Says what every gateway shall run: one signed, numbered statement each.
 //!
 //! ```text
-//! asked + last statement ─▶ say (pure) ─▶ sign ─▶ store ─▶ history
+//! number ─▶ what + last statement ─▶ say (pure) ─▶ sign ─▶ store
+//!              ▲─── next stage, same number ───────────────┘
 //! ```
 //!
-//! Every call issues a new number, also where nothing else changes, so that a build that a gateway
+//! Every publication has a new number, also where nothing else changes, so that a build that a gateway
 //! refused is tried again; a gateway that runs what it is told does nothing. The number is written to
 //! `envs/{env}/seq` before the first statement that carries it.
 
@@ -13,26 +14,27 @@ use std::io;
 use std::path::PathBuf;
 
 use lockgate_builds::sign::{SignError, SigningKey};
-use lockgate_builds::store::{Publication, Store, StoreError};
+use lockgate_builds::store::{Store, StoreError};
 use lockgate_model::{AppSettings, BuildId, Digest, EnvName, GatewayName, KeyId, Statement};
 
 use super::create::KEY;
 use super::{Environment, EnvironmentError, Gateway};
 use crate::home::{Home, durable};
 
-/// What is published.
+/// What is said to gateways.
 #[derive(Debug, Clone)]
-pub(crate) struct Publish {
-    /// The build to run.
-    pub(crate) build: BuildId,
-    /// How the application is started.
-    pub(crate) settings: AppSettings,
-    /// The gateways it is for, by number; `None` means all.
-    pub(crate) gateways: Option<Vec<u32>>,
-    /// Restart also where build and settings are unchanged.
-    pub(crate) restart: bool,
-    /// The line for the history, if it is one.
-    pub(crate) publication: Option<Publication>,
+pub(crate) enum What {
+    /// Run this.
+    Run {
+        /// The build to run.
+        build: BuildId,
+        /// How the application is started.
+        settings: Box<AppSettings>,
+        /// Restart also where build and settings are unchanged.
+        restart: bool,
+    },
+    /// Restart with what was said last. A gateway that was never told anything is left out.
+    Again,
 }
 
 /// What was published.
@@ -40,7 +42,7 @@ pub(crate) struct Publish {
 pub(crate) struct Published {
     /// The number of these statements; a gateway is done when its report's `settled` reaches it.
     pub(crate) seq: u64,
-    /// The gateways it was said to, by number.
+    /// The gateways it was said to.
     pub(crate) gateways: Vec<Said>,
 }
 
@@ -49,6 +51,8 @@ pub(crate) struct Published {
 pub(crate) struct Said {
     /// The gateway.
     pub(crate) gateway: GatewayName,
+    /// The build it shall run.
+    pub(crate) build: BuildId,
     /// Whether it asks for anything else than the statement before: build, settings, restart.
     pub(crate) changed: bool,
     /// Whether the gateway shall run (it is enabled).
@@ -103,62 +107,71 @@ pub(crate) enum PublishError {
     },
 }
 
-/// Signs and stores a statement for each gateway and appends the history's line.
+/// Takes the next number and writes it down; more than every number given out before.
+///
+/// All statements of one publication share it, also where gateways get theirs one after the
+/// other. The caller holds the `DeployLock` from here to the last of them, so that no number
+/// lies between.
+pub(crate) fn number(
+    home: &Home,
+    store: &Store,
+    environment: &Environment,
+    now_ms: u64,
+) -> Result<u64, PublishError> {
+    Publisher::open(home, store, environment)?.number(now_ms)
+}
+
+/// Signs and stores a statement under this number for each of these gateways.
 ///
 /// The caller holds the `DeployLock` and calls `ControlClient::changed` afterwards.
 pub(crate) fn publish(
     home: &Home,
     store: &Store,
     environment: &Environment,
-    what: &Publish,
-    now_ms: u64,
-) -> Result<Published, PublishError> {
-    let env = &environment.name;
-    let wrap = |source| unstored(env, source);
-    let manifest = store.manifest(env, &what.build).map_err(wrap)?;
-    let (_, manifest) = manifest.ok_or_else(|| PublishError::UnknownBuild {
-        env: env.clone(),
-        build: what.build.clone(),
-    })?;
-    let asked = Asked::Run {
-        build: &what.build,
-        manifest: &manifest,
-        settings: &what.settings,
-        restart: what.restart,
-    };
-    let gateways = selected(environment, what.gateways.as_deref())?;
-    let published = Publisher::open(home, store, environment)?.say(&gateways, &asked, now_ms)?;
-    if let Some(line) = &what.publication {
-        store.publish(env, line).map_err(wrap)?;
-    }
-    Ok(published)
-}
-
-/// Restarts one gateway or all with what they already run. Those that were never told anything are left out.
-///
-/// The caller holds the `DeployLock` and calls `ControlClient::changed` afterwards.
-pub(crate) fn restart(
-    home: &Home,
-    store: &Store,
-    environment: &Environment,
-    gateways: Option<&[u32]>,
+    what: &What,
+    gateways: &[u32],
+    seq: u64,
     now_ms: u64,
 ) -> Result<Published, PublishError> {
     let gateways = selected(environment, gateways)?;
-    Publisher::open(home, store, environment)?.say(&gateways, &Asked::Again, now_ms)
+    let manifest;
+    let asked = match what {
+        What::Run {
+            build,
+            settings,
+            restart,
+        } => {
+            manifest = digest(store, &environment.name, build)?;
+            Asked::Run {
+                build,
+                manifest: &manifest,
+                settings,
+                restart: *restart,
+            }
+        }
+        What::Again => Asked::Again,
+    };
+    let publisher = Publisher::open(home, store, environment)?;
+    publisher.say(&gateways, &asked, seq, now_ms)
+}
+
+fn digest(store: &Store, env: &EnvName, build: &BuildId) -> Result<Digest, PublishError> {
+    let found = store
+        .manifest(env, build)
+        .map_err(|source| unstored(env, source))?;
+    let (_, digest) = found.ok_or_else(|| PublishError::UnknownBuild {
+        env: env.clone(),
+        build: build.clone(),
+    })?;
+    Ok(digest)
 }
 
 fn selected<'e>(
     environment: &'e Environment,
-    numbers: Option<&[u32]>,
+    numbers: &[u32],
 ) -> Result<Vec<&'e Gateway>, EnvironmentError> {
-    match numbers {
-        None => Ok(environment.gateways.iter().collect()),
-        Some(numbers) => numbers
-            .iter()
-            .map(|number| environment.gateway(*number))
-            .collect(),
-    }
+    let numbers = numbers.iter();
+    numbers.map(|number| environment.gateway(*number)).collect()
 }
 
 /// What is asked of a gateway.
@@ -265,30 +278,34 @@ impl<'a> Publisher<'a> {
         })
     }
 
+    fn number(&self, now_ms: u64) -> Result<u64, PublishError> {
+        let mut newest = self.last_number()?;
+        for gateway in &self.environment.gateways {
+            let last = self.last(&self.environment.gateway_name(gateway))?;
+            newest = newest.max(last.map_or(0, |last| last.seq));
+        }
+        let seq = Statement::next_seq(newest, now_ms);
+        durable::write(&self.seq_path, seq.to_string().as_bytes())
+            .map_err(|source| self.file(source))?;
+        Ok(seq)
+    }
+
     fn say(
         &self,
         gateways: &[&Gateway],
         asked: &Asked<'_>,
+        seq: u64,
         now_ms: u64,
     ) -> Result<Published, PublishError> {
         let env = &self.environment.name;
-        let mut last = Vec::new();
-        for gateway in gateways {
-            let name = self.environment.gateway_name(gateway);
-            last.push((*gateway, self.last(&name)?));
-        }
-        let newest = last.iter().filter_map(|(_, last)| Some(last.as_ref()?.seq));
-        let newest = newest.max().unwrap_or(0).max(self.last_number()?);
         let stamp = Stamp {
             key_id: &self.key.public().id(),
-            seq: Statement::next_seq(newest, now_ms),
+            seq,
             now_ms,
         };
-        durable::write(&self.seq_path, stamp.seq.to_string().as_bytes())
-            .map_err(|source| self.file(source))?;
-
         let mut said = Vec::new();
-        for (gateway, last) in &last {
+        for gateway in gateways {
+            let last = self.last(&self.environment.gateway_name(gateway))?;
             let Some(next) = say(self.environment, gateway, asked, &stamp, last.as_ref()) else {
                 continue;
             };
@@ -303,11 +320,12 @@ impl<'a> Publisher<'a> {
             said.push(Said {
                 changed: differs(&next, last.as_ref()),
                 run: gateway.enabled,
+                build: next.build,
                 gateway: next.gateway,
             });
         }
         Ok(Published {
-            seq: stamp.seq,
+            seq,
             gateways: said,
         })
     }

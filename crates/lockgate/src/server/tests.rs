@@ -5,6 +5,7 @@ use super::*;
 use crate::environment::RuntimeKind;
 use crate::environment::create::{Wanted, create};
 use crate::environment::delete::delete;
+use crate::environment::lock::DeployLock;
 use crate::environment::tests::home;
 
 /// Longer than anything here takes.
@@ -148,7 +149,10 @@ async fn gateways_follow_their_environment() {
     control.changed(env).await.unwrap();
     until(&control, &environment, all).await;
 
-    let left = delete(&home, &store, env, Some(&control), 4).await.unwrap();
+    let lock = DeployLock::take(&home, env, "delete", 4).unwrap();
+    let left = delete(&home, &store, env, Some(&control), lock)
+        .await
+        .unwrap();
     assert_eq!(left, Vec::<String>::new());
     let error = control.gateways(env, None, Duration::ZERO).await;
     let error = error.unwrap_err();

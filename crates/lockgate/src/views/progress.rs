@@ -4,25 +4,34 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 use lockgate_model::{GatewayName, Phase};
 
-use crate::deploy::events::{Event, GatewayProgress, Outcome, Verdict};
+use crate::context::now_ms;
+use crate::deploy::events::{Event, GatewayProgress, LeftPinned, Outcome};
 use crate::error::CommandError;
+use crate::views::echo::Unechoed;
+use crate::views::outcome::{log_lines, refusals, summary, verdict_text};
 use crate::views::paint::{Paint, Tone};
 use crate::views::screen::Screen;
-use crate::views::table::{self, Cell, Column};
 use crate::views::text;
-
-/// How much of a failed start's log is shown: node's own account of an exception fits.
-const LAST_LINES: usize = 25;
 
 /// Shows events as they come.
 pub(crate) struct Progress {
     screen: Screen,
     lines: MultiProgress,
-    gateways: BTreeMap<GatewayName, ProgressBar>,
-    style: ProgressStyle,
+    gateways: BTreeMap<GatewayName, Line>,
+    /// How long a trial takes.
+    trial: Duration,
+    /// Held while lines are redrawn.
+    unechoed: Option<Unechoed>,
+}
+
+/// The redrawn line of a gateway.
+struct Line {
+    bar: ProgressBar,
+    /// Whether a countdown runs in it.
+    on_trial: bool,
 }
 
 impl Progress {
@@ -32,8 +41,14 @@ impl Progress {
             screen,
             lines: MultiProgress::new(),
             gateways: BTreeMap::new(),
-            style: ProgressStyle::default_spinner(),
+            trial: Duration::ZERO,
+            unechoed: None,
         }
+    }
+
+    /// Where events are shown.
+    pub(crate) fn screen(&self) -> Screen {
+        self.screen
     }
 
     /// Shows one event.
@@ -43,16 +58,29 @@ impl Progress {
             let _ = self.screen.json(event);
             return;
         }
+        if let Event::Published { trial_ms, .. } = event {
+            self.trial = Duration::from_millis(*trial_ms);
+        }
         match event {
             Event::Gateway(progress) if self.screen.live => self.redraw(progress),
             // What runs meanwhile is the build before; a line of its own would read as done.
             Event::Gateway(GatewayProgress {
                 phase: None | Some(Phase::Ready),
                 problem: None,
+                ready_ms: None,
                 verdict: None,
                 ..
             }) => {}
             Event::Warning { message } => self.above(|screen| screen.warn(message)),
+            Event::Trial { .. } => {
+                let text = trial_text(event, self.screen.err).unwrap_or_default();
+                let leave = if self.screen.live {
+                    " (Ctrl-C leaves them running: the agents go back by themselves)"
+                } else {
+                    ""
+                };
+                self.above(|screen| screen.say(&format!("{text}{leave}")));
+            }
             _ => {
                 if let Some(line) = line(event, self.screen.err) {
                     self.above(|screen| screen.say(&line));
@@ -63,41 +91,56 @@ impl Progress {
 
     /// Takes the redrawn lines away and prints the result.
     pub(crate) fn finish(self, outcome: &Outcome) -> Result<(), CommandError> {
-        for line in self.gateways.values() {
-            line.finish_and_clear();
-        }
+        self.clear();
         let screen = self.screen;
         if screen.is_json() {
             return screen.json(&Event::Result(outcome.clone()));
         }
         screen.data(&summary(outcome, screen.width, screen.out))?;
-        for (reason, (gateways, log)) in kept(outcome) {
-            let cross = screen.err.tone(Tone::Bad, "✗");
-            screen.say(&format!("\n{cross} {}: {reason}", gateways.join(", ")));
-            for line in log.iter().skip(log.len().saturating_sub(LAST_LINES)) {
-                screen.say(&format!("  {} {line}", screen.err.dim("│")));
-            }
+        for text in refusals(outcome, screen.err) {
+            screen.say(&text);
         }
         Ok(())
     }
 
     fn redraw(&mut self, progress: &GatewayProgress) {
+        if self.gateways.is_empty() {
+            self.unechoed = Unechoed::new();
+        }
+        let lines = &self.lines;
         let line = self
             .gateways
             .entry(progress.gateway.clone())
             .or_insert_with(|| {
-                let line = self
-                    .lines
-                    .add(ProgressBar::new_spinner().with_style(self.style.clone()));
-                line.enable_steady_tick(Duration::from_millis(100));
-                line
+                let bar = lines.add(ProgressBar::new_spinner().with_style(style(None)));
+                bar.enable_steady_tick(Duration::from_millis(100));
+                Line {
+                    bar,
+                    on_trial: false,
+                }
             });
+        let on_trial =
+            progress.on_trial && progress.phase == Some(Phase::Ready) && progress.verdict.is_none();
+        if on_trial != line.on_trial {
+            line.on_trial = on_trial;
+            // The countdown begins anew: a crash on trial begins it anew, too.
+            line.bar.reset_elapsed();
+            line.bar.set_style(style(on_trial.then_some(self.trial)));
+        }
         let text = gateway_text(progress, self.screen.err);
         if progress.verdict.is_some() {
-            line.finish_with_message(text);
+            line.bar.finish_with_message(text);
         } else {
-            line.set_message(text);
+            line.bar.set_message(text);
         }
+    }
+
+    fn clear(&self) {
+        for line in self.gateways.values() {
+            line.bar.finish_and_clear();
+        }
+        // A terminal that is gone shows nothing anyway.
+        let _ = self.lines.clear();
     }
 
     fn above(&self, print: impl FnOnce(&Screen)) {
@@ -108,10 +151,25 @@ impl Progress {
 /// Who is interrupted leaves no half-drawn lines behind.
 impl Drop for Progress {
     fn drop(&mut self) {
-        for line in self.gateways.values() {
-            line.finish_and_clear();
-        }
+        self.clear();
     }
+}
+
+/// A spinner and its text, with what is left of a trial.
+fn style(trial: Option<Duration>) -> ProgressStyle {
+    let Some(trial) = trial else {
+        return ProgressStyle::default_spinner();
+    };
+    let left = move |state: &ProgressState, text: &mut dyn std::fmt::Write| {
+        let left = trial.saturating_sub(state.elapsed()).as_secs_f64().ceil();
+        // A line that cannot be written is drawn again soon.
+        let _ = write!(text, "for {left:.0} s");
+    };
+    // The template is our own and parses; the plain spinner would say the same without the time.
+    ProgressStyle::with_template("{spinner} {msg} {left}").map_or_else(
+        |_| ProgressStyle::default_spinner(),
+        |style| style.with_key("left", left),
+    )
 }
 
 fn line(event: &Event, paint: Paint) -> Option<String> {
@@ -159,9 +217,17 @@ fn line(event: &Event, paint: Paint) -> Option<String> {
                 ms(*took_ms)
             )
         }
-        Event::Published { gateways, .. } => {
-            format!("{done} published to {}", text::count(*gateways, "gateway"))
-        }
+        Event::Pinned(pinned) => pinned_text(pinned),
+        Event::Published {
+            gateways,
+            names,
+            stages,
+            ..
+        } => match names.as_slice() {
+            [only] if *stages > 1 => format!("{done} published to {only}"),
+            _ => format!("{done} published to {}", text::count(*gateways, "gateway")),
+        },
+        Event::Trial { .. } => return trial_text(event, paint),
         Event::Gateway(progress) => format!("  {}", gateway_text(progress, paint)),
         Event::News(news) => {
             let (tone, mark) = if news.good {
@@ -169,27 +235,73 @@ fn line(event: &Event, paint: Paint) -> Option<String> {
             } else {
                 (Tone::Bad, "!")
             };
-            format!(
-                "{} {}: {}",
-                paint.tone(tone, mark),
-                news.gateway,
-                news.message
-            )
+            let mark = paint.tone(tone, mark);
+            let log = log_lines(&news.log, paint);
+            format!("{mark} {}: {}{log}", news.gateway, news.message)
         }
         Event::Archive { .. } | Event::Warning { .. } | Event::Result(_) => return None,
     })
 }
 
+/// A gateway that stays where it is, and how that ends.
+fn pinned_text(pinned: &LeftPinned) -> String {
+    let LeftPinned {
+        gateway,
+        build,
+        since,
+    } = pinned;
+    let (env, number) = (gateway.env(), gateway.number());
+    format!(
+        "{gateway} is pinned to {build} ({}): left as it is; `lockgate deploy {env} --gateway {number} --unpin` ends that",
+        text::ago(*since, now_ms())
+    )
+}
+
+/// `ready on all 3 in 1.4 s; on trial for 30 s`
+fn trial_text(event: &Event, paint: Paint) -> Option<String> {
+    let Event::Trial {
+        gateways,
+        ready,
+        ready_ms,
+        trial_ms,
+        then,
+    } = event
+    else {
+        return None;
+    };
+    let ms = |ms: u64| text::span(Duration::from_millis(ms));
+    let done = paint.tone(Tone::Good, "✓");
+    let whom = match gateways.as_slice() {
+        [only] if *ready == 1 => only.to_string(),
+        all if all.len() == *ready => format!("all {ready}"),
+        some => format!("{ready} gateways, {} of them new", some.len()),
+    };
+    let then = match then {
+        0 => String::new(),
+        others => format!(", then {others} more"),
+    };
+    let trial = humantime::format_duration(Duration::from_millis(*trial_ms));
+    let ready = ms(*ready_ms);
+    Some(format!(
+        "{done} ready on {whom} in {ready}; on trial for {trial}{then}"
+    ))
+}
+
 fn gateway_text(progress: &GatewayProgress, paint: Paint) -> String {
     let name = progress.gateway.as_str();
-    let state = match (&progress.verdict, progress.phase) {
-        (Some(verdict), _) => {
-            let (text, tone) = verdict_text(verdict);
+    let ready = |ms: u64| format!("ready in {}", text::span(Duration::from_millis(ms)));
+    let state = match (&progress.verdict, progress.ready_ms, progress.phase) {
+        (Some(verdict), _, _) => {
+            let (text, tone) = verdict_text(verdict, !progress.on_trial);
             paint.tone(tone, text)
         }
-        (None, Some(Phase::Ready)) => paint.dim("has heard of it"),
-        (None, Some(phase)) => paint.tone(Tone::Busy, phase.as_str()),
-        (None, None) => paint.dim("not heard of yet"),
+        (None, Some(ms), Some(Phase::Ready)) => {
+            let ready = paint.tone(Tone::Good, &ready(ms));
+            format!("{ready}, {}", paint.tone(Tone::Busy, "on trial"))
+        }
+        (None, None, Some(Phase::Ready)) => paint.dim("has heard of it"),
+        (None, _, Some(phase)) => paint.tone(Tone::Busy, phase.as_str()),
+        (None, _, None) => paint.dim("not heard of yet"),
     };
     match &progress.problem {
         Some(problem) if progress.verdict.is_none() => {
@@ -197,81 +309,4 @@ fn gateway_text(progress: &GatewayProgress, paint: Paint) -> String {
         }
         _ => format!("{name}  {state}"),
     }
-}
-
-fn verdict_text(verdict: &Verdict) -> (&'static str, Tone) {
-    match verdict {
-        Verdict::Runs => ("ready", Tone::Good),
-        Verdict::AlreadyRan => ("already runs it", Tone::Good),
-        Verdict::Stopped => ("stopped", Tone::Dim),
-        Verdict::Kept {
-            settings_only: true,
-            ..
-        } => ("kept its old settings", Tone::Bad),
-        Verdict::Kept { runs: Some(_), .. } => ("kept its old build", Tone::Bad),
-        Verdict::Kept { runs: None, .. } => ("runs nothing", Tone::Bad),
-        Verdict::NotDone { .. } => ("not done", Tone::Bad),
-    }
-}
-
-const COLUMNS: [Column; 5] = [
-    Column::name("GATEWAY"),
-    Column::kept("BUILD"),
-    Column::kept("STATE"),
-    Column::expendable("TIME", 2),
-    Column::expendable("STEPS", 3),
-];
-
-fn summary(outcome: &Outcome, width: Option<usize>, paint: Paint) -> String {
-    let rows: Vec<[Cell; 5]> = outcome
-        .gateways
-        .iter()
-        .map(|gateway| {
-            let (state, tone) = verdict_text(&gateway.verdict);
-            [
-                gateway.gateway.as_str().into(),
-                Cell::maybe(gateway.running_build.as_ref()),
-                Cell::new(state, tone),
-                text::span(Duration::from_millis(gateway.took_ms)).into(),
-                Cell::new(steps(&gateway.timings), Tone::Dim),
-            ]
-        })
-        .collect();
-    table::render(COLUMNS, &rows, width, paint)
-}
-
-/// `fetch 40 ms, stop 35 ms, start 610 ms`
-fn steps(timings: &lockgate_model::Timings) -> String {
-    let steps = [
-        ("fetch", timings.fetch_ms),
-        ("verify", timings.verify_ms),
-        ("stop", timings.stop_ms),
-        ("start", timings.start_ms),
-    ];
-    let known: Vec<String> = steps
-        .into_iter()
-        .filter_map(|(name, ms)| Some(format!("{name} {}", text::span(Duration::from_millis(ms?)))))
-        .collect();
-    known.join(", ")
-}
-
-/// The gateways that do not run the build, by reason, and the last lines that one of them wrote.
-fn kept(outcome: &Outcome) -> BTreeMap<String, (Vec<&str>, &[String])> {
-    let mut reasons: BTreeMap<String, (Vec<&str>, &[String])> = BTreeMap::new();
-    for gateway in &outcome.gateways {
-        let (reason, log) = match &gateway.verdict {
-            Verdict::Kept { reason, log, .. } => (reason.clone(), log.as_slice()),
-            Verdict::NotDone { phase, problem } => {
-                let phase = phase.map_or("has not been heard of", Phase::as_str);
-                let problem = problem
-                    .as_ref()
-                    .map_or(String::new(), |problem| format!(": {problem}"));
-                (format!("not done in time, {phase}{problem}"), [].as_slice())
-            }
-            Verdict::Runs | Verdict::AlreadyRan | Verdict::Stopped => continue,
-        };
-        let (gateways, _) = reasons.entry(reason).or_insert((Vec::new(), log));
-        gateways.push(gateway.gateway.as_str());
-    }
-    reasons
 }

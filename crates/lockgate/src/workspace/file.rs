@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::WorkspaceError;
 use super::nearest::nearest;
+use crate::deploy::strategy::DeployStrategy;
 
 /// lockgate.toml.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -20,6 +21,8 @@ pub(crate) struct File {
     pub(crate) build: BuildTable,
     /// `[pack]`
     pub(crate) pack: PackTable,
+    /// `[deploy]`
+    pub(crate) deploy: DeployTable,
     /// `[app]`
     pub(crate) app: AppTable,
     /// `[env.NAME]`: what differs in one environment.
@@ -67,6 +70,14 @@ pub(crate) struct PartTable {
     /// Whether it must be there.
     #[serde(default = "yes")]
     pub(crate) required: bool,
+}
+
+/// `[deploy]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct DeployTable {
+    /// In which order gateways get a build.
+    pub(crate) strategy: Option<DeployStrategy>,
 }
 
 /// `[app]`
@@ -123,6 +134,8 @@ pub(crate) struct LimitsTable {
 pub(crate) struct EnvTable {
     /// `[env.NAME.build]`
     pub(crate) build: BuildTable,
+    /// `[env.NAME.deploy]`
+    pub(crate) deploy: DeployTable,
     /// `[env.NAME.app]`
     pub(crate) app: AppTable,
 }
@@ -132,19 +145,39 @@ impl File {
     pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, WorkspaceError> {
         toml::from_str(text).map_err(|error| WorkspaceError::Malformed {
             path: path.to_owned(),
-            nearest: unknown_key(error.message()),
+            hint: other_strategy(error.message()).or_else(|| did_you_mean(error.message())),
             message: error.to_string().trim_end().to_owned(),
         })
     }
 }
 
-/// The nearest known key to the one a message calls unknown.
-fn unknown_key(message: &str) -> Option<String> {
-    let (unknown, expected) = message
-        .strip_prefix("unknown field `")?
+/// The nearest known key or word to the one a message calls unknown.
+fn did_you_mean(message: &str) -> Option<String> {
+    let unknown = ["unknown field `", "unknown variant `"];
+    let (unknown, expected) = unknown
+        .iter()
+        .find_map(|start| message.strip_prefix(start))?
         .split_once("`, expected ")?;
     let known = expected.split('`').skip(1).step_by(2);
-    nearest(unknown, known).map(str::to_owned)
+    nearest(unknown, known).map(|known| format!("did you mean `{known}`?"))
+}
+
+/// Two tables have a key `strategy`: a word of the one in the other is told where it belongs.
+fn other_strategy(message: &str) -> Option<String> {
+    let (unknown, _) = message
+        .strip_prefix("unknown variant `")?
+        .split_once("`, expected ")?;
+    match unknown {
+        "all" | "rolling" | "canary" => Some(format!(
+            "`[deploy] strategy = \"{unknown}\"` says in which order gateways get a build; \
+             `[app] strategy` says how one process follows another in a gateway"
+        )),
+        "auto" | "gated" | "cold" => Some(format!(
+            "`[app] strategy = \"{unknown}\"` says how one process follows another in a gateway; \
+             `[deploy] strategy` says in which order gateways get a build"
+        )),
+        _ => None,
+    }
 }
 
 fn yes() -> bool {
@@ -166,9 +199,7 @@ mod tests {
 
     fn refused(text: &str) -> (String, Option<String>) {
         match File::parse(Path::new("/w/lockgate.toml"), text) {
-            Err(WorkspaceError::Malformed {
-                message, nearest, ..
-            }) => (message, nearest),
+            Err(WorkspaceError::Malformed { message, hint, .. }) => (message, hint),
             other => panic!("{other:?}"),
         }
     }
@@ -183,6 +214,8 @@ mod tests {
         for (text, known, line) in [
             ("[app]\ncomand = []", "command", "line 2"),
             ("[biuld]", "build", "line 1"),
+            ("[app]\nstrategy = 'gate'", "gated", "line 2"),
+            ("[deploy]\nstrategy = 'roling'", "rolling", "line 2"),
             ("[app.limits]\ngrase = '1s'", "grace", "line 2"),
             ("[env.dev-001.app]\nenvfile = 'x'", "env_file", "line 2"),
             (
@@ -191,8 +224,9 @@ mod tests {
                 "line 4",
             ),
         ] {
-            let (message, nearest) = refused(text);
-            assert_eq!(nearest.as_deref(), Some(known), "{text}");
+            let (message, hint) = refused(text);
+            let expected = format!("did you mean `{known}`?");
+            assert_eq!(hint, Some(expected), "{text}");
             assert!(message.contains(line), "{message}");
         }
     }
@@ -200,6 +234,26 @@ mod tests {
     #[test]
     fn a_key_like_no_other_gets_no_suggestion() {
         assert_eq!(refused("[app]\nxyzzy = 1").1, None);
+    }
+
+    #[test]
+    fn a_strategy_of_the_other_kind_is_told_where_it_belongs() {
+        for (text, expected, allowed) in [
+            (
+                "[app]\nstrategy = 'rolling'",
+                "`[deploy] strategy = \"rolling\"` says",
+                "expected one of `auto`, `gated`, `cold`",
+            ),
+            (
+                "[deploy]\nstrategy = 'cold'",
+                "`[app] strategy = \"cold\"` says",
+                "expected one of `all`, `rolling`, `canary`",
+            ),
+        ] {
+            let (message, hint) = refused(text);
+            assert!(message.contains(allowed), "{message}");
+            assert!(hint.unwrap().starts_with(expected), "{text}");
+        }
     }
 
     #[test]

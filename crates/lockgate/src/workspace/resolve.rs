@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use lockgate_builds::pack::Part;
-use lockgate_model::{Allowance, AppSettings, EnvName, FilePath, Limits};
+use lockgate_model::{Allowance, AppSettings, EnvName, FilePath, Limits, Strategy};
 
 use super::detect::{self, Detected};
 use super::file::{AppTable, File, LimitsTable, PartTable};
 use super::{FILE_NAME, WorkspaceError, env_file};
+use crate::deploy::strategy::DeployStrategy;
 
 /// What to build, check, pack and start for one environment.
 #[derive(Debug, Clone)]
@@ -22,6 +23,8 @@ pub(crate) struct Resolved {
     pub(crate) sources: Vec<PathBuf>,
     /// What is packed, relative to the workspace.
     pub(crate) parts: Vec<Part>,
+    /// In which order gateways get a build.
+    pub(crate) strategy: DeployStrategy,
     /// How the application is started.
     pub(crate) app: AppSettings,
 }
@@ -56,6 +59,11 @@ pub(crate) fn resolve(
             .unwrap_or_else(|| vec![detect::VALIDATE.to_owned()]),
         sources: sources.iter().map(|source| root.join(source)).collect(),
         parts: parts(root, file.pack.parts.clone())?,
+        strategy: own
+            .deploy
+            .strategy
+            .or(file.deploy.strategy)
+            .unwrap_or_default(),
         app: app(root, &file.app, &own.app)?,
         bundle: root.join(bundle),
     })
@@ -160,11 +168,27 @@ fn check(settings: &AppSettings) -> Result<(), String> {
     {
         return Err("`[app.ready] http` is a path and starts with `/`".to_owned());
     }
+    if settings.ready.tcp && settings.ready.http.is_some() {
+        return Err("`[app.ready]` takes `http` or `tcp`, not both".to_owned());
+    }
+    if settings.ready.timeout.is_zero() {
+        return Err("`[app.ready] timeout` is zero: no answer comes within it".to_owned());
+    }
+    check_strategy(settings)
+}
+
+/// Whether a new process can take over as it shall.
+fn check_strategy(settings: &AppSettings) -> Result<(), String> {
     for entry in &settings.before_listen {
         Allowance::parse(entry).map_err(|error| format!("`[app] before_listen`: {error}"))?;
     }
-    if settings.ready.tcp && settings.ready.http.is_some() {
-        return Err("`[app.ready]` takes `http` or `tcp`, not both".to_owned());
+    if settings.strategy == Strategy::Gated && !settings.is_node() {
+        let program = settings.command.first().map_or("", String::as_str);
+        return Err(format!(
+            "`[app] strategy` is `gated`, and `[app] command` starts `{program}`: only Node itself can \
+             be held at its first `listen`; start `node` with the script, or leave `strategy` at `auto`, \
+             by which every other program is replaced cold"
+        ));
     }
     Ok(())
 }
@@ -246,6 +270,26 @@ mod tests {
     }
 
     #[test]
+    fn a_strategy_of_an_environment_replaces_the_one_for_all() {
+        let strategy = |text| resolved(text).unwrap().strategy;
+        assert_eq!(strategy(""), DeployStrategy::All);
+        let rolling = "[deploy]\nstrategy = 'rolling'\n";
+        assert_eq!(strategy(rolling), DeployStrategy::Rolling);
+        let canary = format!("{rolling}[env.dev-001.deploy]\nstrategy = 'canary'");
+        assert_eq!(strategy(&canary), DeployStrategy::Canary);
+    }
+
+    #[test]
+    fn gated_is_for_node_alone() {
+        let strategy = |text| resolved(text).unwrap().app.strategy;
+        assert_eq!(strategy("[app]\nstrategy = 'gated'"), Strategy::Gated);
+        let node = "[app]\nstrategy = 'gated'\ncommand = ['/opt/node22/bin/node', 'x.js']";
+        assert_eq!(strategy(node), Strategy::Gated);
+        let npm = "[app]\ncommand = ['npm', 'start']";
+        assert_eq!(strategy(npm), Strategy::Auto);
+    }
+
+    #[test]
     fn senseless_values_are_named() {
         for (text, expected) in [
             ("[app]\ncommand = []", "names no program"),
@@ -253,6 +297,12 @@ mod tests {
             ("[app.env]\n'A B' = 'x'", "`A B`"),
             ("[app.ready]\nhttp = 'health'", "starts with `/`"),
             ("[app.ready]\nhttp = '/h'\ntcp = true", "not both"),
+            ("[app.ready]\ntimeout = '0s'", "timeout` is zero"),
+            ("[app]\nbefore_listen = ['/etc']", "`/etc` is not one of"),
+            (
+                "[app]\nstrategy = 'gated'\ncommand = ['npm', 'start']",
+                "`[app] command` starts `npm`: only Node itself can be held",
+            ),
             ("[pack]\nparts = []", "nothing to pack"),
             ("[[pack.parts]]\nfrom = 'a'\nto = '/etc'", "`/etc`"),
         ] {

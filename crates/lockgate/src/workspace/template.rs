@@ -47,6 +47,13 @@ parts = [
 {parts}
 ]
 
+[deploy]
+# In which order gateways get a build: "all" at once; "rolling", one after the
+# other, the next when the one before is ready; "canary", the first alone through
+# its trial, then the others. `deploy --strategy` says it for once; `up` and
+# `deploy --watch` take all at once.
+# strategy = "all"
+
 [app]
 # How a gateway starts the application; `cwd` is a folder of the build.
 # command = ["node", "--enable-source-maps", "main.js"]
@@ -56,6 +63,17 @@ parts = [
 # env = {{ LOG_LEVEL = "debug" }}
 # env_file = ".env.gateway"
 
+# How a new process follows the old one in a gateway.
+# "gated": it boots beside the old one and is held at its first `listen` until the
+#     old one has answered what it serves; a pause of milliseconds. Node alone.
+# "cold": the old one is gone before the new one starts; connections wait for its boot.
+# "auto": gated, unless the new one did something before its first `listen` that could
+#     disturb the old one or miss what it saves at its end; then cold, and told why.
+# strategy = "auto"
+# What may happen before the first `listen` all the same, `*` for any text:
+# read:PATH, write:PATH, connect:HOST:PORT, start:PROGRAM.
+# before_listen = ["read:/etc/gateway/*.json", "connect:*:5432"]
+
 # The ports in the application's own `listen` calls.
 # [[app.socket]]
 # port = 8888
@@ -63,9 +81,13 @@ parts = [
 # [app.ready]
 # Ready when this path answers 2xx or 3xx; without it any answer below 500 to `/`.
 # http = "/health"
+# timeout = "2s"       # how long one answer may take
+# interval = "50ms"    # the pause before it is asked again
 
 # [app.limits]
 # ready = "20s"        # from start to ready
+# linger = "1s"        # how long the old process goes on accepting, its clients sent away
+# drain = "5s"         # how long requests in flight may take before they are cut
 # grace = "10s"        # from TERM to KILL
 # trial = "30s"        # how long a new build must stay ready to count as good
 # crash_delay = "3s"   # before the first start after a crash; doubles up to 60 s

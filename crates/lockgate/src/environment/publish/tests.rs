@@ -87,7 +87,12 @@ fn made(folder: &std::path::Path) -> (Home, Store, Environment) {
 }
 
 /// Signs for real, without a build in the store.
-fn publish_run(parts: &(Home, Store, Environment), now_ms: u64) -> Published {
+fn say_run(
+    parts: &(Home, Store, Environment),
+    gateways: &[u32],
+    seq: u64,
+    now_ms: u64,
+) -> Result<Published, PublishError> {
     let (home, store, environment) = parts;
     let asked = Asked::Run {
         build: &build('a'),
@@ -95,9 +100,14 @@ fn publish_run(parts: &(Home, Store, Environment), now_ms: u64) -> Published {
         settings: &AppSettings::default(),
         restart: false,
     };
-    let gateways = selected(environment, None).unwrap();
-    let publisher = Publisher::open(home, store, environment).unwrap();
-    publisher.say(&gateways, &asked, now_ms).unwrap()
+    let gateways = selected(environment, gateways)?;
+    Publisher::open(home, store, environment)?.say(&gateways, &asked, seq, now_ms)
+}
+
+fn publish_run(parts: &(Home, Store, Environment), now_ms: u64) -> Published {
+    let (home, store, environment) = parts;
+    let seq = number(home, store, environment, now_ms).unwrap();
+    say_run(parts, &[0, 1], seq, now_ms).unwrap()
 }
 
 #[test]
@@ -109,6 +119,37 @@ fn numbers_grow_when_the_clock_is_set_back() {
     let (home, _, environment) = &parts;
     fs::remove_file(home.env_dir(&environment.name).join("seq")).unwrap();
     assert_eq!(publish_run(&parts, 5).seq, 1_002);
+}
+
+#[test]
+fn gateways_of_one_publication_get_its_number_one_after_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let parts = made(folder.path());
+    let (home, store, environment) = &parts;
+    publish_run(&parts, 1_000);
+    let held = |number| {
+        let gateway = GatewayName::new(&environment.name, number);
+        store.statement(&gateway).unwrap().unwrap().0
+    };
+    let seq = number(home, store, environment, 2_000).unwrap();
+    say_run(&parts, &[0], seq, 2_000).unwrap();
+    assert_eq!((held(0), held(1)), (2_000, 1_000));
+    // Much later, and still the publication's own number.
+    say_run(&parts, &[1], seq, 9_000).unwrap();
+    assert_eq!((held(0), held(1)), (2_000, 2_000));
+    // The next one is above all of them, whatever the clock says.
+    assert_eq!(number(home, store, environment, 5).unwrap(), 2_001);
+}
+
+#[test]
+fn a_number_below_a_gateways_own_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let parts = made(folder.path());
+    let (home, store, environment) = &parts;
+    let early = number(home, store, environment, 1_000).unwrap();
+    publish_run(&parts, 2_000);
+    let error = say_run(&parts, &[1], early, 3_000).unwrap_err();
+    assert!(matches!(error, PublishError::Store { .. }), "{error}");
 }
 
 #[test]
@@ -157,14 +198,12 @@ fn stop_and_start_publish_nothing() {
 fn a_build_that_is_not_stored_is_not_published() {
     let folder = tempfile::tempdir().unwrap();
     let (home, store, environment) = made(folder.path());
-    let what = Publish {
+    let what = What::Run {
         build: build('a'),
-        settings: AppSettings::default(),
-        gateways: None,
+        settings: Box::default(),
         restart: false,
-        publication: None,
     };
-    let error = publish(&home, &store, &environment, &what, 1).unwrap_err();
+    let error = publish(&home, &store, &environment, &what, &[0], 1, 1).unwrap_err();
     assert!(
         matches!(error, PublishError::UnknownBuild { .. }),
         "{error}"
