@@ -84,12 +84,16 @@ impl<'a> Environment<'a> {
         self.application.write_version(version)
     }
 
-    /// `lockgate ACT ENV`, in the workspace.
+    /// `lockgate ACT ENV`, in the workspace. A deploy is done when the build answers: what is
+    /// measured ends there, not with the trial.
     pub(crate) fn lockgate(&self, act: &str) -> Command {
         let mut lockgate = self.home.program("lockgate");
         lockgate
             .current_dir(self.application.workspace())
             .args([act, &self.name]);
+        if act == "deploy" {
+            lockgate.args(["--wait", "ready"]);
+        }
         lockgate
     }
 
