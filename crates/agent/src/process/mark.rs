@@ -2,11 +2,13 @@
 //!
 //! It is carried twice, and children inherit both:
 //!
-//! - as a variable in the environment, which a person can read, and which `env -i`, a
-//!   set process title or another user's process hide;
-//! - as a number in the soft limit on file locks, which Linux keeps for every process,
-//!   shows to everybody in `/proc/PID/limits`, and has not looked at itself since 2.4.
-//!   Where a container allows no such number, the variable is all there is.
+//! - as a variable in the environment, which a person can read. `env -i` takes it away,
+//!   a process title may be written over it, and a process that dies has no environment
+//!   any more while it still holds its ports;
+//! - as a number in the soft limit on file locks, which Linux keeps for every process
+//!   until it is reaped, shows to everybody in `/proc/PID/limits`, and has not looked at
+//!   itself since 2.4. Where a container allows no such number, the variable is all
+//!   there is.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
