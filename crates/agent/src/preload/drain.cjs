@@ -144,9 +144,13 @@ class Drain {
     streams.leave();
     this.#cutLate(now);
     let waits = this.#streamsWait(now);
-    for (const connection of [...connections]) {
+    const settle = (connection) => {
       waits = this.#settle(connection, now) || waits;
-    }
+    };
+    const all = [...connections];
+    all.filter((it) => !it.isIdle).forEach(settle);
+    // Whoever is silent may ask as long as others are waited for, and is told to go then.
+    if (!waits) all.filter((it) => it.isIdle).forEach(settle);
     if (waits) {
       return;
     }
