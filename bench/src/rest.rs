@@ -116,6 +116,8 @@ fn serve(environment: &Environment<'_>) -> Result<(), BenchError> {
         post: 10,
         slow: 0,
         stream: 0,
+        upload: 0,
+        late: 0,
     };
     let load = Load::start(Plan {
         target,

@@ -30,10 +30,12 @@ const ANSWERS_BETWEEN: usize = 150;
 /// All that clients do, in one mix.
 const MIX: Mix = Mix {
     new: 30,
-    keep: 34,
-    post: 20,
-    slow: 8,
-    stream: 8,
+    keep: 30,
+    post: 18,
+    slow: 6,
+    stream: 6,
+    upload: 6,
+    late: 4,
 };
 
 /// Half of the load, and half of the WebSockets.

@@ -27,6 +27,8 @@ const MIX: Mix = Mix {
     post: 18,
     slow: 8,
     stream: 0,
+    upload: 0,
+    late: 0,
 };
 
 /// Reloads so many times under load, and adds what happened to the contender's tally.

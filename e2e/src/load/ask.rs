@@ -8,7 +8,7 @@ use http_body_util::BodyExt as _;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Shared;
 use super::connections::Connection;
@@ -81,7 +81,7 @@ pub(super) async fn ask(shared: Arc<Shared>, order: Order) {
             None
         }
     };
-    if order.class != Class::New {
+    if order.class.is_kept() {
         let now = Instant::now();
         shared.connections().put(order.class, kept, now);
     }
@@ -95,15 +95,18 @@ async fn exchange(
     progress: &mut Progress,
 ) -> Result<(Answerer, Option<Connection>), Failed> {
     let mut request = shared.speaks.request(order, &shared.bodies);
-    let mut kept = match order.class {
-        Class::New => None,
-        class => shared.connections().take(class, Instant::now()),
-    };
+    let mut kept = None;
+    if order.class.is_kept() {
+        kept = shared.connections().take(order.class, Instant::now());
+    }
     let (response, mut connection) = loop {
         let mut connection = match kept.take() {
             Some(kept) => kept,
             None => open(shared, progress).await?,
         };
+        if order.class == Class::Late {
+            sleep(order.takes()).await;
+        }
         progress.stage = Stage::Head;
         progress.answered_before = connection.answered;
         match connection.sender.try_send_request(request).await {
@@ -137,7 +140,7 @@ async fn exchange(
         kind: Kind::Wrong,
         said,
     })?;
-    let again = order.class != Class::New && !is_told_to_close(head.version, &head.headers);
+    let again = order.class.is_kept() && !is_told_to_close(head.version, &head.headers);
     if again && connection.sender.ready().await.is_ok() {
         connection.answered = Some(answerer.pid);
         return Ok((answerer, Some(connection)));

@@ -4,11 +4,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::client::conn::http1::SendRequest;
 use tokio::time::Instant;
 
+use super::bodies::Sent;
 use super::orders::{Class, Mix};
 
 /// How long a client pauses between two requests on one connection, about.
@@ -20,7 +19,7 @@ const IDLE_MOST: Duration = Duration::from_millis(500);
 /// A connection that can be asked again.
 #[derive(Debug)]
 pub(super) struct Connection {
-    pub(super) sender: SendRequest<Full<Bytes>>,
+    pub(super) sender: SendRequest<Sent>,
     /// The process that answered last.
     pub(super) answered: Option<u64>,
 }
@@ -108,6 +107,8 @@ mod tests {
             post: 0,
             slow: 0,
             stream: 0,
+            upload: 0,
+            late: 0,
         };
         let connections = Connections::new(300, mix);
         assert_eq!(connections.0[&Class::Keep].size, 60);

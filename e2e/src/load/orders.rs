@@ -20,11 +20,24 @@ pub enum Class {
     Slow,
     /// `GET` of an answer whose head comes at once and whose body drips.
     Stream,
+    /// `POST` whose body is long in being sent, on a connection that is kept.
+    Upload,
+    /// `GET` on a connection of its own that is silent for a while before it asks, as
+    /// browsers open them.
+    Late,
 }
 
 impl Class {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::New, Self::Keep, Self::Post, Self::Slow, Self::Stream];
+    pub const ALL: [Self; 7] = [
+        Self::New,
+        Self::Keep,
+        Self::Post,
+        Self::Slow,
+        Self::Stream,
+        Self::Upload,
+        Self::Late,
+    ];
 
     /// Its name.
     pub fn as_str(self) -> &'static str {
@@ -34,6 +47,8 @@ impl Class {
             Self::Post => "post",
             Self::Slow => "slow",
             Self::Stream => "stream",
+            Self::Upload => "upload",
+            Self::Late => "late",
         }
     }
 
@@ -41,7 +56,23 @@ impl Class {
     pub fn is_quick(self) -> bool {
         match self {
             Self::New | Self::Keep | Self::Post => true,
-            Self::Slow | Self::Stream => false,
+            Self::Slow | Self::Stream | Self::Upload | Self::Late => false,
+        }
+    }
+
+    /// Whether its connection is kept and asked again.
+    pub(super) fn is_kept(self) -> bool {
+        match self {
+            Self::Keep | Self::Post | Self::Slow | Self::Stream | Self::Upload => true,
+            Self::New | Self::Late => false,
+        }
+    }
+
+    /// Whether it has a body.
+    pub(super) fn is_post(self) -> bool {
+        match self {
+            Self::Post | Self::Upload => true,
+            Self::New | Self::Keep | Self::Slow | Self::Stream | Self::Late => false,
         }
     }
 }
@@ -59,6 +90,10 @@ pub struct Mix {
     pub slow: u32,
     /// Parts of [`Class::Stream`].
     pub stream: u32,
+    /// Parts of [`Class::Upload`].
+    pub upload: u32,
+    /// Parts of [`Class::Late`].
+    pub late: u32,
 }
 
 impl Mix {
@@ -70,6 +105,8 @@ impl Mix {
             Class::Post => self.post,
             Class::Slow => self.slow,
             Class::Stream => self.stream,
+            Class::Upload => self.upload,
+            Class::Late => self.late,
         }
     }
 
@@ -97,11 +134,23 @@ pub(super) struct Order {
     /// When, since the start.
     pub(super) due: Duration,
     pub(super) class: Class,
-    /// How long the answer is asked to take.
+    /// How long a slow answer or upload takes.
     pub(super) slow_ms: u64,
     /// A number by which the body is chosen, and whether a new connection says that it
     /// is for one request only.
     pub(super) chance: u64,
+}
+
+impl Order {
+    /// How long it takes by its own nature.
+    pub(super) fn takes(&self) -> Duration {
+        match self.class {
+            Class::New | Class::Keep | Class::Post => Duration::ZERO,
+            Class::Slow | Class::Stream | Class::Upload => Duration::from_millis(self.slow_ms),
+            // A browser's connections are silent for shorter than its answers are slow.
+            Class::Late => Duration::from_millis(self.slow_ms / 4),
+        }
+    }
 }
 
 /// All orders, in the order in which they are due. Endless.
@@ -150,6 +199,8 @@ mod tests {
         post: 10,
         slow: 10,
         stream: 0,
+        upload: 0,
+        late: 0,
     };
 
     #[test]

@@ -18,12 +18,12 @@ pub struct Sample {
     pub done: Duration,
     /// Who answered: an index of [`Outcome::answerers`].
     pub answerer: usize,
-    /// How long the answer was asked to take.
+    /// How long it takes by its own nature.
     pub asked: Duration,
 }
 
 impl Sample {
-    /// How long the answer took, without the time that it was asked to take.
+    /// How long the answer took, without what it takes by its own nature.
     pub fn latency(&self) -> Duration {
         self.done
             .saturating_sub(self.due)
@@ -152,17 +152,12 @@ impl Outcome {
             self.answerers.push(answerer);
             self.answerers.len() - 1
         });
-        let asked = if order.class.is_quick() {
-            Duration::ZERO
-        } else {
-            Duration::from_millis(order.slow_ms)
-        };
         self.samples.push(Sample {
             class: order.class,
             due: order.due,
             done: at,
             answerer,
-            asked,
+            asked: order.takes(),
         });
     }
 

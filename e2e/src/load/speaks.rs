@@ -2,10 +2,9 @@
 
 use bytes::Bytes;
 use http::{Method, Request, header};
-use http_body_util::Full;
 use serde_json::Value;
 
-use super::bodies::Bodies;
+use super::bodies::{Bodies, Sent};
 use super::orders::{Class, Order};
 
 /// Which application answers.
@@ -41,34 +40,42 @@ impl Speaks {
     }
 
     /// The request that an order stands for.
-    pub(super) fn request(self, order: &Order, bodies: &Bodies) -> Request<Full<Bytes>> {
+    pub(super) fn request(self, order: &Order, bodies: &Bodies) -> Request<Sent> {
         let slow_ms = order.slow_ms;
         let (method, path) = match (order.class, self) {
-            (Class::New | Class::Keep, _) => (Method::GET, "/".to_owned()),
+            (Class::New | Class::Keep | Class::Late, _) => (Method::GET, "/".to_owned()),
             (Class::Slow, _) => (Method::GET, format!("/slow?ms={slow_ms}")),
             (Class::Stream, _) => (Method::GET, format!("/stream?ms={slow_ms}")),
-            (Class::Post, Self::LoadApplication) => (Method::POST, "/digest".to_owned()),
-            (Class::Post, Self::ExampleGateway) => (Method::POST, "/graphql".to_owned()),
+            (Class::Post | Class::Upload, Self::LoadApplication) => {
+                (Method::POST, "/digest".to_owned())
+            }
+            (Class::Post | Class::Upload, Self::ExampleGateway) => {
+                (Method::POST, "/graphql".to_owned())
+            }
         };
         let mut body = Bytes::new();
-        let mut request = Request::new(Full::default());
+        let mut request = Request::new(Sent::default());
         let headers = request.headers_mut();
         headers.insert(header::HOST, header::HeaderValue::from_static("127.0.0.1"));
-        if order.class == Class::Post {
+        if order.class.is_post() {
             let json = header::HeaderValue::from_static("application/json");
             headers.insert(header::CONTENT_TYPE, json);
             let chosen = bodies.choose(order.chance);
             body = chosen.map(|body| body.bytes.clone()).unwrap_or_default();
         }
         // Half of those that need a connection once say so; the others just go.
-        if order.class == Class::New && order.chance.is_multiple_of(2) {
+        if !order.class.is_kept() && order.chance.is_multiple_of(2) {
             let close = header::HeaderValue::from_static("close");
             headers.insert(header::CONNECTION, close);
         }
         *request.method_mut() = method;
         // The paths above all parse.
         *request.uri_mut() = path.parse().unwrap_or_default();
-        *request.body_mut() = Full::new(body);
+        *request.body_mut() = match order.class {
+            Class::Upload => Sent::spread(body, order.takes()),
+            Class::Post => Sent::at_once(body),
+            _ => Sent::default(),
+        };
         request
     }
 
@@ -82,16 +89,17 @@ impl Speaks {
         let text = std::str::from_utf8(answer).map_err(|error| error.to_string())?;
         let text = match order.class {
             Class::Stream => text.trim_start_matches('.'),
-            Class::New | Class::Keep | Class::Post | Class::Slow => text,
+            _ => text,
         };
         let json: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
         let number = |name| json.pointer(name).and_then(Value::as_u64);
         let text_of = |name: &str| json.pointer(name).and_then(Value::as_str);
         let right = match (order.class, self) {
-            (Class::New | Class::Keep, _) | (Class::Post, Self::ExampleGateway) => true,
+            (Class::New | Class::Keep | Class::Late, _)
+            | (Class::Post | Class::Upload, Self::ExampleGateway) => true,
             (Class::Slow, Self::ExampleGateway) => number("/slept_ms") == Some(order.slow_ms),
             (Class::Slow | Class::Stream, _) => number("/ms") == Some(order.slow_ms),
-            (Class::Post, Self::LoadApplication) => {
+            (Class::Post | Class::Upload, Self::LoadApplication) => {
                 bodies.choose(order.chance).is_some_and(|sent| {
                     text_of("/sha256") == Some(&sent.sha256)
                         && number("/length") == Some(sent.bytes.len() as u64)
@@ -99,7 +107,9 @@ impl Speaks {
             }
         };
         let (version, pid) = match (order.class, self) {
-            (Class::Post, Self::ExampleGateway) => ("/data/gateway/version", "/data/gateway/pid"),
+            (Class::Post | Class::Upload, Self::ExampleGateway) => {
+                ("/data/gateway/version", "/data/gateway/pid")
+            }
             _ => ("/version", "/pid"),
         };
         match (right, text_of(version), number(pid)) {
@@ -118,8 +128,7 @@ mod tests {
 
     use super::*;
 
-    fn check(speaks: Speaks, class: Class, answer: &str, right: bool) {
-        let bodies = Bodies::new(speaks, 1);
+    fn check(bodies: &Bodies, speaks: Speaks, class: Class, answer: &str, right: bool) {
         let order = Order {
             due: Duration::ZERO,
             class,
@@ -130,7 +139,7 @@ mod tests {
         let answer = answer
             .replace("DIGEST", &sent.sha256)
             .replace("LENGTH", &sent.bytes.len().to_string());
-        let checked = speaks.check(&order, &bodies, answer.as_bytes());
+        let checked = speaks.check(&order, bodies, answer.as_bytes());
         assert_eq!(checked.is_ok(), right, "{class:?} {answer}: {checked:?}");
     }
 
@@ -138,6 +147,7 @@ mod tests {
     fn an_answer_names_who_gave_it_and_proves_what_was_asked() {
         use Class::{New, Post, Slow, Stream};
         use Speaks::{ExampleGateway, LoadApplication};
+        let bodies = Bodies::new(LoadApplication, 1);
         for (speaks, class, answer, right) in [
             (LoadApplication, New, r#"{"version":"1","pid":2}"#, true),
             (LoadApplication, New, r#"{"version":"1"}"#, false),
@@ -187,7 +197,7 @@ mod tests {
             ),
             (ExampleGateway, Post, r#"{"errors":[{}]}"#, false),
         ] {
-            check(speaks, class, answer, right);
+            check(&bodies, speaks, class, answer, right);
         }
     }
 
@@ -203,7 +213,7 @@ mod tests {
             };
             let request = Speaks::LoadApplication.request(&order, &bodies);
             let closes = request.headers().contains_key(header::CONNECTION);
-            assert_eq!(closes, class == Class::New, "{class:?}");
+            assert_eq!(closes, !class.is_kept(), "{class:?}");
         }
     }
 }
