@@ -84,7 +84,7 @@ fn restarted(before: &Snapshot, now: &Snapshot) -> Option<Result<(), Unsettled>>
         (Phase::Ready, Some(refused)) if now.refused != before.refused => crashed(&refused.reason),
         (Phase::Ready, _) if pid(now) != pid(before) => Some(Ok(())),
         // The old process serves on; the new one is tried again.
-        (Phase::Booting, _) if now.restarts > before.restarts => {
+        (Phase::Booting, _) if now.problem.is_some() && now.problem != before.problem => {
             crashed(now.problem.as_deref().unwrap_or_default())
         }
         (Phase::Backoff, _) if now.restarts > before.restarts && !now.on_trial => {

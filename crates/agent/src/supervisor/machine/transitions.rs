@@ -202,11 +202,11 @@ impl Turn {
             }
             Event::Restart => match next {
                 Some(Next::Booting { .. }) => serving.with(next),
-                Some(Next::Pause { run, .. }) => self.boot_again(serving, run),
+                Some(Next::Pause { run, .. }) => self.boot(serving, run),
                 None => self.replace(serving),
             },
             Event::Hurry => match next {
-                Some(Next::Pause { run, .. }) => self.boot_again(serving, run),
+                Some(Next::Pause { run, .. }) => self.boot(serving, run),
                 Some(Next::Booting { .. }) | None => serving.with(next),
             },
             Event::Shutdown => {

@@ -78,7 +78,9 @@ impl Turn {
         }
     }
 
-    fn boot(&mut self, serving: Serving, run: Run) -> State {
+    /// Boots a run beside what serves; again after a crash before its gate, where a trial
+    /// goes on as it was.
+    pub(super) fn boot(&mut self, serving: Serving, run: Run) -> State {
         let start = self.next_start();
         self.actions.push(Action::SpawnBeside {
             start,
@@ -90,12 +92,6 @@ impl Turn {
             run,
             gate_by,
         }))
-    }
-
-    /// The same run after a crash before its gate; a trial goes on where it was.
-    pub(super) fn boot_again(&mut self, serving: Serving, run: Run) -> State {
-        self.machine.restarts += 1;
-        self.boot(serving, run)
     }
 
     /// What happens to the process that boots beside the one that serves.
@@ -153,7 +149,7 @@ impl Turn {
                 let until = self.after(next_delay(&mut run));
                 serving.with(Some(Next::Pause { run, until }))
             }
-            Next::Pause { run, until } if self.now >= until => self.boot_again(serving, run),
+            Next::Pause { run, until } if self.now >= until => self.boot(serving, run),
             Next::Booting { .. } | Next::Pause { .. } => serving.with(Some(next)),
         }
     }
