@@ -9,7 +9,7 @@ list:
     @just --list --unsorted
 
 # Every check, in the order in which they fail fastest
-check: fmt walls lint deny doc first test e2e
+check: fmt walls lint deny doc first test preload e2e
 
 # Formatting is rustfmt's
 fmt:
@@ -34,6 +34,10 @@ doc:
 # Unit and component tests
 test:
     cargo nextest run --locked --workspace --exclude lockgate-e2e --no-tests=pass
+
+# The preload under each Node that is supported
+preload:
+    scripts/preload-tests.sh
 
 # The example application, built once, again when its sources change
 example:

@@ -20,10 +20,23 @@ const DUPLICATES = 4;
 const FIRST = 3;
 const DEADLINE_MS = 15_000;
 
+const cleanups = new WeakMap();
+
+/** Cleans up at the end of a test; the last first. */
+export function after(t, cleanup) {
+  if (!cleanups.has(t)) {
+    cleanups.set(t, []);
+    t.after(async () => {
+      for (const it of cleanups.get(t).reverse()) await it();
+    });
+  }
+  cleanups.get(t).push(cleanup);
+}
+
 /** A folder of this test's own, outside every release. */
 export function temporary(t) {
   const folder = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'preload-')));
-  t.after(() => fs.rmSync(folder, { recursive: true, force: true }));
+  after(t, () => fs.rmSync(folder, { recursive: true, force: true }));
   return folder;
 }
 
@@ -50,7 +63,7 @@ export class Held {
     const address = {};
     this.tcp.getsockname(address);
     this.port = address.port;
-    t.after(() => {
+    after(t, () => {
       this.tcp.close();
       this.pipe.close();
     });
@@ -132,7 +145,7 @@ export class Agent {
     this.process.stdout.setEncoding('utf8').on('data', (text) => this.#wake((this.stdout += text)));
     this.process.stderr.setEncoding('utf8').on('data', (text) => this.#wake((this.stderr += text)));
     this.#listen();
-    t.after(() => this.end());
+    after(t, () => this.end());
   }
 
   #listen() {

@@ -59,8 +59,8 @@ test('a server in a Worker is not held, which is why starting one is told', asyn
   const app = new Agent(
     t,
     `const { Worker } = require('node:worker_threads');
-    new Worker("require('node:net').createServer().listen(0, '127.0.0.1', () => console.log('worker listens'))", { eval: true });
     process.once('SIGUSR2', () => require('node:net').createServer().listen(8888));
+    new Worker("require('node:net').createServer().listen(0, '127.0.0.1', () => console.log('worker listens'))", { eval: true });
     setInterval(() => {}, 1000);`,
   );
   await app.prints(/worker listens/);

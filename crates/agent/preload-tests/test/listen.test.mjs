@@ -143,8 +143,9 @@ test('a socket can be taken four times, also at once, and a fifth names the limi
     (async () => {
       const two = [greeter(net, 'one of two'), greeter(net, 'one of two')];
       for (const server of two) { server.listen(8888); await once(server, 'listening'); }
+      const asked = once(process, 'SIGUSR2');
       console.log('two');
-      await once(process, 'SIGUSR2');
+      await asked;
       for (const server of two) { server.close(); await once(server, 'close'); }
       const again = greeter(net, 'again');
       for (const round of [1, 2]) {

@@ -42,12 +42,12 @@ class Readiness {
   }
 
   #accept() {
-    // As the servers of node:http have it.
-    const accepting = new Server({ allowHalfOpen: true }, (socket) => {
+    // Half open as the servers of node:http have it; paused, since one may have to wait.
+    const accepting = new Server({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
       this.#connections.leaveOut(socket);
       const server = this.#servers.find(({ listening }) => listening);
       if (server) handOver(server, socket);
-      else this.#waiting.push(socket.pause());
+      else this.#waiting.push(socket);
     });
     this.#connections.leaveOut(accepting);
     this.#listen.call(accepting, { fd: this.#fd });
@@ -63,8 +63,10 @@ function handOver(server, socket) {
     // The application sees a connection that is as safe as TLS would make it.
     socket.encrypted = true;
     server.emit('secureConnection', socket);
+    socket.resume();
   } else {
     server.emit('connection', socket);
+    socket.resume();
   }
 }
 

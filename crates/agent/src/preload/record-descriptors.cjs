@@ -29,10 +29,8 @@ function openedSince(before, known) {
   const opened = [...openNow()].filter(([fd, target]) => before.get(fd) !== target && !known.has(fd));
   const files = opened
     .filter(([, target]) => target.startsWith('/') && !target.startsWith('/memfd:'))
-    .map(([fd, target]) => ({
-      kind: isWritable(fd) ? 'write' : 'read',
-      what: target.replace(/ \(deleted\)$/, ''),
-    }));
+    .map(([fd, target]) => ({ kind: access(fd), what: target.replace(/ \(deleted\)$/, '') }))
+    .filter(({ kind }) => kind !== undefined);
   const inodes = opened.map(([, target]) => /^socket:\[(\d+)\]$/.exec(target)?.[1]);
   return [...files, ...connections(new Set(inodes.filter((it) => it !== undefined)))];
 }
@@ -53,12 +51,13 @@ function link(fd) {
   }
 }
 
-function isWritable(fd) {
+/** What can be done to an open file; nothing where it was closed meanwhile. */
+function access(fd) {
   try {
     const [, flags] = /^flags:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8'));
-    return (parseInt(flags, 8) & ACCESS) !== 0;
+    return (parseInt(flags, 8) & ACCESS) === 0 ? 'read' : 'write';
   } catch {
-    return false;
+    return undefined;
   }
 }
 
