@@ -245,7 +245,7 @@ fn logs_show_every_gateway_and_survive_a_restart() {
         .expect(0);
     let logs = world.lockgate(&["logs", "dev-001"]);
     for number in 0..3 {
-        let name = format!("gw-pool-dev-001-{number}");
+        let name = format!("gw-{number} | ");
         let lines = logs.stdout.lines().filter(|line| line.contains(&name));
         let starts = lines
             .filter(|line| line.contains("gateway listens on"))

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use lockgate_model::environment as var;
@@ -78,8 +78,21 @@ fn since(text: &str) -> Result<SystemTime, String> {
     }
     let age = humantime::parse_duration(text)
         .map_err(|error| format!("{error}; write it like `10m` or `2026-11-22T23:51:00Z`"))?;
-    // Longer ago than there is time: everything.
-    Ok(SystemTime::now()
-        .checked_sub(age)
-        .unwrap_or(SystemTime::UNIX_EPOCH))
+    // Nothing is older than the clock itself.
+    let moment = SystemTime::now().checked_sub(age);
+    Ok(moment.map_or(UNIX_EPOCH, |moment| moment.max(UNIX_EPOCH)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_ages_or_times() {
+        let at = since("2026-11-22T23:51:00Z").unwrap();
+        assert_eq!(at, since("2026-11-22 23:51:00").unwrap());
+        assert!(since("10m").unwrap() > at);
+        assert_eq!(since("1000y").unwrap(), UNIX_EPOCH);
+        assert!(since("soon").unwrap_err().contains("write it like"));
+    }
 }

@@ -1,21 +1,28 @@
 //! `lockgate logs`: what the applications wrote, read by the agent's own reader.
+//!
+//! ```text
+//!   gateway.log ─▶ lockgate-agent logs ─┐            ┌─▶ what was there: merged by time
+//!   gateway.log ─▶ lockgate-agent logs ─┴▶ source ───┴─▶ what comes: held for a moment
+//! ```
 
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
+mod follow;
+mod order;
+mod show;
+mod source;
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use lockgate_model::{EnvName, GatewayName};
-use serde_json::json;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use lockgate_model::{EnvName, GatewayName, LogEvent, LogLine};
 
-use crate::cli::duration;
+use self::follow::Following;
+use self::order::Clock;
+use self::show::{Look, Show};
+use self::source::{Reading, Source};
 use crate::context::Context;
+use crate::environment::Environment;
 use crate::error::CommandError;
-use crate::views::paint::Tone;
 
 /// Show what the applications wrote
 #[derive(Debug, Args)]
@@ -24,76 +31,69 @@ pub(crate) struct LogsArgs {
     #[arg(value_name = "ENV")]
     named: Option<EnvName>,
     /// Gateways, by number or name; all where none is given
+    #[arg(value_name = "GATEWAY")]
+    gateways: Vec<String>,
+    /// Only this gateway, by number or name (repeatable)
+    #[arg(long, short, value_name = "GATEWAY")]
     gateway: Vec<String>,
     /// Go on with what comes later, until Ctrl-C
     #[arg(long, short, conflicts_with = "crash")]
     follow: bool,
-    /// The last lines before the newest crash
-    #[arg(long)]
-    crash: bool,
-    /// Nothing older than this: `10m`, `2h`
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    since: Option<Duration>,
-    /// At most this many lines of each gateway
-    #[arg(long, short = 'n', value_name = "N")]
+    /// The last lines before the newest crash, or before crash N, or before all that are
+    /// kept; `list` says when and why they were
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "newest", value_name = "N|all|list", value_parser = crash)]
+    crash: Option<String>,
+    /// Nothing older than this: `10m`, `2h`, `2026-11-22T23:51:00Z`
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    since: Option<SystemTime>,
+    /// At most this many of the lines that are there, of each gateway
+    #[arg(long, short = 'n', visible_alias = "tail", value_name = "N")]
     lines: Option<usize>,
+    /// Say when each line was written
+    #[arg(long, short)]
+    timestamps: bool,
+    /// Leave the gateways' names away
+    #[arg(long)]
+    no_prefix: bool,
 }
 
-/// One line, and who wrote it.
-#[derive(Debug)]
-struct Line {
-    gateway: GatewayName,
-    text: String,
-}
-
-/// Prints logs: in the order of their times, or as they come with `--follow`.
+/// Prints logs: in the order of their times, and as they come with `--follow`.
 pub(crate) async fn logs(args: LogsArgs, ctx: &Context) -> Result<(), CommandError> {
     let environment = ctx.environment(args.named.as_ref())?;
-    let wanted = super::gateways::numbers(&environment, &args.gateway)?;
-    let gateways: Vec<_> = environment
-        .gateways
-        .iter()
-        .filter(|gateway| {
-            wanted
-                .as_ref()
-                .is_none_or(|wanted| wanted.contains(&gateway.number))
-        })
-        .map(|gateway| environment.gateway_name(gateway))
-        .collect();
-    let alone = gateways.len() == 1;
-    let (tell, mut told) = mpsc::channel(1024);
-    let mut readers = JoinSet::new();
+    let named = [&args.gateways[..], &args.gateway[..]].concat();
+    let named: Vec<String> = named.iter().map(|name| full(name)).collect();
+    let wanted = super::gateways::numbers(&environment, &named)?;
+    let gateways = chosen(&environment, wanted.as_deref());
+    let look = Look {
+        names: !args.no_prefix,
+        timestamps: args.timestamps,
+    };
+    let mut show = Show::new(ctx.screen, look);
+    show.widen(&gateways);
+    let reading = Reading {
+        follow: args.follow,
+        crash: args.crash,
+        since: args.since,
+        lines: args.lines,
+    };
+    let mut sources = Vec::new();
     for gateway in gateways {
-        let log = ctx.config.home.gateway_log(&gateway);
-        if args.crash && !has_crashed(&ctx.config.home.gateway_dir(&gateway)) {
-            ctx.screen.say(&format!("no crash of {gateway} is kept"));
-            continue;
-        }
-        if !args.follow && !args.crash && !log.exists() {
-            ctx.screen
-                .say(&format!("{gateway} has written nothing yet"));
-            continue;
-        }
-        let reader = reader(&args, ctx, &gateway, &log)?;
-        readers.spawn(read(reader, gateway, tell.clone()));
-    }
-    drop(tell);
-    let mut waiting = Vec::new();
-    while let Some(line) = told.recv().await {
-        if args.follow {
-            print(ctx, &line, alone)?;
-        } else {
-            waiting.push(line);
+        if is_there(&reading, ctx, &gateway) {
+            sources.push(Source::start(&reading, ctx, gateway)?);
         }
     }
-    // Each line starts with its time; a stable sort keeps what a gateway wrote at once together.
-    waiting.sort_by(|one, other| time(&one.text).cmp(time(&other.text)));
-    waiting
-        .iter()
-        .try_for_each(|line| print(ctx, line, alone))?;
+    if reading.crash.is_some() {
+        one_after_the_other(&mut sources, &mut show).await?;
+    } else {
+        by_time(&mut sources, &mut show).await?;
+    }
+    if args.follow {
+        let all_of = wanted.is_none().then_some(environment.name);
+        return Following::new(ctx, all_of, sources, show).run().await;
+    }
     let mut failed = false;
-    while let Some(ended) = readers.join_next().await {
-        failed |= !matches!(ended, Ok(true));
+    for source in sources {
+        failed |= !source.ended_well().await;
     }
     // What went wrong, the reader has written to stderr itself.
     if failed {
@@ -101,6 +101,41 @@ pub(crate) async fn logs(args: LogsArgs, ctx: &Context) -> Result<(), CommandErr
     } else {
         Ok(())
     }
+}
+
+/// The gateways of these numbers; all where none are given.
+fn chosen(environment: &Environment, wanted: Option<&[u32]>) -> Vec<GatewayName> {
+    let is_wanted = |number: u32| wanted.is_none_or(|wanted| wanted.contains(&number));
+    let gateways = environment.gateways.iter();
+    gateways
+        .filter(|gateway| is_wanted(gateway.number))
+        .map(|gateway| environment.gateway_name(gateway))
+        .collect()
+}
+
+/// The name of a gateway as it is known elsewhere: lines begin with `gw-0`.
+fn full(name: &str) -> String {
+    let number = name.strip_prefix("gw-");
+    let number = number.filter(|number| number.parse::<u32>().is_ok());
+    number.unwrap_or(name).to_owned()
+}
+
+/// Whether there is something to read; says so where there is not.
+fn is_there(reading: &Reading, ctx: &Context, gateway: &GatewayName) -> bool {
+    let home = &ctx.config.home;
+    if reading.crash.is_some() {
+        let crashed = has_crashed(&home.gateway_dir(gateway));
+        if !crashed {
+            ctx.screen.say(&format!("no crash of {gateway} is kept"));
+        }
+        return crashed;
+    }
+    let written = home.gateway_log(gateway).exists();
+    if !written {
+        ctx.screen
+            .say(&format!("{gateway} has written nothing yet"));
+    }
+    written || reading.follow
 }
 
 /// Whether the agent keeps the last lines of a start that went wrong.
@@ -117,84 +152,109 @@ fn has_crashed(folder: &Path) -> bool {
         .any(|entry| entry.file_name().to_str().is_some_and(crash))
 }
 
-fn reader(
-    args: &LogsArgs,
-    ctx: &Context,
-    gateway: &GatewayName,
-    log: &PathBuf,
-) -> Result<Child, CommandError> {
-    let agent = &ctx.config.agent;
-    let mut command = Command::new(agent);
-    command
-        .arg("logs")
-        .arg("--file")
-        .arg(log)
-        .arg("--releases")
-        .arg(ctx.config.home.gateway_dir(gateway).join("releases"));
-    if args.follow {
-        command.arg("--follow");
-    }
-    if args.crash {
-        command.arg("--crash");
-    }
-    if let Some(since) = args.since {
-        command.args(["--since", &humantime::format_duration(since).to_string()]);
-    }
-    if let Some(lines) = args.lines {
-        command.args(["--lines", &lines.to_string()]);
-    }
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| {
-            CommandError::failed(format!("cannot start `{}`", agent.display()))
-                .because(&error)
-                .hint("`lockgate-agent` lies beside `lockgate`, or where LOCKGATE_AGENT says")
-        })
-}
-
-/// Passes lines on until the reader ends; whether it ended well.
-async fn read(mut reader: Child, gateway: GatewayName, tell: mpsc::Sender<Line>) -> bool {
-    if let Some(stdout) = reader.stdout.take() {
-        let mut lines = BufReader::new(stdout).split(b'\n');
-        while let Ok(Some(line)) = lines.next_segment().await {
-            let text = String::from_utf8_lossy(&line).into_owned();
-            if tell
-                .send(Line {
-                    gateway: gateway.clone(),
-                    text,
-                })
-                .await
-                .is_err()
-            {
-                break;
+/// Shows each gateway's crashes as a whole: their lines carry no time.
+async fn one_after_the_other(sources: &mut [Source], show: &mut Show) -> Result<(), CommandError> {
+    for source in sources {
+        while let Some(event) = source.told.recv().await {
+            if let LogEvent::Line(line) = event {
+                show.line(&source.gateway, &line)?;
             }
         }
     }
-    reader.wait().await.is_ok_and(|status| status.success())
+    show.flush()
 }
 
-fn print(ctx: &Context, line: &Line, alone: bool) -> Result<(), CommandError> {
-    if ctx.screen.is_json() {
-        return ctx
-            .screen
-            .json(&json!({"gateway": line.gateway, "line": line.text}));
+/// Merges what is there: each gateway's lines are in order, so that the oldest of their
+/// first ones is the next. Holds one line of each, however long the logs are.
+async fn by_time(sources: &mut [Source], show: &mut Show) -> Result<(), CommandError> {
+    let mut clocks = vec![Clock::default(); sources.len()];
+    let mut heads = Vec::new();
+    for (source, clock) in sources.iter_mut().zip(&mut clocks) {
+        heads.push(next(source, clock).await);
     }
-    if alone {
-        return ctx.screen.data(&format!("{}\n", line.text));
+    loop {
+        let first = heads.iter().enumerate();
+        let first = first.filter_map(|(at, head)| Some((head.as_ref()?.0, at)));
+        let Some((_, at)) = first.min() else {
+            return show.flush();
+        };
+        let (Some(head), Some(source), Some(clock)) =
+            (heads.get_mut(at), sources.get_mut(at), clocks.get_mut(at))
+        else {
+            return show.flush();
+        };
+        if let Some((_, line)) = head.take() {
+            show.line(&source.gateway, &line)?;
+        }
+        *head = next(source, clock).await;
     }
-    // Neighbours differ in tone, so that the eye can follow one.
-    let tone = if line.gateway.number().is_multiple_of(2) {
-        Tone::Dim
+}
+
+/// The next line of those that are there, with its place in time.
+async fn next(source: &mut Source, clock: &mut Clock) -> Option<(u64, LogLine)> {
+    match source.told.recv().await? {
+        LogEvent::Line(line) => Some((clock.place(&line), line)),
+        LogEvent::Told { .. } => None,
+    }
+}
+
+/// Which crash, checked here so that all gateways are asked the same.
+fn crash(text: &str) -> Result<String, String> {
+    let known = matches!(text, "newest" | "all" | "list") || text.parse::<u64>().is_ok();
+    if known {
+        Ok(text.to_owned())
     } else {
-        Tone::Strong
-    };
-    let name = ctx.screen.out.tone(tone, line.gateway.as_str());
-    ctx.screen.data(&format!("{name}  {}\n", line.text))
+        Err("expected a number, `newest`, `all` or `list`".to_owned())
+    }
 }
 
-fn time(line: &str) -> &str {
-    line.split(' ').next().unwrap_or_default()
+/// A moment: how long ago, or when.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "`--since` counts from the moment of the call"
+)]
+fn since(text: &str) -> Result<SystemTime, String> {
+    if let Ok(moment) = humantime::parse_rfc3339_weak(text) {
+        return Ok(moment);
+    }
+    let age = humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; write it like `10m` or `2026-11-22T23:51:00Z`"))?;
+    // Nothing is older than the clock itself.
+    let moment = SystemTime::now().checked_sub(age);
+    Ok(moment.map_or(UNIX_EPOCH, |moment| moment.max(UNIX_EPOCH)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_is_named_as_its_lines_begin() {
+        for (name, expected) in [
+            ("gw-0", "0"),
+            ("gw-12", "12"),
+            ("0", "0"),
+            ("gw-pool-dev-001-0", "gw-pool-dev-001-0"),
+            ("gw-", "gw-"),
+        ] {
+            assert_eq!(full(name), expected);
+        }
+    }
+
+    #[test]
+    fn moments_are_ages_or_times() {
+        let at = since("2026-11-22T23:51:00Z").unwrap();
+        assert_eq!(at, since("2026-11-22 23:51:00").unwrap());
+        assert!(since("10m").unwrap() > at);
+        assert_eq!(since("1000y").unwrap(), UNIX_EPOCH);
+        assert!(since("soon").unwrap_err().contains("write it like"));
+    }
+
+    #[test]
+    fn crashes_have_numbers_or_words() {
+        for good in ["newest", "all", "list", "7"] {
+            assert_eq!(crash(good).unwrap(), good);
+        }
+        assert!(crash("last").is_err());
+    }
 }

@@ -20,6 +20,20 @@ pub(crate) enum Tone {
     Bad,
 }
 
+/// Colours that differ from their neighbours; red is left to what is wrong.
+const SERIES: [AnsiColor; 10] = [
+    AnsiColor::Cyan,
+    AnsiColor::Yellow,
+    AnsiColor::Green,
+    AnsiColor::Magenta,
+    AnsiColor::Blue,
+    AnsiColor::BrightCyan,
+    AnsiColor::BrightYellow,
+    AnsiColor::BrightGreen,
+    AnsiColor::BrightMagenta,
+    AnsiColor::BrightBlue,
+];
+
 /// Paints text, or leaves it as it is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Paint {
@@ -73,6 +87,14 @@ impl Paint {
     /// A name worth finding.
     pub(crate) fn strong(self, text: &str) -> String {
         self.tone(Tone::Strong, text)
+    }
+
+    /// The text in a colour of its own among many.
+    pub(crate) fn series(self, number: u32, text: &str) -> String {
+        let count = u32::try_from(SERIES.len()).unwrap_or(u32::MAX);
+        let at = usize::try_from(number % count).unwrap_or_default();
+        let style = SERIES.get(at).map_or_else(Style::new, |it| color(*it));
+        self.wrap(style, text)
     }
 
     fn wrap(self, style: Style, text: &str) -> String {
