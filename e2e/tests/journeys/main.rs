@@ -10,6 +10,7 @@
 mod broken_builds;
 mod convergence;
 mod everyday;
+mod logs;
 mod side_by_side;
 mod strategies;
 mod watching;
