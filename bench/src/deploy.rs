@@ -112,7 +112,7 @@ fn once(environment: &Environment<'_>, version: &str) -> Result<Times, BenchErro
     let doors: Vec<_> = environment.gateways().iter().map(|it| it.door).collect();
     let clock = Stopwatch::start();
     let log = environment.home().folder().join("deploy.log");
-    let running = Running::start(&mut environment.lockgate("deploy"), &log)?;
+    let running = Running::start(&mut environment.deploy(), &log)?;
     let answered = until_all_answer(&doors, version, clock)
         .map_err(|error| error.with_log(|| running.log_end() + &environment.home().log_end()))?;
     running.finish()?;

@@ -55,7 +55,7 @@ impl<'a> Environment<'a> {
         run(environment
             .lockgate("create")
             .args(["--gateways", &gateways.to_string()]))?;
-        run(&mut environment.lockgate("deploy"))?;
+        run(&mut environment.deploy())?;
         let status = environment.status()?;
         environment.gateways = found(&status);
         if environment.gateways.len() == gateways {
@@ -95,6 +95,13 @@ impl<'a> Environment<'a> {
             lockgate.args(["--wait", "ready"]);
         }
         lockgate
+    }
+
+    /// `lockgate deploy ENV` until the new build answers; its trial is not waited for.
+    pub(crate) fn deploy(&self) -> Command {
+        let mut deploy = self.lockgate("deploy");
+        deploy.args(["--wait", "ready"]);
+        deploy
     }
 
     fn status(&self) -> Result<String, BenchError> {

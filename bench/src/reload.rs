@@ -112,6 +112,7 @@ fn contenders<'a>(
         let way = Way::Lockgate(gated);
         all.push(Contender::direct(way, "Lockgate", RELOADS)?);
         all.push(Contender::at_its_door(gated, "Lockgate", RELOADS)?);
+        all.push(Contender::at_once(way, "Lockgate", FEWER_RELOADS)?);
         all.extend(Contender::behind_nginx(way, "Lockgate", folder)?);
         let way = Way::Lockgate(cold);
         all.push(Contender::direct(way, "Lockgate, cold", FEWER_RELOADS)?);

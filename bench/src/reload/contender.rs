@@ -4,8 +4,11 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
+use lockgate_e2e::load::Mix;
+
 use super::FEWER_RELOADS;
 use super::tally::Tally;
+
 use crate::environment::{Environment, Gateway};
 use crate::error::BenchError;
 use crate::nginx;
@@ -14,6 +17,28 @@ use crate::sequence::Shell;
 
 /// Reloads in a quick look: of those that are measured in full, and of the others.
 const QUICK: (u32, u32) = (5, 2);
+
+/// What clients ask of the application, of a hundred requests: all that they do.
+const ALL: Mix = Mix {
+    new: 34,
+    keep: 36,
+    post: 16,
+    slow: 6,
+    stream: 0,
+    upload: 4,
+    late: 4,
+};
+
+/// Only what is answered at once.
+const AT_ONCE: Mix = Mix {
+    new: 40,
+    keep: 42,
+    post: 18,
+    slow: 0,
+    stream: 0,
+    upload: 0,
+    late: 0,
+};
 
 /// A way to bring new code into a gateway.
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +61,7 @@ impl<'a> Way<'a> {
     /// What brings it into the gateway.
     pub(super) fn command(self) -> Command {
         match self {
-            Self::Lockgate(environment) => environment.lockgate("deploy"),
+            Self::Lockgate(environment) => environment.deploy(),
             Self::Shell(shell) => shell.command(),
         }
     }
@@ -71,6 +96,7 @@ pub(super) struct Contender<'a> {
     pub(super) name: String,
     pub(super) way: Way<'a>,
     pub(super) target: SocketAddr,
+    pub(super) mix: Mix,
     /// Reloads over all rounds.
     reloads: u32,
     pub(super) tally: Tally,
@@ -83,6 +109,7 @@ impl<'a> Contender<'a> {
             name,
             way,
             target,
+            mix: ALL,
             reloads,
             tally: Tally::default(),
             _nginx: None,
@@ -93,6 +120,19 @@ impl<'a> Contender<'a> {
     pub(super) fn direct(way: Way<'a>, name: &str, reloads: u32) -> Result<Self, BenchError> {
         let name = format!("{name}, direct");
         Ok(Self::new(way, name, way.application()?, reloads))
+    }
+
+    /// The same, by clients that ask only for what is answered at once.
+    pub(super) fn at_once(way: Way<'a>, name: &str, reloads: u32) -> Result<Self, BenchError> {
+        Ok(Self {
+            mix: AT_ONCE,
+            ..Self::new(
+                way,
+                format!("{name}, direct, nothing slow"),
+                way.application()?,
+                reloads,
+            )
+        })
     }
 
     /// Asked at the gateway's door.

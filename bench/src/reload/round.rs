@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use lockgate_e2e::load::{Load, Mix, Plan, Speaks};
+use lockgate_e2e::load::{Load, Plan, Speaks};
 use serde_json::Value;
 
 use super::contender::Contender;
@@ -20,17 +20,6 @@ const EVERY: Duration = Duration::from_millis(3350);
 /// How long anything that is waited for may take.
 const WITHIN: Duration = Duration::from_mins(1);
 
-/// What clients ask of the application, of a hundred requests.
-const MIX: Mix = Mix {
-    new: 36,
-    keep: 38,
-    post: 18,
-    slow: 8,
-    stream: 0,
-    upload: 0,
-    late: 0,
-};
-
 /// Reloads so many times under load, and adds what happened to the contender's tally.
 pub(super) fn round(
     contender: &mut Contender<'_>,
@@ -42,7 +31,7 @@ pub(super) fn round(
         target,
         speaks: Speaks::ExampleGateway,
         rate: RATE,
-        mix: MIX,
+        mix: contender.mix,
         websockets: WEBSOCKETS,
         most: u64::MAX,
         seed: u64::from(round) + 1,
