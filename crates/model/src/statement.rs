@@ -30,8 +30,8 @@ pub struct Statement {
     pub previous: Option<BuildId>,
     /// The key that signs.
     pub key_id: KeyId,
-    /// Counts per key; at least the UNIX time in milliseconds at which it was
-    /// issued, so that a recreated environment is always newer.
+    /// Counts per key; at least the UNIX time in milliseconds at which its publication
+    /// began, so that a recreated environment is always newer.
     pub seq: u64,
     /// UNIX time in milliseconds. Shown, never compared.
     pub issued_at: u64,

@@ -73,9 +73,11 @@ impl Follow {
         elapsed: Duration,
     ) {
         for said in &published.gateways {
+            // What was good and is only started again has nothing to prove.
+            let proven = said.again && was_good(before, said);
             let row = Row {
                 said: said.clone(),
-                until,
+                until: if proven { Until::Ready } else { until },
                 told: elapsed,
                 pid_before: pid_of(before, said),
                 view: None,
@@ -155,11 +157,22 @@ impl Follow {
     }
 }
 
+/// What a gateway reported before it was told.
+fn report_of<'v>(before: &'v GatewaysView, said: &Said) -> Option<&'v Report> {
+    let view = before.gateways.iter().find(|it| it.name == said.gateway)?;
+    view.report.as_ref()
+}
+
 /// The process that runs what a gateway is told already.
 fn pid_of(before: &GatewaysView, said: &Said) -> Option<u32> {
-    let view = before.gateways.iter().find(|it| it.name == said.gateway)?;
-    let running = view.report.as_ref()?.running.as_ref()?;
+    let running = report_of(before, said)?.running.as_ref()?;
     (running.build == said.build).then_some(running.pid)
+}
+
+/// Whether a gateway ran what it is told, and that had passed its trial.
+fn was_good(before: &GatewaysView, said: &Said) -> bool {
+    let runs = pid_of(before, said).is_some();
+    runs && report_of(before, said).is_some_and(|it| !it.on_trial && it.refused.is_none())
 }
 
 impl Row {

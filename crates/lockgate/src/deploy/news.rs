@@ -25,12 +25,18 @@ pub(crate) struct News {
     known: Option<GatewaysView>,
     /// Whether the server does not answer.
     gone: bool,
+    /// The refusals whose last lines were shown; other gateways wrote the same.
+    shown: Vec<String>,
 }
 
 impl News {
     /// From what a deploy has shown on; from now on, where there was none.
     pub(crate) fn since(known: Option<GatewaysView>) -> Self {
-        Self { known, gone: false }
+        Self {
+            known,
+            gone: false,
+            shown: Vec::new(),
+        }
     }
 
     /// Tells until nobody waits for it any more; then it can be asked again.
@@ -49,7 +55,12 @@ impl News {
                         ctx.screen.say("the server is back");
                     }
                     let before = self.known.as_ref().unwrap_or(&view);
-                    for news in news(before, &view) {
+                    for mut news in news(before, &view) {
+                        if self.shown.contains(&news.message) && !ctx.screen.is_json() {
+                            news.log.clear();
+                        } else if !news.log.is_empty() {
+                            self.shown.push(news.message.clone());
+                        }
                         progress.tell(&Event::News(news));
                     }
                     (self.known, self.gone) = (Some(view), false);

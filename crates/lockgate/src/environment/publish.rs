@@ -55,6 +55,8 @@ pub(crate) struct Said {
     pub(crate) build: BuildId,
     /// Whether it asks for anything else than the statement before: build, settings, restart.
     pub(crate) changed: bool,
+    /// Whether build and settings are those of the statement before: at most a restart is asked.
+    pub(crate) again: bool,
     /// Whether the gateway shall run (it is enabled).
     pub(crate) run: bool,
 }
@@ -319,6 +321,8 @@ impl<'a> Publisher<'a> {
             tracing::info!(gateway = %next.gateway, build = %next.build, seq = next.seq, "statement published");
             said.push(Said {
                 changed: differs(&next, last.as_ref()),
+                again: last
+                    .is_some_and(|last| last.build == next.build && last.settings == next.settings),
                 run: gateway.enabled,
                 build: next.build,
                 gateway: next.gateway,

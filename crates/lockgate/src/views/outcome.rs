@@ -79,11 +79,13 @@ fn gated_or_cold(change: &Change) -> &'static str {
     if change.gated { "gated" } else { "cold" }
 }
 
-/// `fetch 40 ms, boot 610 ms, drain 20 ms, stop 35 ms`
+/// `fetch 40 ms, boot 610 ms, drain 20 ms, stop 35 ms`; that it was verified is part of the fetch.
 fn steps(timings: &Timings) -> String {
+    let fetched = timings
+        .fetch_ms
+        .map(|ms| ms + timings.verify_ms.unwrap_or(0));
     let steps = [
-        ("fetch", timings.fetch_ms),
-        ("verify", timings.verify_ms),
+        ("fetch", fetched),
         ("boot", timings.boot_ms),
         ("drain", timings.drain_ms),
         ("stop", timings.stop_ms),
@@ -97,14 +99,16 @@ fn steps(timings: &Timings) -> String {
 }
 
 /// What a change was like, for those gateways where it was so.
-fn notes(outcome: &Outcome) -> BTreeMap<String, Vec<&str>> {
-    let mut notes: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+fn notes(outcome: &Outcome) -> Vec<(String, Vec<&str>)> {
+    let mut notes: Vec<(String, Vec<&str>)> = Vec::new();
     for gateway in &outcome.gateways {
-        if let Some(note) = gateway.change.as_ref().and_then(change_note) {
-            notes
-                .entry(note)
-                .or_default()
-                .push(gateway.gateway.as_str());
+        let Some(note) = gateway.change.as_ref().and_then(change_note) else {
+            continue;
+        };
+        let name = gateway.gateway.as_str();
+        match notes.iter_mut().find(|(known, _)| *known == note) {
+            Some((_, gateways)) => gateways.push(name),
+            None => notes.push((note, vec![name])),
         }
     }
     notes
@@ -122,9 +126,15 @@ pub(crate) fn change_note(change: &Change) -> Option<String> {
         parts.push(format!("closed {}", number(change.websockets, "WebSocket")));
     }
     if !change.left_behind.is_empty() {
+        // Their numbers say nothing any more, and differ in each gateway.
+        let programs = change.left_behind.iter().map(|one| {
+            let (program, _) = one.rsplit_once(" (").unwrap_or((one, ""));
+            program
+        });
+        let programs: Vec<&str> = programs.collect();
         parts.push(format!(
             "killed {}, left behind by the old process",
-            change.left_behind.join(", ")
+            programs.join(", ")
         ));
     }
     (!parts.is_empty()).then(|| parts.join("; "))
@@ -200,4 +210,123 @@ pub(super) fn log_lines(log: &[String], paint: Paint) -> String {
     last.fold(String::new(), |text, line| {
         text + "\n  " + &bar + " " + line
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deploy::strategy::DeployStrategy;
+    use lockgate_model::{BuildId, EnvName, GatewayName};
+
+    fn build() -> BuildId {
+        BuildId::parse(&"b".repeat(12)).unwrap()
+    }
+
+    fn outcome(gateways: &[(Verdict, Option<Change>)]) -> Outcome {
+        let env = EnvName::parse("dev-001").unwrap();
+        let gateway = |(number, (verdict, change)): (u32, &(Verdict, Option<Change>))| {
+            let timings = Timings {
+                fetch_ms: Some(30),
+                verify_ms: Some(10),
+                boot_ms: Some(610),
+                unavailable_ms: Some(58),
+                ..Timings::default()
+            };
+            GatewayOutcome {
+                gateway: GatewayName::new(&env, number),
+                http_port: 7100,
+                running_build: Some(build()),
+                verdict: verdict.clone(),
+                ready_ms: Some(1_400),
+                good: true,
+                took_ms: 31_400,
+                change: change.clone(),
+                timings: if change.is_some() {
+                    timings
+                } else {
+                    Timings::default()
+                },
+            }
+        };
+        Outcome {
+            ok: true,
+            interrupted: false,
+            build: build(),
+            seq: 1,
+            strategy: DeployStrategy::All,
+            took_ms: 0,
+            gateways: (0..).zip(gateways).map(gateway).collect(),
+            pinned: Vec::new(),
+            seen: None,
+            env,
+        }
+    }
+
+    fn kept(reason: &str, unavailable_ms: Option<u64>) -> Verdict {
+        Verdict::Kept {
+            runs: Some(build()),
+            settings_only: false,
+            reason: reason.to_owned(),
+            unavailable_ms,
+            log: (0..60).map(|line| format!("line {line}")).collect(),
+        }
+    }
+
+    #[test]
+    fn a_row_tells_how_the_change_was_made_and_what_it_cost() {
+        let gated = Change {
+            gated: true,
+            ..Change::default()
+        };
+        let cold = Change {
+            why_cold: Some("it read /data/counter before it listened".to_owned()),
+            cut: 2,
+            websockets: 1,
+            left_behind: vec!["sleep (712)".to_owned()],
+            ..Change::default()
+        };
+        let outcome = outcome(&[
+            (Verdict::Runs, Some(gated)),
+            (Verdict::Runs, Some(cold.clone())),
+            (Verdict::Runs, Some(cold)),
+            (kept("threw", Some(0)), None),
+            (Verdict::AlreadyRan, None),
+        ]);
+        let expected = "\
+GATEWAY            BUILD         STATE               READY  CHANGE  PAUSE  STEPS
+gw-pool-dev-001-0  bbbbbbbbbbbb  good                1.4 s  gated   58 ms  fetch 40 ms, boot 610 ms
+gw-pool-dev-001-1  bbbbbbbbbbbb  good                1.4 s  cold    58 ms  fetch 40 ms, boot 610 ms
+gw-pool-dev-001-2  bbbbbbbbbbbb  good                1.4 s  cold    58 ms  fetch 40 ms, boot 610 ms
+gw-pool-dev-001-3  bbbbbbbbbbbb  kept its old build  -      -       0 ms   
+gw-pool-dev-001-4  bbbbbbbbbbbb  already runs it     -      -       -      
+! gw-pool-dev-001-1, gw-pool-dev-001-2: cold: it read /data/counter before it listened; cut 2 requests; closed 1 WebSocket; killed sleep, left behind by the old process
+";
+        assert_eq!(summary(&outcome, None, Paint::new(false)), expected);
+    }
+
+    #[test]
+    fn gateways_that_refuse_for_one_reason_are_told_once_with_the_last_fifty_lines() {
+        let told = refusals(
+            &outcome(&[
+                (kept("threw", Some(600)), None),
+                (kept("threw", Some(640)), None),
+                (kept("hung", Some(0)), None),
+            ]),
+            Paint::new(false),
+        );
+        let [hung, threw] = told.as_slice() else {
+            panic!("{told:?}");
+        };
+        let first = |text: &str| text.trim_start().lines().next().unwrap().to_owned();
+        assert_eq!(
+            first(threw),
+            "✗ gw-pool-dev-001-0, gw-pool-dev-001-1: threw; nothing answered for 640 ms"
+        );
+        assert_eq!(
+            first(hung),
+            "✗ gw-pool-dev-001-2: hung; the old process answered all the time"
+        );
+        let lines: Vec<&str> = threw.lines().filter(|line| line.contains("line")).collect();
+        assert_eq!((lines.len(), lines[0]), (50, "  │ line 10"));
+    }
 }

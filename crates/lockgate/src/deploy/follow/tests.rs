@@ -81,6 +81,7 @@ fn published(number: u32, run: bool) -> Published {
         gateway: gateway(number),
         build: build('b'),
         changed: true,
+        again: false,
         run,
     };
     Published {
@@ -238,6 +239,25 @@ fn who_waits_for_ready_alone_still_sees_a_later_refusal() {
     let back = refused(SEQ, report(SEQ, SEQ, Phase::Ready, Some(('a', 9))));
     follow.see(&view(&[(0, Some(back))]), Duration::ZERO);
     assert!(follow.is_done() && follow.has_failed());
+}
+
+#[test]
+fn a_restart_of_a_good_build_is_done_when_it_is_ready() {
+    let restarted = |before: Report, again| {
+        let mut published = published(0, true);
+        published.gateways[0].again = again;
+        let mut follow = Follow::new(SEQ);
+        let before = view(&[(0, Some(before))]);
+        follow.told(&published, Until::Good, &before, Duration::ZERO);
+        follow.see(&view(&[(0, Some(on_trial(('b', 8))))]), Duration::ZERO);
+        follow.is_done()
+    };
+    let good = |running| report(50, 50, Phase::Ready, Some(running));
+    assert!(restarted(good(('b', 7)), true));
+    // Other settings, another build, or one that was on trial itself.
+    assert!(!restarted(good(('b', 7)), false));
+    assert!(!restarted(good(('a', 7)), true));
+    assert!(!restarted(on_trial(('b', 7)), true));
 }
 
 #[test]

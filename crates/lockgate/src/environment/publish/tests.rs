@@ -165,7 +165,10 @@ fn what_is_stored_opens_with_the_environments_key() {
         let statement = key.open(&signed).unwrap();
         assert_eq!((seq, statement.seq), (1_000, 1_000));
         assert_eq!(statement.gateway, said.gateway);
-        assert!(said.changed && said.run && statement.run);
+        assert!(said.changed && !said.again && said.run && statement.run);
+    }
+    for said in publish_run(&parts, 2_000).gateways {
+        assert!(!said.changed && said.again);
     }
 }
 
