@@ -84,20 +84,17 @@ impl<'a> Environment<'a> {
         self.application.write_version(version)
     }
 
-    /// `lockgate ACT ENV`, in the workspace. A deploy is done when the build answers: what is
-    /// measured ends there, not with the trial.
-    pub(crate) fn lockgate(&self, act: &str) -> Command {
+    /// `lockgate ACT ENV`, in the workspace.
+    fn lockgate(&self, act: &str) -> Command {
         let mut lockgate = self.home.program("lockgate");
         lockgate
             .current_dir(self.application.workspace())
             .args([act, &self.name]);
-        if act == "deploy" {
-            lockgate.args(["--wait", "ready"]);
-        }
         lockgate
     }
 
-    /// `lockgate deploy ENV` until the new build answers; its trial is not waited for.
+    /// `lockgate deploy ENV` until the new build answers: what is measured ends there, not
+    /// with the trial.
     pub(crate) fn deploy(&self) -> Command {
         let mut deploy = self.lockgate("deploy");
         deploy.args(["--wait", "ready"]);
