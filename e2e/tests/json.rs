@@ -58,6 +58,8 @@ fn the_page_shows_what_commands_print() {
         .json(),
     );
     page.events("pack", &run(&["pack", "dev-001"]).stdout);
+    run(&["deploy", "dev-001"]);
+    workspace.set_version("2.0.0");
     page.events("deploy", &run(&["deploy", "dev-001"]).stdout);
     page.section("status", &run(&["status", "dev-001"]).json());
     page.section("builds", &run(&["builds", "dev-001"]).json());

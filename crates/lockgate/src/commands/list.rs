@@ -4,6 +4,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::context::Context;
+use crate::deploy::is_for_all;
 use crate::environment::Environment;
 use crate::error::CommandError;
 use crate::server::control::ControlClient;
@@ -29,11 +30,10 @@ pub(crate) async fn list(_args: &ListArgs, ctx: &Context) -> Result<(), CommandE
     let mut rows = Vec::new();
     let mut documents = Vec::new();
     for environment in &environments {
-        // What was published last; what really runs is each gateway's own, see `status`.
-        let published = store
-            .publications(&environment.name)?
-            .pop()
-            .map(|publication| publication.build);
+        // What was published to all of them last; what really runs is each gateway's own, see `status`.
+        let history = store.publications(&environment.name)?;
+        let published = history.into_iter().rev().find(is_for_all);
+        let published = published.map(|publication| publication.build);
         let mut document = super::create::described(environment);
         if let Some(fields) = document.as_object_mut() {
             fields.insert("published_build".to_owned(), json!(published));
