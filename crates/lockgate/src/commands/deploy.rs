@@ -207,7 +207,7 @@ pub(crate) async fn once(
             let result = show(progress, &outcome);
             if result.is_ok() && request.gateways.is_some() {
                 ctx.screen.hint(&format!(
-                    "pinned: deploys to {env} leave it there until `lockgate deploy {env} --unpin`"
+                    "pinned to this build until `lockgate deploy {env} --unpin`; deploys to {env} leave that as it is"
                 ));
             }
             Deployed {

@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::context::Context;
 use crate::deploy::is_for_all;
 use crate::environment::Environment;
+use crate::environment::desired::Desired;
 use crate::error::CommandError;
 use crate::server::control::ControlClient;
 use crate::views::paint::Tone;
@@ -33,7 +34,10 @@ pub(crate) async fn list(_args: &ListArgs, ctx: &Context) -> Result<(), CommandE
         // What was published to all of them last; what really runs is each gateway's own, see `status`.
         let history = store.publications(&environment.name)?;
         let published = history.into_iter().rev().find(is_for_all);
-        let published = published.map(|publication| publication.build);
+        let whole = Desired::load(&ctx.config.home, &environment.name)?.whole;
+        let published = whole
+            .map(|whole| whole.build)
+            .or(published.map(|publication| publication.build));
         let mut document = super::create::described(environment);
         if let Some(fields) = document.as_object_mut() {
             fields.insert("published_build".to_owned(), json!(published));

@@ -165,7 +165,12 @@ pub(super) fn refusals(outcome: &Outcome, paint: Paint) -> Vec<String> {
                 let problem = problem
                     .as_ref()
                     .map_or(String::new(), |problem| format!(": {problem}"));
-                let reason = format!("not done in time, {phase}{problem}");
+                let when = if outcome.interrupted {
+                    "not done yet"
+                } else {
+                    "not done in time"
+                };
+                let reason = format!("{when}, {phase}{problem}");
                 (reason, None, [].as_slice())
             }
             Verdict::Runs
