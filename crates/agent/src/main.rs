@@ -33,6 +33,7 @@ mod listener;
 mod logs;
 mod memory;
 mod open_files;
+mod preload;
 mod probe;
 mod process;
 mod reaper;

@@ -1,8 +1,6 @@
 //! Opens what the driver needs before anything runs.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::Path;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -14,43 +12,9 @@ use super::super::{Command, Snapshot, SupervisorConfig, SupervisorError};
 use super::Driver;
 use crate::listener::Sockets;
 use crate::logs::{Log, WriterOptions};
+use crate::preload;
 use crate::process::{Mark, SpawnLock, Spawner, in_words, sweep};
 use crate::reaper::Reaper;
-
-/// Files of the preload, by name and with their text.
-macro_rules! preload {
-    ($($name:literal),* $(,)?) => {
-        [$(($name, include_str!(concat!("../../preload/", $name)))),*]
-    };
-}
-
-/// What every started Node loads before the application: `main.cjs`, and what that
-/// loads.
-const PRELOAD: [(&str, &str); 23] = preload![
-    "accepting.cjs",
-    "channel.cjs",
-    "compile-cache.cjs",
-    "connections.cjs",
-    "drain.cjs",
-    "events.cjs",
-    "gate.cjs",
-    "http.cjs",
-    "http2.cjs",
-    "inspector.cjs",
-    "listen.cjs",
-    "main.cjs",
-    "places.cjs",
-    "readiness.cjs",
-    "record-connections.cjs",
-    "record-descriptors.cjs",
-    "record-files.cjs",
-    "record-starts.cjs",
-    "record.cjs",
-    "refusals.cjs",
-    "replace.cjs",
-    "supervised.cjs",
-    "websocket.cjs",
-];
 
 /// A log of 10 MiB is put aside, and five of them are kept.
 const ROTATE_BYTES: u64 = 10 * 1024 * 1024;
@@ -65,8 +29,7 @@ impl Driver {
         shown: watch::Sender<Snapshot>,
     ) -> Result<Self, SupervisorError> {
         let folder = config.state_dir.join("preload");
-        let preload = folder.join("main.cjs");
-        write_preload(&folder).map_err(|source| SupervisorError::Prepare {
+        let preload = preload::write(&folder).map_err(|source| SupervisorError::Prepare {
             path: folder,
             source,
         })?;
@@ -116,58 +79,5 @@ impl Driver {
         };
         driver.show();
         Ok(driver)
-    }
-}
-
-/// Readable by the application, whoever it runs as. Files that are there already are
-/// left alone: an agent on a full disk starts what it knows.
-fn write_preload(folder: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    std::fs::create_dir_all(folder)?;
-    for (name, text) in PRELOAD {
-        let path = folder.join(name);
-        if std::fs::read(&path).is_ok_and(|there| there == text.as_bytes()) {
-            continue;
-        }
-        let new = folder.join(format!("{name}.new"));
-        std::fs::write(&new, text)?;
-        std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o644))?;
-        std::fs::rename(&new, &path)?;
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_preload_that_is_there_needs_no_room_on_the_disk() {
-        let state_dir = tempfile::tempdir().unwrap();
-        let folder = state_dir.path().join("preload");
-        std::fs::create_dir(&folder).unwrap();
-        std::fs::write(folder.join("main.cjs"), "an older one").unwrap();
-        write_preload(&folder).unwrap();
-        for (name, text) in PRELOAD {
-            let written = std::fs::read_to_string(folder.join(name)).unwrap();
-            assert_eq!(written, text, "{name}");
-            // From now on nothing can be written.
-            std::fs::create_dir(folder.join(format!("{name}.new"))).unwrap();
-        }
-        write_preload(&folder).unwrap();
-        // What is missing is noticed.
-        std::fs::remove_file(folder.join("main.cjs")).unwrap();
-        assert!(write_preload(&folder).is_err());
-    }
-
-    #[test]
-    fn every_file_of_the_preload_is_embedded() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/preload");
-        let mut there: Vec<String> = std::fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        there.sort();
-        assert_eq!(there, PRELOAD.map(|(name, _)| name));
     }
 }
