@@ -11,6 +11,11 @@ pub(crate) fn is_installed() -> bool {
     first_line("nginx", "-v").is_some()
 }
 
+/// Connections of a worker. While an application starts again, each request that waits
+/// holds two of them; with the default of 512 or 768 a pause of a few seconds would use
+/// them up, and nginx would reset what comes then.
+const CONNECTIONS: u32 = 8192;
+
 /// Starts it with these lines in its `http` block.
 pub(crate) fn start(folder: &Path, http: &str) -> Result<Running, BenchError> {
     std::fs::create_dir_all(folder).map_err(BenchError::io("make", folder))?;
@@ -22,11 +27,13 @@ pub(crate) fn start(folder: &Path, http: &str) -> Result<Running, BenchError> {
     };
     let text = format!(
         "{user} daemon off; worker_processes auto; pid {own}/pid; error_log {own}/error.log;\n\
-         events {{ worker_connections 1024; }}\n\
+         worker_rlimit_nofile {files};\n\
+         events {{ worker_connections {CONNECTIONS}; }}\n\
          http {{\n  access_log off; client_body_temp_path {own}/body; proxy_temp_path {own}/proxy;\n  \
          fastcgi_temp_path {own}/fastcgi; uwsgi_temp_path {own}/uwsgi; scgi_temp_path {own}/scgi;\n\
          {http}\n}}\n",
         own = folder.display(),
+        files = 2 * CONNECTIONS,
     );
     std::fs::write(&config, text).map_err(BenchError::io("write", &config))?;
     let mut nginx = command("nginx");
