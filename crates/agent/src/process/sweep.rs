@@ -310,8 +310,15 @@ mod tests {
         let _children = Children(vec![start(), start()], state);
         while find(&mark).count() < 20 {}
         assert!(sweep(&mark).len() >= 20);
-        // Nothing is left that could start anything.
-        assert_eq!(find(&mark).filter(|it| !it.is_zombie()).count(), 0);
+        // On a busy machine some may still be dying. One that got away would live on.
+        let left = || find(&mark).filter(|it| !it.is_zombie()).count();
+        for _ in 0..1000 {
+            if left() == 0 {
+                return;
+            }
+            std::thread::sleep(PAUSE);
+        }
+        assert_eq!(left(), 0);
     }
 
     #[test]
