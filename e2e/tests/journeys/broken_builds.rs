@@ -215,13 +215,13 @@ fn settings_that_do_not_work_are_told_at_once_and_the_old_ones_stay() {
     let (world, workspace) = running();
     fs::write(
         workspace.path.join("lockgate.toml"),
-        "[app.limits]\nready = '2s'\n[app.ready]\nhttp = '/nowhere'\n",
+        "[app.limits]\nready = '6s'\n[app.ready]\nhttp = '/nowhere'\n",
     )
     .unwrap();
     world
         .lockgate(&["deploy", "dev-001", "--timeout", "30s"])
         .expect(1)
-        .says("was not ready within 2s")
+        .says("was not ready within 6s")
         .says("kept its old settings");
     world.expect_version("dev-001", "1.0.0");
     let builds = world.lockgate(&["builds", "dev-001"]);
