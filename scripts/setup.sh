@@ -2,6 +2,7 @@
 # Installs what the checks need and this machine lacks. Rust (rustup) and Node are expected to be there.
 #   scripts/setup.sh          what `lockgate` needs to be built and tried
 #   scripts/setup.sh checks   also what the checks need
+#   scripts/setup.sh bench    what is measured beside Lockgate, too
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,10 +21,21 @@ if [ "${1:-}" = checks ]; then
     need python3 || packages+=(python3)
     need ip || packages+=(iproute2)
 fi
+if [ "${1:-}" = bench ]; then
+    need python3 || packages+=(python3)
+    need nginx || packages+=(nginx)
+    need tini || packages+=(tini)
+    need s6-supervise || packages+=(s6)
+fi
 if [ ${#packages[@]} -gt 0 ]; then
     echo "setup: installing ${packages[*]}"
-    as_root=()
+    as_root=() policy=/usr/sbin/policy-rc.d
     [ "$(id -u)" = 0 ] || as_root=(sudo)
+    # A packaged service would be started at once: this refuses it, where nothing decides that yet.
+    if [ ! -e "$policy" ]; then
+        trap '"${as_root[@]}" rm -f "$policy"' EXIT
+        printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" install -m 755 /dev/stdin "$policy"
+    fi
     "${as_root[@]}" apt-get update -qq
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
 fi
