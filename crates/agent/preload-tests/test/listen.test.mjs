@@ -220,3 +220,21 @@ test('without a channel to the supervisor the socket is taken and nothing waits'
   assert.equal((await app.get()).text, 'old');
   assert.deepEqual(app.messages, []);
 });
+
+test('servers of an application\'s own kind may emit what they like', async (t) => {
+  const app = await new Agent(
+    t,
+    `const net = require('node:net');
+    const server = net.createServer().listen(8888, () => {
+      for (const event of ['connection', 'secureConnection', 'upgrade', 'connect', 'session', 'stream', 'listening']) {
+        server.emit(event);
+        server.emit(event, {}, 'text', null);
+      }
+      server.emit(Symbol('own'), 1);
+      console.log('still here');
+    });`,
+  ).serve();
+  await app.prints(/still here/);
+  app.drain();
+  assert.deepEqual(await app.message('drained'), { type: 'drained', cut: 0, websockets: 0 });
+});

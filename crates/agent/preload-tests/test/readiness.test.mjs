@@ -43,8 +43,10 @@ for (const [name, code] of Object.entries(SERVERS)) {
 }
 
 test('an application behind TLS believes that it is asked over TLS', async (t) => {
-  const app = await new Agent(t, `${HTTPS} ROUTES['/secure'] = (request, response) => response.end(String(request.socket.encrypted));`).serve();
-  assert.equal((await app.ask('/secure')).text, 'true');
+  const code = `${HTTPS} ROUTES['/secure'] = ({ socket }, response) =>
+    response.end(JSON.stringify([socket.encrypted, socket.authorized, socket.getPeerCertificate(true), socket.getProtocol()]));`;
+  const app = await new Agent(t, code).serve();
+  assert.deepEqual(JSON.parse((await app.ask('/secure')).text), [true, false, {}, null]);
 });
 
 for (const [name, code, speaks] of [

@@ -149,12 +149,12 @@ class Connections {
       return;
     }
     const connection = new Connection(socket, server);
-    this.#of.set(socket, connection);
-    this.#all.add(connection);
     socket.once('close', () => {
       this.#all.delete(connection);
       this.changed();
     });
+    this.#of.set(socket, connection);
+    this.#all.add(connection);
   }
 
   #secure(socket) {
@@ -166,7 +166,8 @@ class Connections {
 
   #upgrade(request, socket) {
     const connection = this.#of.get(socket);
-    if (connection === undefined) return;
+    // One server may hand it on to another.
+    if (connection === undefined || connection.upgrade) return;
     connection.upgrade = { webSocket: isWebSocket(request), switched: false, old: false };
     awaitSwitch(socket, () => {
       connection.upgrade.switched = true;

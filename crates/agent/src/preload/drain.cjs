@@ -242,7 +242,7 @@ class Drain {
   /** The application closes a server: it need not wait for peers that were left. */
   #forget() {
     for (const { left, socket } of [...this.#parts.connections]) {
-      if (left) socket.destroySoon();
+      if (left) socket.destroySoon?.();
     }
   }
 }

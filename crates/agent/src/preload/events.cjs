@@ -3,6 +3,7 @@
 'use strict';
 
 const { Server } = require('node:net');
+const { quietly } = require('./replace.cjs');
 
 /**
  * Calls `handlers[event](server, ...args)` before the listeners of an event of any
@@ -16,8 +17,10 @@ function watchServers(handlers) {
     configurable: true,
     writable: true,
     value: function (event, ...args) {
-      if (typeof event === 'string') {
-        heard[event]?.(this, ...args);
+      const hear = typeof event === 'string' ? heard[event] : undefined;
+      if (hear !== undefined) {
+        // An application may emit the same names with other things.
+        quietly(() => hear(this, ...args));
       }
       return emit.call(this, event, ...args);
     },

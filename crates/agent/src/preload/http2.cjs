@@ -17,13 +17,13 @@ class Streams {
   /** For `watchServers`. */
   handlers() {
     return {
-      session: (_, session) => this.#add(this.#sessions, session),
+      session: (_, session) => {
+        this.#await(session, this.#sessions);
+        this.#sessions.add(session);
+      },
       stream: (_, stream) => {
+        this.#await(stream, this.#streams);
         this.#streams.set(stream, { old: false, ended: undefined });
-        stream.once('close', () => {
-          this.#streams.delete(stream);
-          this.changed();
-        });
       },
     };
   }
@@ -71,10 +71,9 @@ class Streams {
     return late.filter(([, { ended }]) => ended === undefined).length;
   }
 
-  #add(set, it) {
-    set.add(it);
+  #await(it, all) {
     it.once('close', () => {
-      set.delete(it);
+      all.delete(it);
       this.changed();
     });
   }

@@ -163,16 +163,23 @@ function statusOf(path) {
 
 /** Whether Node itself reads a module now: its loader has called what is watched. */
 function loading() {
-  const { prepareStackTrace, stackTraceLimit } = Error;
-  // Set for this one trace, so that no source map is read for it.
-  Error.prepareStackTrace = (_, frames) => frames;
-  Error.stackTraceLimit = 20;
-  const frames = new Error().stack;
-  Error.prepareStackTrace = prepareStackTrace;
-  Error.stackTraceLimit = stackTraceLimit;
+  const frames = trace();
   const passing = (file) => !file || below(file, [__dirname]) || /^node:(?:internal\/)?fs\b/.test(file);
   const caller = frames.map((frame) => frame.getFileName()).find((file) => !passing(file));
   return /^node:internal\/(?:modules|source_map)\//.test(caller);
+}
+
+/** The frames of this call, for which no source map is read. */
+function trace() {
+  const { prepareStackTrace, stackTraceLimit } = Error;
+  try {
+    Error.prepareStackTrace = (_, frames) => frames;
+    Error.stackTraceLimit = 20;
+    return new Error().stack;
+  } finally {
+    Error.prepareStackTrace = prepareStackTrace;
+    Error.stackTraceLimit = stackTraceLimit;
+  }
 }
 
 module.exports = { Places };

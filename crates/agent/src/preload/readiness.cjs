@@ -11,6 +11,19 @@ function speaks(server) {
   return typeof server.closeIdleConnections === 'function' ? 'http' : 'raw';
 }
 
+/** What an application asks a TLS socket: here, of a client without a certificate. */
+const AS_TLS = {
+  encrypted: true,
+  authorized: false,
+  alpnProtocol: false,
+  servername: false,
+  getPeerCertificate: () => ({}),
+  getPeerX509Certificate: () => undefined,
+  getCipher: () => undefined,
+  getProtocol: () => null,
+  getSession: () => undefined,
+};
+
 /** Hands the connections on the private socket to a server. */
 class Readiness {
   #fd;
@@ -60,9 +73,7 @@ function handOver(server, socket) {
   if (speaks(server) !== 'http') {
     socket.destroy();
   } else if (server.listenerCount('secureConnection') > 0) {
-    // The application sees a connection that is as safe as TLS would make it.
-    socket.encrypted = true;
-    server.emit('secureConnection', socket);
+    server.emit('secureConnection', Object.assign(socket, AS_TLS));
     socket.resume();
   } else {
     server.emit('connection', socket);

@@ -11,6 +11,7 @@ const { watchFiles } = require('./record-files.cjs');
 const { watchConnections } = require('./record-connections.cjs');
 const { watchStarts } = require('./record-starts.cjs');
 const { openNow, openedSince } = require('./record-descriptors.cjs');
+const { quietly } = require('./replace.cjs');
 
 /** The supervisor needs to name some of it, not all. */
 const MOST = 20;
@@ -69,13 +70,17 @@ class Record {
 
   /** What was done so far, in order. */
   seen() {
+    quietly(() => this.#opened());
+    return [...this.#acts.values()];
+  }
+
+  #opened() {
     const known = new Set([...this.#connected].map((socket) => socket._handle?.fd));
     for (const { kind, what } of openedSince(this.#open, known)) {
       if (kind === 'connect') this.act(kind, what);
       else if (!this.#reals.has(`${kind} ${what}`)) this.file(kind, what);
     }
     this.#connected.clear();
-    return [...this.#acts.values()];
   }
 }
 
