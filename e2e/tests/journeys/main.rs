@@ -13,5 +13,6 @@ mod everyday;
 mod logs;
 mod side_by_side;
 mod strategies;
+mod trials;
 mod watching;
 mod wire;
