@@ -105,7 +105,14 @@ fn followed_logs_of_three_gateways_have_no_gap_over_twenty_restarts() {
     let follower = world.start("follow", &follow);
     for restart in 1..=20 {
         world
-            .lockgate(&["restart", "dev-001", "gateway", "--no-build"])
+            .lockgate(&[
+                "restart",
+                "dev-001",
+                "gateway",
+                "--no-build",
+                "--wait",
+                "ready",
+            ])
             .expect(0);
         until_ended(&world, restart);
     }
@@ -141,10 +148,10 @@ fn a_follower_outlives_the_server_and_the_environment() {
         .lockgate(&["start", "dev-001", "gw-pool-dev-001-1"])
         .expect(0);
     world
-        .lockgate(&["restart", "dev-001", "0", "--no-build"])
+        .lockgate(&["restart", "dev-001", "0", "--no-build", "--wait", "ready"])
         .expect(0);
     world
-        .lockgate(&["restart", "dev-001", "2", "--no-build"])
+        .lockgate(&["restart", "dev-001", "2", "--no-build", "--wait", "ready"])
         .expect(0);
     until_ended(&world, 1);
     world.lockgate(&["serve", "stop"]).expect(0);
