@@ -57,6 +57,6 @@ build:
     RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target {{arch()}}-unknown-linux-gnu -p lockgate -p lockgate-agent
     @ls -l {{target}}/lockgate {{target}}/lockgate-agent
 
-# Benchmarks: `just bench pack`, `serve`, `deploy` or `all`
-bench what="all": build example
+# Benchmarks: `just bench pack`, `serve`, `deploy`, `reload`, `boot`, `rest` or `all`; `--quick` for a look
+bench *what="all": build example
     LOCKGATE_BIN_DIR={{target}} cargo run --locked --release -p lockgate-bench -- {{what}}

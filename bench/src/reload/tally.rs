@@ -58,7 +58,7 @@ impl Tally {
             let what = format!("{} {}", loss.class.as_str(), loss.kind);
             let count = self.losses.entry(what).or_default();
             *count += 1;
-            if *count <= 2 {
+            if *count == 1 {
                 self.examples.push(loss.to_string());
             }
         }
@@ -129,7 +129,8 @@ impl Tally {
         for (what, count) in &self.losses {
             notes.push(format!("  lost {count} × {what}"));
         }
-        notes.extend(self.examples.iter().map(|loss| format!("    {loss}")));
+        let first = self.examples.iter().map(|loss| format!("    first {loss}"));
+        notes.extend(first);
         if let (Some(pause), Some(beyond)) = (self.pauses.at(99), self.beyond.at(99)) {
             notes.push(format!(
                 "  pause p99 {pause:.0} ms; beyond the wait for requests in flight {beyond:.0} ms \
