@@ -47,12 +47,13 @@ fn told(shown: &str) -> BTreeMap<String, BTreeMap<u64, Told>> {
     let whole = shown.rsplit_once('\n').map_or("", |(whole, _)| whole);
     for line in whole.lines() {
         let line: Value = serde_json::from_str(line).unwrap();
-        let gateway = line["gateway"].as_str().unwrap().to_owned();
-        let words: Vec<&str> = line["text"].as_str().unwrap().split(' ').collect();
+        let field = |name| line.get(name).and_then(Value::as_str).unwrap();
+        let gateway = field("gateway").to_owned();
+        let words: Vec<&str> = field("text").split(' ').collect();
         let ["process", pid, what @ ..] = words.as_slice() else {
             continue;
         };
-        if line["stream"] != "out" {
+        if field("stream") != "out" {
             continue;
         }
         let process = told.entry(gateway).or_default();
@@ -70,7 +71,7 @@ fn told(shown: &str) -> BTreeMap<String, BTreeMap<u64, Told>> {
                 assert_eq!(process.lines.len() as u64, number, "{line}");
                 process.ended = Some(number);
             }
-            _ => panic!("{line}"),
+            _ => unreachable!("{line}"),
         }
     }
     told

@@ -67,7 +67,10 @@ impl Driver {
                         && !swept.is_empty()
                     {
                         let words = in_words(&swept);
-                        self.say(&format!("killed what was left behind: {}", words.join(", ")));
+                        self.say(&format!(
+                            "killed what was left behind: {}",
+                            words.join(", ")
+                        ));
                         self.facts.cost.left_behind = words;
                     }
                 }
