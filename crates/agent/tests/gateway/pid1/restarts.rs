@@ -208,8 +208,8 @@ async fn restart(place: Place, every: u64) {
         least(|it| it.threads) < most(|it| it.threads) + 8,
         "{looks:#?}"
     );
-    // A flood of lines takes memory, and did so at the beginning; an allocator keeps
-    // some of it for later, and so much for each thread.
+    // A flood of lines takes memory, and did so at the beginning; the allocator keeps
+    // some of it for later.
     assert!(
         least(|it| it.resident_kib) <= most(|it| it.peak_kib) + SLACK_KIB,
         "{looks:#?}"
