@@ -17,7 +17,7 @@ they watch, a `result` follows each deploy and `news` says what became of a gate
 A `gateway` event has `ready_ms` once the build has answered, `on_trial` as long as it may yet
 be refused, and a `verdict` when it is done; `trial` says that all that were told are ready.
 In the `result` each gateway has its `ready_ms`, and `good` once the trial is passed.
-`logs` prints a line for each line. Data goes to standard output, warnings and
+`logs` prints an object a line. Data goes to standard output, warnings and
 errors to standard error, as JSON too. Values stand here as the words of their types; only
 what names a kind or a state is shown as it is. Times are UNIX milliseconds unless their
 name says otherwise. Fields may be added; readers ignore what they do not know.
@@ -62,6 +62,8 @@ fn the_page_shows_what_commands_print() {
     workspace.set_version("2.0.0");
     page.events("deploy", &run(&["deploy", "dev-001"]).stdout);
     page.section("status", &run(&["status", "dev-001"]).json());
+    let line = run(&["logs", "dev-001", "0", "--tail", "1"]).json();
+    page.0 += &format_section("logs", &shape(None, &line).to_string());
     page.section("builds", &run(&["builds", "dev-001"]).json());
     page.section("list", &run(&["list"]).json());
     page.section("urls", &run(&["urls", "dev-001"]).json());

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use super::line;
 
 /// How much is written at once, so that one who waits sees that it gets on.
-const PIECE: usize = 256 * 1024;
+const PIECE: usize = 64 * 1024;
 
 /// The log's file, and those put aside.
 pub(super) struct LogFile {

@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-/// How long a whole queue may stand still before its lines are not waited for.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// How long a full queue may stand still before nobody waits for it: longer than a
+/// busy machine leaves a thread without a turn, shorter than anybody waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Memory that a quiet queue keeps.
 const QUIET_BYTES: usize = 64 * 1024;

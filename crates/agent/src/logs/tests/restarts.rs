@@ -1,6 +1,7 @@
 //! A thousand starts of an application, and what the log keeps of them.
 
 use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -14,7 +15,7 @@ const APPLICATION: &str =
     "for n in 1 2 3 4 5; do echo \"start $0 line $n\"; done; printf \"start $0 ends\"";
 
 /// Nothing here takes so long.
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 #[expect(
     clippy::disallowed_methods,
@@ -92,11 +93,52 @@ async fn what_is_in_a_pipe_that_stays_open_is_not_lost() {
     let (stdout, mut held) = std::io::pipe().unwrap();
     let (stderr, _held) = std::io::pipe().unwrap();
     let mut collector = Collector::start(stdout.into(), stderr.into(), &log).unwrap();
-    std::io::Write::write_all(&mut held, b"whole\nhalf").unwrap();
+    held.write_all(b"whole\nhalf").unwrap();
     collector.drained(Duration::ZERO).await;
     assert_eq!(collector.last(9), ["whole", "half"]);
     drop((log, collector));
     written.await.unwrap_err();
     let text = std::fs::read_to_string(path).unwrap();
     assert!(text.ends_with(" out half\n"), "{text}");
+}
+
+/// A named pipe stands for a disk that is slower than the application.
+#[tokio::test]
+async fn an_application_that_writes_faster_than_the_disk_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gateway.log");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let disk = std::thread::spawn({
+        let path = path.clone();
+        move || {
+            let disk = std::fs::File::open(path).unwrap();
+            let lines = BufReader::with_capacity(4, disk).lines();
+            lines.map(Result::unwrap).collect::<Vec<_>>()
+        }
+    });
+    let (log, written) = Log::open(WriterOptions {
+        file: path,
+        copy_to_stdout: false,
+        rotate_bytes: 1,
+        keep: 1,
+    })
+    .unwrap();
+    let (stdout, mut out) = std::io::pipe().unwrap();
+    let (stderr, _) = std::io::pipe().unwrap();
+    let mut collector = Collector::start(stdout.into(), stderr.into(), &log).unwrap();
+    let application = std::thread::spawn(move || {
+        let text = "x".repeat(100);
+        for number in 0..60_000 {
+            writeln!(out, "{number} {text}").unwrap();
+        }
+    });
+    collector.drained(DEADLINE).await;
+    application.join().unwrap();
+    drop((log, collector));
+    written.await.unwrap_err();
+    let lines = disk.join().unwrap();
+    for (number, line) in lines.iter().enumerate() {
+        assert!(line[25..].starts_with(&format!("out {number} x")), "{line}");
+    }
+    assert_eq!(lines.len(), 60_000);
 }
