@@ -43,19 +43,8 @@ const FILES: [(&str, &str); 23] = files![
     "websocket.cjs",
 ];
 
-/// Loads a file of the bundle as Node would, once; anything else is Node's own.
-const LOADER: &str = "\
-const loaded = {};
-function load(name) {
-  if (!Object.hasOwn(files, name)) return require(name);
-  if (!Object.hasOwn(loaded, name)) {
-    loaded[name] = { exports: {} };
-    files[name](loaded[name], load);
-  }
-  return loaded[name].exports;
-}
-load('./main.cjs');
-";
+/// What follows them in the one file, and loads them.
+const LOADER: &str = include_str!("preload/loader.cjs");
 
 /// Writes it into a folder of its own; answers the file to load.
 ///
@@ -111,6 +100,7 @@ mod tests {
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
+        there.retain(|name| name != "loader.cjs");
         there.sort();
         assert_eq!(there, FILES.map(|(name, _)| name));
     }

@@ -13,7 +13,22 @@ import { fileURLToPath } from 'node:url';
 const here = path.dirname(fileURLToPath(import.meta.url));
 
 const MODULES = path.join(here, '..', 'node_modules');
-const MAIN = path.join(here, '..', '..', 'src', 'preload', 'main.cjs');
+const PRELOAD = path.join(here, '..', '..', 'src', 'preload');
+const MAIN = bundle();
+
+/** Writes the preload as the agent does: all its files in one. */
+function bundle() {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'preload-bundle-'));
+  process.on('exit', () => fs.rmSync(folder, { recursive: true }));
+  const read = (name) => fs.readFileSync(path.join(PRELOAD, name), 'utf8');
+  const files = fs
+    .readdirSync(PRELOAD)
+    .filter((name) => name !== 'loader.cjs')
+    .map((name) => `'./${name}'(module, require) {\n${read(name)}},\n`);
+  const main = path.join(folder, 'main.cjs');
+  fs.writeFileSync(main, `'use strict';\nconst files = {\n${files.join('')}};\n${read('loader.cjs')}`);
+  return main;
+}
 
 /** How many duplicates of each socket the agent hands over. */
 const DUPLICATES = 4;

@@ -47,8 +47,11 @@ const OWN_TERM = `
   };
 `;
 
+/** Whatever closes a connection here, it is not Node's own timer. */
+const PATIENT = 'server.keepAliveTimeout = 0;';
+
 export const HTTP = `${HANDLER}
-  const server = require('node:http').createServer(handler).listen(8888);
+  const server = require('node:http').createServer(handler).listen(8888); ${PATIENT}
 `;
 
 export const HTTP_WITH_TERM = `${HTTP} ${OWN_TERM} tell(server);`;
@@ -69,7 +72,7 @@ export const TLS_OF_CLIENT = {
 };
 
 export const HTTPS = `${HANDLER}
-  const server = require('node:https').createServer(${TLS_OF_SERVER}, handler).listen(8888);
+  const server = require('node:https').createServer(${TLS_OF_SERVER}, handler).listen(8888); ${PATIENT}
 `;
 
 export const HTTPS_WITH_TERM = `${HTTPS} ${OWN_TERM} tell(server);`;
@@ -109,6 +112,7 @@ export const HAND_WRITTEN = `${HTTP}
       'HTTP/1.1 101 Switching Protocols\\r\\nUpgrade: ' + request.headers.upgrade + '\\r\\nConnection: Upgrade\\r\\n' +
       'Sec-WebSocket-Accept: ' + createHash('sha1').update(key).digest('base64') + '\\r\\n\\r\\n');
     if (request.url === '/refused') socket.end('HTTP/1.1 403 Forbidden\\r\\ncontent-length: 0\\r\\n\\r\\n');
+    else if (request.url === '/denied') socket.write('HTTP/1.1 403 Forbidden\\r\\ncontent-length: 0\\r\\n\\r\\n');
     else if (request.url === '/held') held.push(grant);
     else grant();
     if (request.url === '/busy') setInterval(() => socket.write(Buffer.from([0x82, 2, 1, 2])), 1);

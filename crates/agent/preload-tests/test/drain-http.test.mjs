@@ -1,6 +1,8 @@
 // HTTP/1 while a process is replaced: nothing that was asked is lost.
 
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
 import test from 'node:test';
 import { Agent, Held } from './agent.mjs';
 import { HTTP, HTTP_WITH_TERM } from './apps.mjs';
@@ -141,10 +143,26 @@ test('a request that comes while it lingers is waited for after it', async (t) =
   await app.message('lingering');
   const peer = await holding(app);
   await app.message('draining');
-  await stays.ends();
   app.process.kill('SIGUSR2');
   await peer.ends();
   assert.match(peer.text, /Connection: close[^]*held$/);
+  await stays.ends();
+  assert.deepEqual(await drained(app), NOTHING);
+});
+
+test('whoever is silent may ask as long as another is waited for', async (t) => {
+  const app = await serving(t);
+  const [silent, again] = [await app.connect(), await idle(app)];
+  app.drain({ linger_ms: 100, drain_ms: LONG });
+  await app.message('lingering');
+  const peer = await holding(app);
+  await app.message('draining');
+  for (const late of [silent, again]) {
+    await late.write(GET).ends();
+    assert.match(late.text, /Connection: close[^]*hello$/);
+  }
+  app.process.kill('SIGUSR2');
+  await peer.ends();
   assert.deepEqual(await drained(app), NOTHING);
 });
 
@@ -228,6 +246,7 @@ test('an event stream that nobody reads holds nothing up', async (t) => {
     ROUTES['/endless'] = (_, response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' });
       response.write('data: ' + 'a'.repeat(64 * 1024 * 1024) + '\\n\\n');
+      setInterval(() => response.write('data: more\\n\\n'), 1);
     };`;
   const app = await serving(t, endless);
   const peer = await app.connect();
@@ -236,6 +255,7 @@ test('an event stream that nobody reads holds nothing up', async (t) => {
   await app.prints(/request \/endless/);
   app.drain({ linger_ms: 0, drain_ms: LONG });
   assert.deepEqual(await drained(app), NOTHING);
+  assert.equal(app.stderr, '');
 });
 
 test('a request from before that does not end is cut and counted', async (t) => {
@@ -270,6 +290,61 @@ test('a second order shortens the first', async (t) => {
   app.drain({ linger_ms: 0, drain_ms: 0 });
   assert.equal((await app.terminate()).signal, 'SIGTERM');
   assert.deepEqual(app.messages.slice(-3), ['lingering', 'draining', 'drained']);
+});
+
+test('a second order lengthens nothing', async (t) => {
+  const app = await serving(t);
+  await holding(app);
+  app.drain({ linger_ms: 0, drain_ms: 200 });
+  app.drain({ linger_ms: LONG, drain_ms: LONG });
+  assert.deepEqual(await drained(app), { cut: 1, websockets: 0 });
+});
+
+test('what has arrived when it stops accepting is answered', async (t) => {
+  const blocking = `${HTTP}
+    const fs = require('node:fs');
+    ROUTES['/block'] = (_, response) => {
+      while (!fs.existsSync(__dirname + '/go')) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+      response.end('went on');
+    };`;
+  const app = await serving(t, blocking);
+  const [peer, blocked] = [await idle(app), await holding(app, '/block')];
+  app.drain({ linger_ms: 0, drain_ms: LONG });
+  await new Promise((resolve) => peer.socket.write(GET, resolve));
+  fs.writeFileSync(path.join(app.folder, 'go'), '');
+  await blocked.ends();
+  await peer.ends();
+  assert.match(peer.text, /Connection: close[^]*hello$/);
+  assert.deepEqual(await drained(app), NOTHING);
+});
+
+test('a connection that was just accepted may take its time to speak', async (t) => {
+  // No time passes for this application.
+  const app = await serving(t, `${HTTP} performance.now = () => 1000;`);
+  const peer = await app.connect();
+  await app.get();
+  app.drain({ linger_ms: 0, drain_ms: LONG });
+  await app.message('draining');
+  await peer.write(GET).ends();
+  assert.match(peer.text, /Connection: close[^]*hello$/);
+  assert.deepEqual(await drained(app), NOTHING);
+});
+
+test('a server that only hands its connections on is seen through', async (t) => {
+  const app = new Agent(
+    t,
+    `${HTTP.replace('.listen(8888)', '')}
+    require('node:net').createServer((socket) => server.emit('connection', socket)).listen(8888);`,
+  );
+  await app.serve();
+  const [told, silent] = [await idle(app), await app.connect()];
+  app.drain({ linger_ms: LONG, drain_ms: LONG });
+  await app.message('lingering');
+  for (const peer of [told, silent]) {
+    await peer.write(GET).ends();
+    assert.match(peer.text, /Connection: close[^]*hello$/);
+  }
+  assert.deepEqual(await drained(app), NOTHING);
 });
 
 test('an application that is not asked anything is drained at once', async (t) => {

@@ -60,6 +60,16 @@ for (const [name, code, options] of [
     assert.deepEqual(await app.message('drained'), NOTHING);
   });
 
+  test(`${name}: an event stream ends at once`, async (t) => {
+    const app = await new Agent(t, code).serve();
+    const events = ask(await session(t, app, options), '/events');
+    await once(events, 'data');
+    app.drain({ linger_ms: LONG, drain_ms: LONG });
+    await once(events, 'end');
+    assert.deepEqual(await app.message('drained'), NOTHING);
+    assert.doesNotMatch(app.stderr, /Error/);
+  });
+
   test(`${name}: a stream that does not end is cut, an event stream is ended`, async (t) => {
     const app = await new Agent(t, code).serve();
     const client = await session(t, app, options);
@@ -76,6 +86,37 @@ for (const [name, code, options] of [
     assert.doesNotMatch(app.stderr, /Error/);
   });
 }
+
+test('http2: an event stream that nobody reads holds nothing up', async (t) => {
+  const app = await new Agent(
+    t,
+    `const server = require('node:http2').createServer().listen(8888);
+    server.on('stream', (stream) => {
+      stream.respond({ ':status': 200, 'content-type': 'text/event-stream' });
+      stream.write('a'.repeat(16 * 1024 * 1024));
+      setInterval(() => {
+        stream.write('more');
+        if (stream.writableEnded) console.log('late');
+      }, 1);
+    });`,
+  ).serve();
+  const events = ask(await session(t, app), '/');
+  await once(events, 'response');
+  app.drain({ linger_ms: LONG, drain_ms: LONG });
+  assert.deepEqual(await app.message('drained'), NOTHING);
+  await app.prints(/late/);
+  assert.equal((await app.terminate()).signal, 'SIGTERM');
+  assert.equal(app.stderr, '');
+});
+
+test('http2 over TLS: a handshake that is under way is in flight', async (t) => {
+  const app = await new Agent(t, HTTP2_SECURE).serve();
+  const bare = await app.connect();
+  bare.write(Buffer.from([0x16, 3, 1]));
+  await text(ask(await session(t, app, TLS_OF_CLIENT), '/'));
+  app.drain({ linger_ms: 0, drain_ms: 200 });
+  assert.deepEqual(await app.message('drained'), { ...NOTHING, cut: 1 });
+});
 
 test('http2: a stream that comes while it lingers is waited for', async (t) => {
   const app = await new Agent(t, HTTP2).serve();

@@ -93,15 +93,19 @@ test('plain TCP: connections end after what was written', async (t) => {
     t,
     `require('node:net').createServer((socket) => {
       socket.on('data', (text) => socket.write('echo ' + text));
-      setInterval(() => socket.write('x'), 20);
-      setTimeout(() => socket.setNoDelay(), 0);
+      setInterval(() => {
+        socket.write('x');
+        if (socket.writableEnded) console.log('late');
+      }, 5);
     }).listen(8888);`,
   ).serve();
   const peer = await app.connect();
+  peer.socket.allowHalfOpen = true;
   await peer.write('a').reads('echo a');
   app.drain({ linger_ms: LONG, drain_ms: LONG });
   await peer.ends();
   assert.deepEqual(await app.message('drained'), NOTHING);
+  await app.prints(/late/);
   assert.equal(app.stderr, '');
   assert.deepEqual(await app.terminate(), { code: null, signal: 'SIGTERM' });
 });

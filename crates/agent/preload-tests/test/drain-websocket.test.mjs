@@ -111,13 +111,16 @@ test('a request for a WebSocket that is not granted yet is in flight', async (t)
 
 test('a request for a WebSocket that is never granted is cut, one that is refused is not', async (t) => {
   const app = await new Agent(t, HAND_WRITTEN).serve();
-  const [never, refused] = [await app.connect(), await app.connect()];
+  const [never, refused, denied] = [await app.connect(), await app.connect(), await app.connect()];
   never.write(UPGRADE('/held'));
   await refused.write(UPGRADE('/refused')).ends();
   assert.match(refused.text, /403/);
+  await denied.write(UPGRADE('/denied')).reads('\r\n\r\n');
   await app.prints(/upgrade \/held/);
   app.drain({ linger_ms: 0, drain_ms: 100 });
   await never.ends();
+  await denied.ends();
+  assert.match(denied.text, /\r\n\r\n$/);
   assert.deepEqual(await app.message('drained'), { type: 'drained', cut: 1, websockets: 0 });
 });
 

@@ -54,6 +54,22 @@ test('a bound socket of newer Node waits too', async (t) => {
   await app.prints(/passed/);
 });
 
+test('what an ES module imports by name is what it was before, once the gate is open', async (t) => {
+  const app = new Agent(
+    t,
+    `import { readFileSync } from 'node:fs'; import { Worker } from 'node:worker_threads';
+    import { createServer } from 'node:net'; import { createRequire } from 'node:module';
+    const require = createRequire(import.meta.url);
+    const [file, worker] = [readFileSync, Worker];
+    createServer().listen(0, '127.0.0.1');
+    console.log('put back', file !== readFileSync, worker !== Worker, readFileSync === require('fs').readFileSync);`,
+    { module: true },
+  );
+  await app.message('gate');
+  app.go();
+  await app.prints(/put back true true true/);
+});
+
 test('the end of the channel ends a held process', async (t) => {
   const app = new Agent(t, "require('node:net').createServer().listen(8888); console.log('passed');");
   await app.message('gate');

@@ -17,7 +17,7 @@ function flushCompileCache() {
   const flush = () => {
     unsubscribe('http.server.response.finish', flush);
     clearTimeout(timer);
-    setImmediate(() => nodeModule.flushCompileCache()).unref();
+    setImmediate(() => nodeModule.flushCompileCache());
   };
   const timer = setTimeout(flush, LATEST_MS).unref();
   subscribe('http.server.response.finish', flush);

@@ -2,7 +2,7 @@
 'use strict';
 
 const { subscribe } = require('node:diagnostics_channel');
-const { awaitSwitch, isWebSocket } = require('./websocket.cjs');
+const { awaitAnswer, isWebSocket } = require('./websocket.cjs');
 const { isHttp2 } = require('./http2.cjs');
 
 /** One connection, from the moment it is accepted. */
@@ -15,7 +15,7 @@ class Connection {
   requests = new Set();
   /** An answer said `Connection: close`. */
   told = false;
-  /** The answer to a request that asked for another protocol: `{webSocket, switched}`. */
+  /** A request for another protocol: `{webSocket, answered, old}`. */
   upgrade;
   /** We have ended our side: nothing is expected of it any more. */
   left = false;
@@ -69,11 +69,8 @@ class Connection {
     return 'http';
   }
 
-  /** Whether something has come that is not yet a whole request's head. */
+  /** Whether something has come that is not yet a whole request's head, or handshake. */
   get speaks() {
-    if (this.#shakesHands()) {
-      return this.socket.bytesRead > 0;
-    }
     if (this.#unread?.complete) {
       this.#unread = undefined;
       this.#read = this.socket.bytesRead;
@@ -168,9 +165,11 @@ class Connections {
     const connection = this.#of.get(socket);
     // One server may hand it on to another.
     if (connection === undefined || connection.upgrade) return;
-    connection.upgrade = { webSocket: isWebSocket(request), switched: false, old: false };
-    awaitSwitch(socket, () => {
-      connection.upgrade.switched = true;
+    const upgrade = { webSocket: isWebSocket(request), answered: false, old: false };
+    connection.upgrade = upgrade;
+    awaitAnswer(socket, (granted) => {
+      upgrade.answered = true;
+      upgrade.webSocket &&= granted;
       this.changed();
     });
   }

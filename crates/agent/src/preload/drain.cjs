@@ -169,7 +169,7 @@ class Drain {
     if (connection.kind === 'http') {
       return this.#settleHttp(connection, now);
     }
-    if (connection.kind === 'upgraded' && !connection.upgrade.switched) {
+    if (connection.kind === 'upgraded' && !connection.upgrade.answered) {
       return true;
     }
     if (connection.upgrade?.webSocket && this.#closes(connection, now)) {
@@ -211,7 +211,7 @@ class Drain {
 
   #streamsWait(now) {
     const { streams } = this.#parts;
-    if (streams.size > 0) {
+    if (streams.hasStreams) {
       return this.#waits(this.#until.all + LEAVE_MS, now);
     }
     if (!streams.hasSessions) {
@@ -250,14 +250,14 @@ class Drain {
 /** Whether a request from before the drain is in flight that will end by itself. */
 function hasOld({ left, upgrade, requests }) {
   if (left) return false;
-  if (upgrade) return upgrade.old && !upgrade.switched;
+  if (upgrade) return upgrade.old && !upgrade.answered;
   return [...requests].some(({ old, response }) => old && !sendsEvents(response));
 }
 
 /** How many requests are in flight: all, or only those from before the drain. */
 function inFlight({ kind, upgrade, requests, speaks }, all) {
   if (kind === 'upgraded') {
-    return !upgrade.switched && (all || upgrade.old) ? 1 : 0;
+    return !upgrade.answered && (all || upgrade.old) ? 1 : 0;
   }
   if (kind !== 'http') {
     return 0;

@@ -30,8 +30,9 @@ function guard(channel, record, opened) {
       end();
     }
     restore.forEach((it) => it());
-    syncBuiltinESMExports();
     opened();
+    // What was put back counts for the names that ES modules have imported, too.
+    syncBuiltinESMExports();
   }
   return pass;
 }

@@ -38,9 +38,9 @@ class Streams {
     return [...this.#streams].some(([stream, { old }]) => old && !isEvents(stream));
   }
 
-  /** How many streams are in flight. */
-  get size() {
-    return this.#streams.size;
+  /** Whether a stream is in flight that was not ended. */
+  get hasStreams() {
+    return [...this.#streams.values()].some(({ ended }) => ended === undefined);
   }
 
   get hasSessions() {

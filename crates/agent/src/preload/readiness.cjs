@@ -55,8 +55,7 @@ class Readiness {
   }
 
   #accept() {
-    // Half open as the servers of node:http have it; paused, since one may have to wait.
-    const accepting = new Server({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
+    const accepting = new Server((socket) => {
       this.#connections.leaveOut(socket);
       const server = this.#servers.find(({ listening }) => listening);
       if (server) handOver(server, socket);
@@ -74,10 +73,8 @@ function handOver(server, socket) {
     socket.destroy();
   } else if (server.listenerCount('secureConnection') > 0) {
     server.emit('secureConnection', Object.assign(socket, AS_TLS));
-    socket.resume();
   } else {
     server.emit('connection', socket);
-    socket.resume();
   }
 }
 

@@ -5,7 +5,6 @@
 // opened and closed again), nor what children and Workers do.
 'use strict';
 
-const { syncBuiltinESMExports } = require('node:module');
 const { Places } = require('./places.cjs');
 const { watchFiles } = require('./record-files.cjs');
 const { watchConnections } = require('./record-connections.cjs');
@@ -38,7 +37,6 @@ class Record {
       ...watchConnections(this),
       ...watchStarts(this, this.#places),
     ];
-    syncBuiltinESMExports();
   }
 
   /** Puts back what was watched, where the application has not replaced it itself. */

@@ -13,18 +13,16 @@ function isWebSocket(request) {
 }
 
 /**
- * Calls back when the first thing that is written to a socket grants the other
- * protocol (`101`, or `200` for CONNECT).
+ * Calls back when something is first written to a socket, with whether that grants the
+ * other protocol (`101`, or `200` for CONNECT).
  */
-function awaitSwitch(socket, switched) {
+function awaitAnswer(socket, answered) {
   const { write } = socket;
   const own = Object.getOwnPropertyDescriptor(socket, 'write');
   socket.write = function (...args) {
     if (own) Object.defineProperty(socket, 'write', own);
     else delete socket.write;
-    if (GRANTED.test(start(args[0]))) {
-      switched();
-    }
+    answered(GRANTED.test(start(args[0])));
     return Reflect.apply(write, this, args);
   };
 }
@@ -50,4 +48,4 @@ function closeWebSocket(socket, code) {
   });
 }
 
-module.exports = { awaitSwitch, closeWebSocket, isWebSocket };
+module.exports = { awaitAnswer, closeWebSocket, isWebSocket };
