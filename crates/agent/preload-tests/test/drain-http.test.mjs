@@ -139,9 +139,10 @@ test('an answer whose head is sent already ends as it began', async (t) => {
 test('a request that comes while it lingers is waited for after it', async (t) => {
   const app = await serving(t);
   const stays = await idle(app);
-  app.drain({ linger_ms: 200, drain_ms: LONG });
+  app.drain({ linger_ms: LONG, drain_ms: LONG });
   await app.message('lingering');
   const peer = await holding(app);
+  app.drain({ linger_ms: 0, drain_ms: LONG });
   await app.message('draining');
   app.process.kill('SIGUSR2');
   await peer.ends();
@@ -153,9 +154,10 @@ test('a request that comes while it lingers is waited for after it', async (t) =
 test('whoever is silent may ask as long as another is waited for', async (t) => {
   const app = await serving(t);
   const [silent, again] = [await app.connect(), await idle(app)];
-  app.drain({ linger_ms: 100, drain_ms: LONG });
+  app.drain({ linger_ms: LONG, drain_ms: LONG });
   await app.message('lingering');
   const peer = await holding(app);
+  app.drain({ linger_ms: 0, drain_ms: LONG });
   await app.message('draining');
   for (const late of [silent, again]) {
     await late.write(GET).ends();
@@ -232,9 +234,12 @@ test('event streams end at once, whatever the application writes then', async (t
 
 test('an event stream that begins late ends at once too', async (t) => {
   const app = await serving(t);
-  const peer = await holding(app, '/held-events');
-  app.drain({ linger_ms: 0, drain_ms: 300 });
+  await idle(app);
+  app.drain({ linger_ms: LONG, drain_ms: LONG });
   await app.message('lingering');
+  const peer = await holding(app, '/held-events');
+  app.drain({ linger_ms: 0, drain_ms: LONG });
+  await app.message('draining');
   app.process.kill('SIGUSR2');
   await peer.reads('first');
   await peer.ends();
@@ -271,10 +276,11 @@ test('a request from before that does not end is cut and counted', async (t) => 
 test('a request that came late and a head that never ends are cut and counted', async (t) => {
   const app = await serving(t);
   const stays = await idle(app);
-  app.drain({ linger_ms: 100, drain_ms: 200 });
+  app.drain({ linger_ms: LONG, drain_ms: LONG });
   await app.message('lingering');
-  const late = await holding(app);
   const incomplete = (await app.connect()).write('GET');
+  const late = await holding(app);
+  app.drain({ linger_ms: 0, drain_ms: 200 });
   for (const peer of [late, incomplete, stays]) await peer.ends();
   assert.deepEqual(await drained(app), { cut: 2, websockets: 0 });
 });
@@ -325,6 +331,8 @@ test('a connection that was just accepted may take its time to speak', async (t)
   await app.get();
   app.drain({ linger_ms: 0, drain_ms: LONG });
   await app.message('draining');
+  // Some turns of its event loop later.
+  for (let count = 0; count < 3; count += 1) await app.ask();
   await peer.write(GET).ends();
   assert.match(peer.text, /Connection: close[^]*hello$/);
   assert.deepEqual(await drained(app), NOTHING);
@@ -343,6 +351,8 @@ test('a server that only hands its connections on is seen through', async (t) =>
   for (const peer of [told, silent]) {
     await peer.write(GET).ends();
     assert.match(peer.text, /Connection: close[^]*hello$/);
+    // Some turns of its event loop, in which it refuses to be asked.
+    for (let count = 0; count < 3; count += 1) await assert.rejects(app.ask());
   }
   assert.deepEqual(await drained(app), NOTHING);
 });
