@@ -20,8 +20,9 @@ const END_WITHIN: Duration = Duration::from_secs(20);
 /// How long a program may take until it answers.
 const ANSWER_WITHIN: Duration = Duration::from_mins(1);
 
-/// The pause between two looks at something that cannot be awaited.
-const LOOK_AGAIN: Duration = Duration::from_millis(2);
+/// The pause before looking again: long enough that looking takes nothing of the two
+/// cores from what is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// How much of a log belongs into an error.
 const LOG_END_BYTES: usize = 4000;
