@@ -140,11 +140,11 @@ async fn what_fails_before_the_gate_never_touches_what_serves() {
             "throw new Error('no such luck')",
             "exited with code 1 before it listened, 3 times",
         ),
-        (3, "for (;;) {}", "did not listen within 1s"),
-        (4, "setInterval(() => {}, 1000)", "did not listen within 1s"),
+        (3, "for (;;) {}", "did not listen within 3s"),
+        (4, "setInterval(() => {}, 1000)", "did not listen within 3s"),
     ] {
         let mut broken = bench.target('b', seq, "node", script);
-        broken.settings.limits.ready = Duration::from_secs(1);
+        broken.settings.limits.ready = Duration::from_secs(3);
         let snapshot = bench.refused(broken).await;
         let refused = snapshot.refused.unwrap();
         assert_eq!(refused.reason, expected);
@@ -170,21 +170,21 @@ async fn what_fails_after_the_gate_gives_way_to_the_build_before() {
         (
             3,
             bad.as_str(),
-            "was not ready within 1s: `GET /` was answered 500 Internal Server Error",
+            "was not ready within 3s: `GET /` was answered 500 Internal Server Error",
         ),
         (
             4,
             mute,
-            "was not ready within 1s: `GET /` was not answered within 300ms",
+            "was not ready within 3s: `GET /` was not answered within 300ms",
         ),
         (
             5,
             elsewhere,
-            "was not ready within 1s: nothing listens on port 8888 yet",
+            "was not ready within 3s: nothing listens on port 8888 yet",
         ),
     ] {
         let mut broken = bench.target('b', seq, "node", script);
-        broken.settings.limits.ready = Duration::from_secs(1);
+        broken.settings.limits.ready = Duration::from_secs(3);
         broken.settings.ready.timeout = Duration::from_millis(300);
         let snapshot = bench.refused(broken).await;
         let refused = snapshot.refused.unwrap();
