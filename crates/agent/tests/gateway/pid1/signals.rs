@@ -70,8 +70,8 @@ async fn each_ending_signal_ends_it_in_good_order(place: Place) {
         if times > 0 {
             gateway.start_agent();
         }
-        gateway.world.hello().await;
-        let application = gateway.application();
+        // A report of this start may not have come yet.
+        let application = gateway.seen_from_here(gateway.world.hello().await.pid);
         gateway.signal_agent(signal);
         let code = gateway.world.agent_ended().await;
         assert_eq!(code, Some(0), "{signal}: {}", gateway.world.told());
