@@ -20,6 +20,12 @@ if [ "${1:-}" = checks ]; then
     need faketime || packages+=(faketime)
     need python3 || packages+=(python3)
     need ip || packages+=(iproute2)
+    need dockerd || packages+=(docker.io)
+    need debootstrap || packages+=(debootstrap)
+    need nginx || packages+=(nginx)
+    need openvpn || packages+=(openvpn)
+    need nft || packages+=(nftables)
+    need iptables || packages+=(iptables)
 fi
 if [ "${1:-}" = bench ]; then
     need python3 || packages+=(python3)
