@@ -15,7 +15,7 @@ use lockgate_model::{EnvName, GatewayName, environment as var, ports};
 
 use crate::config::checks::{host_name, json_where_it_looks_like_it, path, port, uuid};
 use crate::config::reader::Reader;
-use crate::server::{Given, given_servers};
+use crate::server::{Servers, servers};
 
 pub(crate) mod checks;
 pub(crate) mod reader;
@@ -39,7 +39,7 @@ pub(crate) struct Config {
     /// The gateway's name; its environment is part of it.
     pub(crate) gateway: GatewayName,
     /// Where the build server is looked for.
-    pub(crate) servers: Given,
+    pub(crate) servers: Servers,
     /// The environment's public key.
     pub(crate) key: PublicKey,
     /// The gateway's token towards the build server.
@@ -187,7 +187,7 @@ fn read(
     reader.required(var::GANYMEDE_FQDN, host_name);
     reader.required(var::DOMAIN, host_name);
 
-    let servers = given_servers(&mut reader);
+    let servers = servers(&mut reader);
     let key = reader.required(var::LOCKGATE_KEY, said(PublicKey::parse));
     let token_file = reader.required(var::LOCKGATE_TOKEN_FILE, path);
     let token = token_file.and_then(|file| match token(&file) {

@@ -1,57 +1,106 @@
-//! Where the build server is: given, or guessed from the default route.
+//! Where the build server is: told by the server itself, given, or guessed from the
+//! default route.
 
 use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
 
 use lockgate_builds::client::Endpoint;
 use lockgate_model::environment as var;
+use tracing::warn;
 
-use crate::config::{BUILD_SERVER_PORT, checks::port, reader::Reader};
+use crate::config::{BUILD_SERVER_PORT, checks, reader::Reader};
 
 /// What the environment says about the build server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Given {
-    /// These, in this order, and no other: a token is not offered to strangers.
-    Endpoints(Vec<Endpoint>),
-    /// Nothing but perhaps a port: the default route, then the engine's host.
-    Guess {
-        /// The port to ask there.
-        port: u16,
-    },
+pub(crate) struct Servers {
+    /// `LOCKGATE_SERVERS_FILE`, read anew for each question.
+    pub(crate) file: Option<PathBuf>,
+    /// Given by name, in this order.
+    pub(crate) given: Vec<Endpoint>,
+    /// The port to ask where nothing is told or given.
+    pub(crate) port: u16,
 }
 
 /// The name that container engines give to their host.
 const ENGINE_HOST: &str = "host.docker.internal";
 
-impl Given {
-    /// The endpoints to try, best first. Reads the routing table where nothing was
-    /// given: networks come and go while the agent runs.
+/// The file holds a handful of lines; a larger one is something else.
+const FILE_BYTES: u64 = 64 * 1024;
+
+impl Servers {
+    /// The endpoints to try, best first: those in the file, then those given, and no
+    /// other: a token is not offered to strangers. Only where there are none, the default
+    /// route and the engine's host. File and routing table are read anew: addresses come
+    /// and go while the agent runs.
     pub(crate) fn endpoints(&self) -> Vec<Endpoint> {
-        match self {
-            Self::Endpoints(given) => given.clone(),
-            Self::Guess { port } => {
-                let table = std::fs::read_to_string("/proc/net/route").unwrap_or_default();
-                default_route(&table)
-                    .map(|address| address.to_string())
-                    .into_iter()
-                    .chain([ENGINE_HOST.to_owned()])
-                    .map(|host| Endpoint::Tcp { host, port: *port })
-                    .collect()
+        let mut known = self.told();
+        let given = self.given.iter().filter(|it| !known.contains(it));
+        known.extend(given.cloned().collect::<Vec<_>>());
+        if known.is_empty() {
+            self.guess()
+        } else {
+            known
+        }
+    }
+
+    /// The first server that is known by name. Reports go there while no server has
+    /// given an answer that the key verifies, so that the host can show why.
+    pub(crate) fn first(&self) -> Option<Endpoint> {
+        self.told()
+            .into_iter()
+            .next()
+            .or_else(|| self.given.first().cloned())
+    }
+
+    /// What stands in the file; a file that is not there, or not usable, says nothing.
+    fn told(&self) -> Vec<Endpoint> {
+        let Some(path) = &self.file else {
+            return Vec::new();
+        };
+        match read(path) {
+            Ok(text) => in_file(&text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => {
+                warn!(path = %path.display(), %error, "the build server's addresses cannot be read");
+                Vec::new()
             }
         }
     }
 
-    /// The first server that was given by name. Reports go there while no server has
-    /// given an answer that the key verifies, so that the host can show why.
-    pub(crate) fn first(&self) -> Option<Endpoint> {
-        match self {
-            Self::Endpoints(given) => given.first().cloned(),
-            Self::Guess { .. } => None,
-        }
+    fn guess(&self) -> Vec<Endpoint> {
+        let table = std::fs::read_to_string("/proc/net/route").unwrap_or_default();
+        default_route(&table)
+            .map(|address| address.to_string())
+            .into_iter()
+            .chain([ENGINE_HOST.to_owned()])
+            .map(|host| Endpoint::Tcp {
+                host,
+                port: self.port,
+            })
+            .collect()
     }
 }
 
-/// Reads `LOCKGATE_SERVER`, `BUILD_SERVER_IP` and `BUILD_SERVER_PORT`.
-pub(crate) fn given_servers(reader: &mut Reader<'_>) -> Given {
+fn read(path: &Path) -> std::io::Result<String> {
+    use std::io::Read as _;
+    let mut text = String::new();
+    std::fs::File::open(path)?
+        .take(FILE_BYTES)
+        .read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// One URL a line; what is none is left out, since nobody could be told of it in time.
+fn in_file(text: &str) -> Vec<Endpoint> {
+    text.lines()
+        .map(str::trim)
+        .filter_map(|line| Endpoint::parse(line).ok())
+        .collect()
+}
+
+/// Reads `LOCKGATE_SERVERS_FILE`, `LOCKGATE_SERVER`, `BUILD_SERVER_IP` and
+/// `BUILD_SERVER_PORT`.
+pub(crate) fn servers(reader: &mut Reader<'_>) -> Servers {
     let mut given = reader
         .optional(var::LOCKGATE_SERVER, |text| {
             text.split(',')
@@ -66,7 +115,7 @@ pub(crate) fn given_servers(reader: &mut Reader<'_>) -> Given {
         })
         .unwrap_or_default();
     let port = reader
-        .optional(var::BUILD_SERVER_PORT, port)
+        .optional(var::BUILD_SERVER_PORT, checks::port)
         .unwrap_or(BUILD_SERVER_PORT);
     let host = reader.optional(var::BUILD_SERVER_IP, |text| {
         if text.contains(['/', ' ', '@']) {
@@ -81,10 +130,10 @@ pub(crate) fn given_servers(reader: &mut Reader<'_>) -> Given {
             given.push(endpoint);
         }
     }
-    if given.is_empty() {
-        Given::Guess { port }
-    } else {
-        Given::Endpoints(given)
+    Servers {
+        file: reader.optional(var::LOCKGATE_SERVERS_FILE, checks::path),
+        given,
+        port,
     }
 }
 
@@ -133,18 +182,42 @@ mod tests {
         check("half a line", None);
     }
 
+    fn tcp(host: &str) -> Endpoint {
+        Endpoint::Tcp {
+            host: host.to_owned(),
+            port: 8090,
+        }
+    }
+
+    fn servers(file: Option<&Path>, given: &[&str]) -> Servers {
+        Servers {
+            file: file.map(Path::to_owned),
+            given: given.iter().map(|host| tcp(host)).collect(),
+            port: 9000,
+        }
+    }
+
     #[test]
     fn what_was_given_is_not_extended_by_guesses() {
-        let endpoint = Endpoint::Tcp {
-            host: "10.0.0.1".to_owned(),
-            port: 8090,
-        };
-        let given = Given::Endpoints(vec![endpoint.clone()]);
-        assert_eq!(given.endpoints(), [endpoint]);
-        let guessed = Given::Guess { port: 9000 }.endpoints();
+        assert_eq!(servers(None, &["10.0.0.1"]).endpoints(), [tcp("10.0.0.1")]);
+        let guessed = servers(None, &[]).endpoints();
         assert_eq!(
             guessed.last().map(ToString::to_string).as_deref(),
             Some("http://host.docker.internal:9000")
         );
+        assert_eq!(servers(None, &[]).first(), None);
+    }
+
+    #[test]
+    fn what_the_server_told_last_is_asked_before_what_was_given() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("servers");
+        let servers = servers(Some(&path), &["a", "b"]);
+        assert_eq!(servers.endpoints(), [tcp("a"), tcp("b")]);
+        std::fs::write(&path, "http://c:8090\nnot a url\n\nhttp://b:8090\n").unwrap();
+        assert_eq!(servers.endpoints(), [tcp("c"), tcp("b"), tcp("a")]);
+        assert_eq!(servers.first(), Some(tcp("c")));
+        std::fs::write(&path, "http://d:8090\n").unwrap();
+        assert_eq!(servers.endpoints(), [tcp("d"), tcp("a"), tcp("b")]);
     }
 }

@@ -26,6 +26,9 @@ pub const LOG_FILE: &str = "LOG_FILE";
 
 /// URLs of the build server, separated by commas. The first that answers is used.
 pub const LOCKGATE_SERVER: &str = "LOCKGATE_SERVER";
+/// A file with more of them, one a line; they are asked first. The server that put it
+/// there can replace it when its address changes, without a new container.
+pub const LOCKGATE_SERVERS_FILE: &str = "LOCKGATE_SERVERS_FILE";
 /// The environment's public key (minisign, one base64 line). Required.
 pub const LOCKGATE_KEY: &str = "LOCKGATE_KEY";
 /// A file (0600) with the gateway's token towards the build server. Required.

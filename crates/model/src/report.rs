@@ -36,6 +36,9 @@ pub struct Report {
     pub refused: Option<Refusal>,
     /// The last thing that went wrong and is being tried again: a failed fetch, a crash.
     pub problem: Option<String>,
+    /// The build server that answered last, as in `http://172.17.0.1:8090`.
+    #[serde(default)]
+    pub server: Option<String>,
     /// How long the steps of the newest change took.
     pub timings: Timings,
     /// How the newest change was made; `None` before the first.
@@ -60,6 +63,7 @@ impl Report {
             restarts: 0,
             refused: None,
             problem: None,
+            server: None,
             timings: Timings::default(),
             change: None,
         }

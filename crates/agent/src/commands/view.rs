@@ -63,6 +63,9 @@ fn human(report: &Report, now: SystemTime) -> String {
         line("problem", problem.clone());
     }
     line("restarts", report.restarts.to_string());
+    if let Some(server) = &report.server {
+        line("server", server.clone());
+    }
     line(
         "agent",
         format!("{} (pid {})", report.agent_version, report.agent_pid),
@@ -103,6 +106,7 @@ mod tests {
                 log: vec!["Error: boom".to_owned()],
             }),
             problem: None,
+            server: Some("http://172.17.0.1:8090".to_owned()),
             timings: Timings::default(),
         };
         let shown = human(&report, UNIX_EPOCH + Duration::from_secs(62));
@@ -114,6 +118,7 @@ mod tests {
                refused   bbbbbbbbbbbb: exited with code 1\n            \
                | Error: boom\n  \
                restarts  2\n  \
+               server    http://172.17.0.1:8090\n  \
                agent     0.1.0 (pid 1)"
         );
     }

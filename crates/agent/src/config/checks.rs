@@ -14,7 +14,7 @@ pub(crate) fn port(text: &str) -> Result<u16, String> {
 }
 
 /// An absolute path.
-pub(super) fn path(text: &str) -> Result<PathBuf, String> {
+pub(crate) fn path(text: &str) -> Result<PathBuf, String> {
     if text.starts_with('/') {
         Ok(text.into())
     } else {

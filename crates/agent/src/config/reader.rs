@@ -7,7 +7,7 @@ use lockgate_model::environment as var;
 use super::Problem;
 
 /// The variables of a gateway.
-const OURS: [&str; 20] = [
+const OURS: [&str; 21] = [
     var::ENV_NAME,
     var::GATEWAY_HTTP_PORT,
     var::GATEWAY_VPN_PORT,
@@ -20,6 +20,7 @@ const OURS: [&str; 20] = [
     var::GATEWAY_ROOT,
     var::LOG_FILE,
     var::LOCKGATE_SERVER,
+    var::LOCKGATE_SERVERS_FILE,
     var::LOCKGATE_KEY,
     var::LOCKGATE_TOKEN_FILE,
     var::LOCKGATE_GATEWAY,

@@ -174,12 +174,21 @@ fn servers_are_tried_in_the_order_given() {
         servers(&[
             (var::LOCKGATE_SERVER, "http://a:1, http://b:2"),
             (var::BUILD_SERVER_IP, "172.17.0.2"),
-        ]),
-        Given::Endpoints(vec![tcp("a", 1), tcp("b", 2), tcp("172.17.0.2", 8090)])
+        ])
+        .endpoints(),
+        [tcp("a", 1), tcp("b", 2), tcp("172.17.0.2", 8090)]
     );
     assert_eq!(
-        servers(&[(var::LOCKGATE_SERVER, ""), (var::BUILD_SERVER_PORT, "9")]),
-        Given::Guess { port: 9 }
+        servers(&[
+            (var::LOCKGATE_SERVER, ""),
+            (var::LOCKGATE_SERVERS_FILE, "/etc/lockgate/servers"),
+            (var::BUILD_SERVER_PORT, "9"),
+        ]),
+        Servers {
+            file: Some("/etc/lockgate/servers".into()),
+            given: Vec::new(),
+            port: 9,
+        }
     );
 }
 

@@ -8,13 +8,13 @@ use lockgate_builds::sign::PublicKey;
 use lockgate_model::{GatewayName, SignedStatement, Statement};
 
 use crate::error::in_one_line;
-use crate::server::Given;
+use crate::server::Servers;
 
 /// What every question needs.
 #[derive(Debug, Clone)]
 pub(crate) struct Asker {
     /// Where to ask.
-    pub(crate) servers: Given,
+    pub(crate) servers: Servers,
     /// The key that answers must be signed with.
     pub(crate) key: PublicKey,
     /// Who asks.

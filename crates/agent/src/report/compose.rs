@@ -105,6 +105,7 @@ fn compose(us: &Us, view: &View, snapshot: &Snapshot) -> Report {
         restarts: snapshot.restarts,
         refused: refused.cloned(),
         problem,
+        server: view.server.as_ref().map(ToString::to_string),
         timings: Timings {
             fetch_ms: view.fetch_ms,
             verify_ms: view.verify_ms,

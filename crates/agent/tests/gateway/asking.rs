@@ -87,6 +87,31 @@ async fn a_reload_finds_what_no_notice_told() {
 }
 
 #[tokio::test]
+async fn a_server_that_moved_is_followed_where_it_says_it_is() {
+    let mut world = World::new().await;
+    world.start_agent();
+    world.deploy_and_wait("1.0.0").await;
+    let before = world.server_address;
+
+    world.stop_server().await;
+    world.server_address.set_port(0);
+    world.start_server().await;
+    let server = format!("http://{}", world.server_address);
+    assert_ne!(world.server_address, before);
+    std::fs::write(world.path("servers"), format!("{server}\n")).unwrap();
+    let (_, seq) = world.deploy("2.0.0");
+    let reload = world.ask(&["reload"]).await;
+    assert!(
+        reload.status.success(),
+        "{}",
+        String::from_utf8_lossy(&reload.stderr)
+    );
+    let report = world.settled(seq).await;
+    assert_eq!(report.server, Some(server));
+    assert_eq!(world.hello().await.version, "2.0.0");
+}
+
+#[tokio::test]
 async fn the_application_may_ask_for_its_own_replacement() {
     let mut world = World::new().await;
     world.start_agent();

@@ -33,7 +33,7 @@ pub(crate) struct World {
     notice: Notice,
     pub(crate) reports: Reports,
     server: Option<(CancellationToken, JoinHandle<()>)>,
-    server_address: SocketAddr,
+    pub(crate) server_address: SocketAddr,
     pub(crate) door_port: u16,
     agent: Option<(Child, Option<ChildStdin>)>,
     seq: u64,
@@ -252,6 +252,8 @@ impl World {
                 "LOCKGATE_SERVER",
                 format!("http://127.0.0.1:1, http://{}", self.server_address),
             ),
+            // Nothing lies there unless a test puts it there.
+            ("LOCKGATE_SERVERS_FILE", at("servers")),
             ("LOCKGATE_KEY", public),
             ("LOCKGATE_TOKEN_FILE", at("token")),
             ("LOCKGATE_RELEASES", at("lockgate/releases")),

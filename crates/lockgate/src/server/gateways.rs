@@ -245,6 +245,7 @@ mod tests {
             restarts: 0,
             refused: None,
             problem: None,
+            server: None,
             timings: Timings::default(),
         }
     }
