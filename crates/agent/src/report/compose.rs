@@ -66,11 +66,12 @@ impl Reporting {
 
 /// The decision what is said, apart from who watches.
 fn compose(us: &Us, view: &View, snapshot: &Snapshot) -> Report {
-    let refused = view
-        .refused
-        .as_ref()
-        .or(snapshot.refused.as_ref())
-        .filter(|refused| view.seq != 0 && refused.seq == view.seq);
+    // The supervisor's account first: the loop's copy follows it a moment later, and
+    // does not know yet for how long nothing answered.
+    let refused = [&snapshot.refused, &view.refused]
+        .into_iter()
+        .flatten()
+        .find(|refused| view.seq != 0 && refused.seq == view.seq);
     // A statement refused in an earlier run of the agent is done with, whatever the
     // supervisor was told instead.
     let settled = if refused.is_some() {
@@ -173,6 +174,24 @@ mod tests {
         view.seq = 6;
         let report = compose(&us(), &view, &Snapshot::initial());
         assert_eq!((report.settled, report.refused), (0, None));
+    }
+
+    #[test]
+    fn the_supervisors_account_of_a_refusal_is_the_newer_one() {
+        let view = View {
+            seq: 5,
+            refused: Some(refusal(5)),
+            ..View::default()
+        };
+        let newer = Refusal {
+            unavailable_ms: Some(640),
+            ..refusal(5)
+        };
+        let snapshot = Snapshot {
+            refused: Some(newer.clone()),
+            ..Snapshot::initial()
+        };
+        assert_eq!(compose(&us(), &view, &snapshot).refused, Some(newer));
     }
 
     #[test]
