@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The preload under Node 20 (or whatever `node` is), 22 and 24: scripts/preload-tests.sh [FILE…]
+# The preload under Node 20, 22 and 24, whatever `node` is: scripts/preload-tests.sh [FILE…]
 set -euo pipefail
 cd "$(dirname "$0")/../crates/agent/preload-tests"
 
@@ -10,7 +10,14 @@ if ! cmp -s package-lock.json node_modules/.installed; then
 fi
 
 [ $# -gt 0 ] || set -- test/*.test.mjs
-for node in "$(command -v node)" node_modules/node22/bin/node node_modules/node24/bin/node; do
-    echo "preload: $("$node" --version)"
-    "$node" --test --test-reporter=dot --test-concurrency=4 --test-timeout=120000 "$@"
+for major in 20 22 24; do
+    node=node_modules/node$major/bin/node
+    version=$("$node" --version)
+    if [[ $version != v$major.* ]]; then
+        echo "preload: $node is $version, and Node $major is to be tested" >&2
+        exit 1
+    fi
+    echo "preload: $version"
+    LOCKGATE_TEST_NODE=$major "$node" \
+        --test --test-reporter=dot --test-concurrency=4 --test-timeout=120000 "$@"
 done
