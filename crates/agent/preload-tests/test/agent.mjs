@@ -58,7 +58,7 @@ export function temporary(t) {
 /** Listens on two descriptors, and ends before it could accept anything. */
 const LISTEN = `
   const { createServer } = require('node:net');
-  for (const fd of [3, 4]) createServer().listen({ fd, backlog: 4096 });
+  for (const fd of [3, 4]) createServer().listen({ fd }, Number(process.argv[1]));
   process.kill(process.pid, 'SIGKILL');
 `;
 
@@ -72,15 +72,20 @@ export class Held {
     const folder = temporary(t);
     this.path = path.join(folder, 'app.sock');
     this.pipe = net._createServerHandle(this.path, -1, -1);
-    spawnSync(process.execPath, ['-e', LISTEN], {
-      stdio: ['ignore', 'inherit', 'inherit', this.tcp.fd, this.pipe.fd],
-    });
+    this.queue(4096);
     const address = {};
     this.tcp.getsockname(address);
     this.port = address.port;
     after(t, () => {
       this.tcp.close();
       this.pipe.close();
+    });
+  }
+
+  /** Lets as many connections wait, and one more. */
+  queue(length) {
+    spawnSync(process.execPath, ['-e', LISTEN, String(length)], {
+      stdio: ['ignore', 'inherit', 'inherit', this.tcp.fd, this.pipe.fd],
     });
   }
 }
@@ -235,6 +240,13 @@ export class Agent {
   terminate() {
     this.process.kill('SIGTERM');
     return this.exited;
+  }
+
+  /** Lets the process stand still, whatever it is doing. */
+  async freeze() {
+    this.process.kill('SIGSTOP');
+    const state = () => fs.readFileSync(`/proc/${this.pid}/stat`, 'utf8').split(') ')[1][0];
+    await this.until('a standstill', () => state() === 'T');
   }
 
   async end() {

@@ -1,8 +1,9 @@
 // Every form of `listen` takes the handed-over socket, and nothing else changes.
 
 import assert from 'node:assert/strict';
+import net from 'node:net';
 import test from 'node:test';
-import { Agent } from './agent.mjs';
+import { Agent, Held, after } from './agent.mjs';
 
 const GREETER = `
   const greeter = (net, text) => net.createServer((socket) => socket.end(text));
@@ -169,6 +170,43 @@ test('a socket can be taken four times, also at once, and a fifth names the limi
   app.process.kill('SIGUSR2');
   await app.prints(/ERR_LOCKGATE_LISTEN_LIMIT listen: port 8888 was listened on more than 4 times/);
 });
+
+/** The second socket of this application leads to the same queue. */
+const TWO_PORTS = (held) => [
+  { port: 8888, held: held.port, address: '127.0.0.1', fds: [3, 4] },
+  { port: 9999, held: 0, address: '127.0.0.1', fds: [5, 6] },
+];
+
+const QUEUES = {
+  'the first server': 'server().listen(8888, told)',
+  'a server with a queue of its own': "server().listen(8888, '127.0.0.1', 10, told)",
+  'a server with a queue in its options': 'server().listen({ port: 8888, backlog: 10 }, told)',
+  'closed and listened again': 'const first = server().listen(8888, () => first.close(() => first.listen(8888, told)))',
+  'a second server': 'server().listen(8888, () => server().listen(8888, told))',
+  'another socket': 'server().listen(8888, () => server().listen(9999, told))',
+};
+
+for (const [name, code] of Object.entries(QUEUES)) {
+  test(`as many connections wait as the supervisor lets: ${name}`, async (t) => {
+    const held = new Held(t);
+    const app = await new Agent(
+      t,
+      `const server = () => require('node:net').createServer((socket) => socket.on('error', () => {}));
+      const told = () => console.log('told');
+      ${code};`,
+      { held, sockets: TWO_PORTS(held) },
+    ).serve();
+    await app.prints(/told/);
+    await app.freeze();
+    // Node's own queue holds 511.
+    let connected = 0;
+    const clients = Array.from({ length: 600 }, () =>
+      net.connect(app.port, '127.0.0.1', () => (connected += 1)).on('error', () => {}),
+    );
+    after(t, () => clients.forEach((client) => client.destroy()));
+    await app.until('a place in the queue for all', () => connected === clients.length);
+  });
+}
 
 test('reusePort is refused by name', async (t) => {
   const app = new Agent(

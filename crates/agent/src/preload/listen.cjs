@@ -7,6 +7,12 @@
 const { Server } = require('node:net');
 
 /**
+ * How many connections may wait in a held socket's queue, and one more: as the
+ * supervisor has it. Each `listen` sets it anew, and Node's own choice is 511.
+ */
+const BACKLOG = 4096;
+
+/**
  * Maps `listen` on the ports of these sockets to their descriptors.
  *
  * @param pass is called before anything is listened on, with what that is
@@ -32,7 +38,8 @@ function takeSockets(sockets, pass) {
     const fd = socket.fds.shift();
     const options = asked.signal === undefined ? { fd } : { fd, signal: asked.signal };
     const rest = asked.callback ? [asked.callback] : [];
-    listen.call(this, options, ...rest);
+    // Node takes no backlog from the options where they name a descriptor.
+    listen.call(this, options, BACKLOG, ...rest);
     sayPort(this._handle, socket, asked);
     taken.set(this, { handle: this._handle, socket });
     return this;

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use super::{Handle, Snapshot, Supervisor, SupervisorConfig, Target};
 
 mod gated;
+mod sockets;
 
 /// A supervisor takes in every child of its process: one at a time.
 static ALONE: Mutex<()> = Mutex::const_new(());

@@ -20,9 +20,10 @@ impl Driver {
                 Some(Event::AtGate { start, seen })
             }
             Message::Listening { speaks } => {
-                let asking = live.asking()?;
-                // Node has just shortened the queue.
+                // Whatever `listen` has just made of the queue.
                 self.sockets.deepen();
+                // Only the first server that listens is asked.
+                let asking = live.asking()?;
                 if speaks != Speaks::Http || !is_asked(&asking.readiness) {
                     return Some(Event::Ready { start });
                 }
