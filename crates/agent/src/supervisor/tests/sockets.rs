@@ -1,5 +1,7 @@
 //! What an application listens on, and who waits there, over changes.
 
+use std::net::UdpSocket;
+use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
 use super::*;
@@ -13,6 +15,28 @@ process.on('SIGUSR2', () => {
   const again = http.createServer(answer).listen(8888, () => console.log('again'));
   again._handle.listen(10);
 });
+";
+
+/// Answers with its process on a port, by datagrams, on a path, and last on the held
+/// socket.
+const SIDE: &str = "
+const http = require('http'), net = require('net'), dgram = require('dgram');
+const { METRICS, DATAGRAMS, UNIX } = process.env;
+const pid = String(process.pid);
+const answer = (request, response) => response.end(pid);
+const metrics = http.createServer(answer).listen(METRICS, '127.0.0.1');
+const datagrams = dgram.createSocket('udp4', (_, { port }) => datagrams.send(pid, port, '127.0.0.1'));
+datagrams.bind(DATAGRAMS, '127.0.0.1');
+const unix = net.createServer((socket) => socket.end(pid)).listen(UNIX);
+const server = http.createServer(answer).listen(8888);
+process.on('SIGTERM', () => [metrics, datagrams, unix, server].forEach((it) => it.close()));
+";
+
+/// Clears its path before it listens, as one must that is ended without a handler.
+const CLEARED: &str = "
+require('fs').rmSync(process.env.UNIX, { force: true });
+require('net').createServer((socket) => socket.end(String(process.pid))).listen(process.env.UNIX);
+require('http').createServer((request, response) => response.end()).listen(8888);
 ";
 
 impl Bench {
@@ -64,5 +88,96 @@ async fn a_queue_is_as_long_after_a_reload_and_after_every_later_listen() {
     signal(pid, Signal::SIGUSR2);
     bench.log_has("out again", 1).await;
     wait_at(address, pid, 600).await;
+    bench.shutdown().await;
+}
+
+/// A port that is free, also for datagrams.
+fn free_port() -> u16 {
+    loop {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = free.local_addr().unwrap();
+        if UdpSocket::bind(address).is_ok() {
+            return address.port();
+        }
+    }
+}
+
+fn by_datagram(port: u16) -> std::io::Result<String> {
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    socket.set_read_timeout(Some(Duration::from_millis(200)))?;
+    socket.connect(("127.0.0.1", port))?;
+    socket.send(b"who")?;
+    let mut answer = [0; 32];
+    let count = socket.recv(&mut answer)?;
+    Ok(String::from_utf8_lossy(&answer[..count]).into_owned())
+}
+
+fn by_path(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    UnixStream::connect(path)?.read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Waits until this process answers. What is bound beside the held socket may be
+/// there a little later than that is ready.
+async fn answered_by(pid: u32, what: &str, ask: impl Fn() -> std::io::Result<String>) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let answer = ask();
+        if answer.as_deref().ok() == Some(pid.to_string().as_str()) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{what} of {pid}: {answer:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_ports_and_paths_move_with_a_gated_change() {
+    let mut bench = Bench::new().await;
+    let [metrics, datagrams] = [free_port(), free_port()];
+    let unix = bench.folder.path().join("side.sock");
+    for (seq, build) in (1..).zip("abab".chars()) {
+        let mut target = bench.target(build, seq, "node", SIDE);
+        target.settings.env.extend([
+            ("METRICS".to_owned(), metrics.to_string()),
+            ("DATAGRAMS".to_owned(), datagrams.to_string()),
+            ("UNIX".to_owned(), unix.display().to_string()),
+        ]);
+        bench.handle.run(target).await;
+        let snapshot = bench.ready(seq).await;
+        if seq > 1 {
+            let change = snapshot.change.unwrap();
+            assert!(change.gated, "{change:?}");
+        }
+        let (address, pid) = (snapshot.address.unwrap(), snapshot.running.unwrap().pid);
+        let metrics = SocketAddr::from(([127, 0, 0, 1], metrics));
+        answered_by(pid, "the held socket", || get(address, "/")).await;
+        answered_by(pid, "the metrics port", || get(metrics, "/")).await;
+        answered_by(pid, "datagrams", || by_datagram(datagrams)).await;
+        answered_by(pid, "the path", || by_path(&unix)).await;
+        assert_eq!(snapshot.restarts, 0);
+    }
+    assert!(!bench.log().contains("EADDRINUSE"), "{}", bench.log());
+    bench.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_that_is_cleared_before_listen_makes_a_change_cold() {
+    let mut bench = Bench::new().await;
+    let unix = bench.folder.path().join("side.sock");
+    for (seq, build) in (1..).zip("aba".chars()) {
+        let mut target = bench.target(build, seq, "node", CLEARED);
+        let path = unix.display().to_string();
+        target.settings.env.insert("UNIX".into(), path);
+        bench.handle.run(target).await;
+        let snapshot = bench.ready(seq).await;
+        if seq > 1 {
+            let why = format!("it wrote {} before it listened", unix.display());
+            assert_eq!(snapshot.change.unwrap().why_cold, Some(why));
+        }
+        let pid = snapshot.running.unwrap().pid;
+        answered_by(pid, "the path", || by_path(&unix)).await;
+    }
     bench.shutdown().await;
 }
