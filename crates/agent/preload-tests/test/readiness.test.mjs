@@ -2,9 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import fs from 'node:fs';
 import net from 'node:net';
 import test from 'node:test';
-import { Agent, Peer } from './agent.mjs';
+import { Agent, Peer, after } from './agent.mjs';
 import { HTTP2, HTTP2_SECURE, HTTP_WITH_TERM, HTTPS } from './apps.mjs';
 
 const LONG = 60_000;
@@ -149,4 +150,28 @@ test('an application whose last server closes ends by itself, whoever asks', asy
   assert.equal((await app.ask()).text, 'hello');
   app.process.kill('SIGUSR1');
   assert.deepEqual(await app.exited, { code: 0, signal: null });
+});
+
+/** Connections of ours towards the held socket that it has no place for yet. */
+function refusedPlace({ port }) {
+  const hex = port.toString(16).toUpperCase().padStart(4, '0');
+  const lines = fs.readFileSync('/proc/self/net/tcp', 'utf8').split('\n');
+  return lines.filter((line) => new RegExp(`: \\S+ \\S+:${hex} 02 `).test(line)).length;
+}
+
+test('a full queue at the door does not keep the supervisor from asking', async (t) => {
+  const app = await new Agent(t, HTTP_WITH_TERM).serve();
+  // Nobody accepts there any more, and few may wait.
+  app.drain();
+  await app.message('drained');
+  app.held.queue(4);
+  const clients = Array.from({ length: 12 }, () =>
+    net.connect(app.port, '127.0.0.1').on('error', () => {}),
+  );
+  after(t, () => clients.forEach((client) => client.destroy()));
+  await app.until('a full queue', () => refusedPlace(app) > 0);
+  for (let count = 0; count < 3; count += 1) {
+    assert.equal((await app.ask()).text, 'hello');
+  }
+  assert.ok(refusedPlace(app) > 0, 'the queue is still full');
 });

@@ -39,6 +39,26 @@ require('net').createServer((socket) => socket.end(String(process.pid))).listen(
 require('http').createServer((request, response) => response.end()).listen(8888);
 ";
 
+/// Is healthy when it is asked for the third time; has nothing at `/`.
+const HEALTH: &str = "
+let asked = 0;
+require('http').createServer((request, response) => {
+  response.statusCode = request.url !== '/health' ? 500 : (asked += 1) < 3 ? 503 : 204;
+  response.end();
+  console.log('asked', request.url, response.statusCode);
+}).listen(8888);
+";
+
+/// Listens, and accepts nobody, as if the queue never ended.
+const BESIEGED: &str = "
+const server = require('http').createServer((request, response) => response.end());
+server.listen(8888, () => {
+  const handle = server._handle;
+  server._handle = { close: (closed) => setImmediate(closed) };
+  handle.close();
+});
+";
+
 impl Bench {
     /// Waits for a line of each of so many processes.
     async fn log_has(&self, line: &str, count: usize) {
@@ -179,5 +199,46 @@ async fn a_path_that_is_cleared_before_listen_makes_a_change_cold() {
         let pid = snapshot.running.unwrap().pid;
         answered_by(pid, "the path", || by_path(&unix)).await;
     }
+    bench.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_is_ready_when_its_health_is_good_whatever_else_it_answers() {
+    let mut bench = Bench::new().await;
+    for (seq, build) in (1..).zip("ab".chars()) {
+        let mut target = bench.target(build, seq, "node", HEALTH);
+        target.settings.ready.http = Some("/health".to_owned());
+        bench.handle.run(target).await;
+        let snapshot = bench.ready(seq).await;
+        assert_eq!(snapshot.refused, None);
+        let running = snapshot.running.unwrap().build;
+        assert_eq!(running.as_str(), build.to_string().repeat(12));
+        let processes = usize::try_from(seq).unwrap();
+        bench.log_has("out asked /health 204", processes).await;
+        let bad = bench.log().matches("out asked /health 503").count();
+        assert_eq!(bad, 2 * processes, "{}", bench.log());
+        assert!(!bench.log().contains("asked / "), "{}", bench.log());
+    }
+    bench.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_at_the_door_keeps_no_application_from_being_ready() {
+    let mut bench = Bench::new().await;
+    bench.handle.run(bench.target('a', 1, "node", SERVER)).await;
+    let address = bench.ready(1).await.address.unwrap();
+    bench
+        .handle
+        .run(bench.target('b', 2, "node", BESIEGED))
+        .await;
+    let mut waiting = Vec::new();
+    let ready = |it: &Snapshot| it.phase == Phase::Ready && it.settled >= 2;
+    while !ready(&bench.snapshots.borrow()) {
+        waiting.push(TcpStream::connect(address).unwrap());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let snapshot = bench.ready(2).await;
+    assert_eq!(snapshot.refused, None, "{}", bench.log());
+    assert_eq!(snapshot.running.unwrap().build.as_str(), "bbbbbbbbbbbb");
     bench.shutdown().await;
 }
