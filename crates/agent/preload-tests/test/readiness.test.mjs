@@ -175,3 +175,51 @@ test('a full queue at the door does not keep the supervisor from asking', async 
   }
   assert.ok(refusedPlace(app) > 0, 'the queue is still full');
 });
+
+const ADDRESSES = `({ socket }) => JSON.stringify({
+  remote: [socket.remoteAddress.replace('::ffff:', ''), socket.remoteFamily, typeof socket.remotePort],
+  local: [socket.localAddress, socket.localFamily, socket.localPort],
+  bound: socket.address(),
+})`;
+
+for (const [name, code] of [
+  ['http', `require('node:http').createServer((request, response) => response.end((${ADDRESSES})(request))).listen(8888)`],
+  ['https', `${HTTPS} ROUTES['/'] = (request, response) => response.end((${ADDRESSES})(request));`],
+  [
+    'a handler of connections',
+    `const server = require('node:http').createServer((request, response) => response.end(request.socket.told)).listen(8888);
+    server.on('connection', (socket) => (socket.told = (${ADDRESSES})({ socket })))`,
+  ],
+]) {
+  test(`who asks has an address, as every client: ${name}`, async (t) => {
+    const app = await new Agent(t, code).serve();
+    assert.deepEqual(JSON.parse((await app.ask()).text), {
+      remote: ['127.0.0.1', 'IPv4', 'number'],
+      local: ['127.0.0.1', 'IPv4', 8888],
+      bound: { address: '127.0.0.1', family: 'IPv4', port: 8888 },
+    });
+  });
+}
+
+for (const [name, code] of [
+  [
+    'express',
+    `const app = require('express')();
+    app.set('trust proxy', 'loopback');
+    app.get('/', (request, response) => response.send(request.ip.replace('::ffff:', '') + ' ' + request.ips));
+    app.listen(8888);`,
+  ],
+  [
+    'fastify',
+    `const app = require('fastify')({ trustProxy: 'loopback' });
+    app.get('/', async (request) => request.ip.replace('::ffff:', '') + ' ' + request.ips.slice(1));
+    app.listen({ port: 8888 });`,
+  ],
+]) {
+  test(`who asks has an address for ${name}, behind a proxy and without`, async (t) => {
+    const app = await new Agent(t, code).serve();
+    assert.equal((await app.ask()).text, '127.0.0.1 ');
+    const headers = { 'x-forwarded-for': '10.1.2.3' };
+    assert.equal((await app.ask('/', { headers })).text.split(' ')[0], '10.1.2.3');
+  });
+}

@@ -24,6 +24,12 @@ const AS_TLS = {
   getSession: () => undefined,
 };
 
+/** What every client has, and a unix socket has not: addresses, here those of loopback. */
+const LOOPBACK = { address: '127.0.0.1', family: 'IPv4' };
+
+/** No client's, and not 0, which many take for none. */
+const NO_CLIENTS_PORT = 1;
+
 /** Hands the connections on the private socket to a server. */
 class Readiness {
   #fd;
@@ -71,10 +77,34 @@ function handOver(server, socket) {
   socket.on('error', () => {});
   if (speaks(server) !== 'http') {
     socket.destroy();
-  } else if (server.listenerCount('secureConnection') > 0) {
+    return;
+  }
+  addressed(socket, server.address()?.port);
+  if (server.listenerCount('secureConnection') > 0) {
     server.emit('secureConnection', Object.assign(socket, AS_TLS));
   } else {
     server.emit('connection', socket);
+  }
+}
+
+/**
+ * Gives a socket the addresses of a client on this host. An application that looks for
+ * its client's address finds one with each of its clients, and may rely on that.
+ */
+function addressed(socket, port) {
+  const { address, family } = LOOPBACK;
+  const own = {
+    remoteAddress: address,
+    remoteFamily: family,
+    remotePort: NO_CLIENTS_PORT,
+    localAddress: address,
+    localFamily: family,
+    localPort: port,
+    address: () => ({ address, family, port }),
+  };
+  for (const [name, value] of Object.entries(own)) {
+    // The prototype has getters, which an assignment does not replace.
+    Object.defineProperty(socket, name, { value, writable: true, enumerable: true, configurable: true });
   }
 }
 
