@@ -90,9 +90,10 @@ export class Held {
   }
 }
 
-/** A folder with these files, each a name and a text. */
-export function release(t, files) {
-  const folder = temporary(t);
+/** A folder of releases, and in it one with these files, each a name and a text. */
+export function release(t, files, name = 'new', releases = temporary(t)) {
+  const folder = path.join(releases, name);
+  fs.mkdirSync(folder);
   for (const [name, text] of Object.entries(files)) {
     fs.mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
     fs.writeFileSync(path.join(folder, name), text);

@@ -131,7 +131,7 @@ const RECORDED = {
 
 const NOT_RECORDED = {
   'files of the release': `fs.writeFileSync(path.join(__dirname, 'new'), ''); fs.readFileSync(__filename); fs.readdirSync('.');
-    fs.readFileSync(path.join(OUT, '..', path.basename(__dirname), 'new'))`,
+    fs.readFileSync(OUT + '/' + path.relative(OUT, __dirname) + '/new')`,
   'the release by way of a link': `const link = path.join(__dirname, 'link'); fs.symlinkSync('.', link); fs.readFileSync(path.join(link, 'main.cjs'))`,
   'modules in node_modules': "require('express'); require('fastify'); require('ws'); await import('ws')",
   'metadata': `fs.statSync(out('file')); fs.existsSync(out('file')); fs.accessSync(OUT); await fsp.lstat(OUT);
@@ -166,11 +166,43 @@ test('not recorded: modules outside that Node loads itself', async (t) => {
   const lib = temporary(t);
   fs.writeFileSync(path.join(lib, 'a.cjs'), 'exports.a = 1');
   fs.writeFileSync(path.join(lib, 'b.mjs'), 'export const b = 1');
-  fs.writeFileSync(path.join(lib, 'c.json'), '{}');
   fs.writeFileSync(path.join(lib, 'd.js'), 'exports.d = 1');
-  const code = `const L = process.env.LIB; require(L + '/a.cjs'); await import(L + '/b.mjs'); require(L + '/c.json'); await import(L + '/d.js')`;
+  const code = `const L = process.env.LIB; require(L + '/a.cjs'); await import(L + '/b.mjs'); await import(L + '/d.js')`;
   assert.deepEqual(await seen(t, code, { env: { LIB: lib } }), []);
 });
+
+test('recorded: a JSON file, also where Node loads it, for it may be data', async (t) => {
+  const state = temporary(t);
+  for (const name of ['a.json', 'b.json']) fs.writeFileSync(path.join(state, name), '{}');
+  const code = `const { STATE } = process.env; require(STATE + '/a.json');
+    await import(STATE + '/b.json', { with: { type: 'json' } })`;
+  const acts = await seen(t, code, { env: { STATE: state } });
+  assert.deepEqual(acts, [`read ${state}/a.json`, `read ${state}/b.json`]);
+});
+
+/** Loads everything by the name that every release has in turn, while it leads to the old one. */
+const LOADED = {
+  'a CommonJS module': ["require(ROOT + '/a.js')", 'a.js'],
+  'an ES module': ["await import(ROOT + '/b.mjs')", 'b.mjs'],
+  'a JSON file': ["require(ROOT + '/c.json')", 'c.json'],
+  'a native module': ["try { require(ROOT + '/d.node') } catch {}", 'd.node'],
+  'a module in node_modules': ["require(ROOT + '/lib/node_modules/e/index.js')", 'lib/node_modules/e/index.js'],
+  'a native module in node_modules': ["try { process.dlopen({ exports: {} }, ROOT + '/lib/node_modules/e/f.node') } catch {}", 'lib/node_modules/e/f.node'],
+};
+
+for (const [name, [code, file]] of Object.entries(LOADED)) {
+  test(`recorded: ${name} of the release of before, by the name that both have`, async (t) => {
+    const releases = temporary(t);
+    const old = release(t, { [file]: file.endsWith('json') ? '{}' : '' }, 'old', releases);
+    const main = `${BEGIN} const { ROOT } = process.env; (async () => { ${code}; listen(); })();`;
+    const folder = release(t, { 'main.cjs': main }, 'new', releases);
+    const root = path.join(temporary(t), 'gateway');
+    fs.symlinkSync(old, root);
+    const app = new Agent(t, '', { folder, env: { ROOT: root, OUT: '' } });
+    const acts = (await app.message('gate')).seen.map(({ kind, what }) => `${kind} ${fs.realpathSync(what)}`);
+    assert.deepEqual(acts, [`read ${path.join(old, file)}`]);
+  });
+}
 
 test('the release of before, under the name that both have, is outside', async (t) => {
   const old = release(t, { 'data.txt': 'old' });

@@ -35,7 +35,9 @@ const SHARED_MEMORY = '/dev/shm';
 const VPN = '/tmp/vpn-config.json';
 
 /** Code, as Node loads it. */
-const CODE = /\.(?:[cm]?js|json|wasm)$/;
+const CODE = /\.(?:[cm]?js|wasm)$/;
+/** What a module consists of: its JSON is no data of an application. */
+const MODULE = /\.(?:[cm]?js|wasm|json)$/;
 /** What tools look for in every folder above their own. */
 const PROJECT = /^(?:\..*|package\.json|node_modules|[jt]sconfig\.json|.*\.config\.[cm]?[jt]s)$/;
 const MODULES = `${sep}node_modules${sep}`;
@@ -60,14 +62,18 @@ class Places {
    */
   outside(kind, path, how = {}) {
     const absolute = absolutePath(path);
-    if (absolute === undefined || this.#ignored(kind, absolute)) {
+    if (absolute === undefined || below(absolute, this.#own)) {
       return undefined;
     }
     const { real, there } = this.#find(absolute, how.entry);
-    if (!this.#happens(kind, real, there, how) || below(real, [this.#release]) || this.#ignored(kind, real)) {
+    if (below(real, [this.#release, ...this.#own]) || !this.#happens(kind, real, there, how)) {
       return undefined;
     }
-    return kind === 'read' && CODE.test(absolute) && loading() ? undefined : { absolute, real };
+    // Whatever is found in another release, by a name that each has in turn, would be
+    // found in this one, were it alone: code, too, is not what it should be.
+    const isOthers = below(real, [dirname(this.#release)]);
+    const counts = isOthers || !(ignored(kind, absolute) || ignored(kind, real) || isCode(kind, absolute));
+    return counts ? { absolute, real } : undefined;
   }
 
   /**
@@ -90,21 +96,6 @@ class Places {
   shown(path) {
     const { real } = this.#find(resolve(path));
     return below(real, [this.#release]) ? real.slice(this.#release.length + 1) : path;
-  }
-
-  #ignored(kind, path) {
-    if (below(path, this.#own)) {
-      return true;
-    }
-    if (kind === 'write') {
-      return below(path, DEVICES) && !below(path, [SHARED_MEMORY]);
-    }
-    return (
-      below(path, SYSTEM) ||
-      path === VPN ||
-      path.endsWith('.node') ||
-      (CODE.test(path) && path.includes(MODULES))
-    );
   }
 
   /** Where a path really leads, also where nothing is there. */
@@ -131,6 +122,24 @@ class Places {
     this.#folders.set(path, real);
     return real;
   }
+}
+
+/** Whether an act upon this path is no application's own. */
+function ignored(kind, path) {
+  if (kind === 'write') {
+    return below(path, DEVICES) && !below(path, [SHARED_MEMORY]);
+  }
+  return (
+    below(path, SYSTEM) ||
+    path === VPN ||
+    path.endsWith('.node') ||
+    (MODULE.test(path) && path.includes(MODULES))
+  );
+}
+
+/** Whether Node reads it to run it. */
+function isCode(kind, path) {
+  return kind === 'read' && CODE.test(path) && loading();
 }
 
 function below(path, folders) {

@@ -67,6 +67,7 @@ function watchFiles(record) {
   }
   everywhere('open', ([path, flags]) => record.file(writes(flags) ? 'write' : 'read', path));
   everywhere('glob', ([, options]) => record.file('read', options?.cwd ?? '.'));
+  watch(process, 'dlopen', ([, path]) => record.file('read', path));
   watch(process, 'loadEnvFile', ([path = '.env']) => record.file('read', path));
   return restore;
 }
