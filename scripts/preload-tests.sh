@@ -19,5 +19,5 @@ for major in 20 22 24; do
     fi
     echo "preload: $version"
     LOCKGATE_TEST_NODE=$major "$node" \
-        --test --test-reporter=dot --test-concurrency=4 --test-timeout=120000 "$@"
+        --test --test-reporter=dot --test-concurrency=4 --test-timeout=600000 "$@"
 done

@@ -27,8 +27,8 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 /// The byte that opens the gate.
 const GO: u8 = b'G';
 
-/// A longer line is no message: twenty acts with paths of 4 KiB each.
-const LONGEST_MESSAGE: u64 = 128 * 1024;
+/// A longer line is no message: the preload tells half as much about what was done.
+const LONGEST_MESSAGE: u64 = 1024 * 1024;
 
 /// What the process says.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

@@ -17,6 +17,9 @@ pub enum ActKind {
     Connect,
     /// A child process or a worker was started.
     Start,
+    /// More was done than was told: nothing is known about the rest, and no entry
+    /// allows it.
+    More,
 }
 
 impl ActKind {
@@ -27,9 +30,11 @@ impl ActKind {
             Self::Write => "write",
             Self::Connect => "connect",
             Self::Start => "start",
+            Self::More => "more",
         }
     }
 
+    /// What an entry may name.
     fn parse(text: &str) -> Option<Self> {
         [Self::Read, Self::Write, Self::Connect, Self::Start]
             .into_iter()
@@ -37,7 +42,8 @@ impl ActKind {
     }
 }
 
-/// One act, with what it was done to: a path, `host:port`, a program.
+/// One act, with what it was done to: a path, `host:port`, a program; of `More`, how many
+/// were told.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Act {
     /// What was done.
@@ -53,6 +59,7 @@ impl fmt::Display for Act {
             ActKind::Write => "wrote",
             ActKind::Connect => "connected to",
             ActKind::Start => "started",
+            ActKind::More => return write!(f, "did more than {} such things", self.what),
         };
         write!(f, "{did} {}", self.what)
     }
@@ -139,8 +146,15 @@ mod tests {
     }
 
     #[test]
+    fn no_entry_allows_what_is_not_known() {
+        for entry in ["read:*", "write:*", "connect:*", "start:*"] {
+            check(entry, ActKind::More, "5000", false);
+        }
+    }
+
+    #[test]
     fn an_entry_that_is_none_is_named() {
-        for text in ["", "read", "read:", "delete:/a", "/a/b"] {
+        for text in ["", "read", "read:", "delete:/a", "/a/b", "more:*"] {
             let error = Allowance::parse(text).unwrap_err();
             assert!(error.to_string().starts_with(&format!("`{text}` is not")));
         }

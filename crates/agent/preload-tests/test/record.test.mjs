@@ -123,9 +123,11 @@ const RECORDED = {
      await new Promise((resolve) => fs.stat(out('f'), resolve)); await util.promisify(fs.exists)(out('g'))`,
     ['read OUT/a', 'read OUT/b', 'read OUT/c', 'read OUT/d', 'read OUT/none/e', 'read OUT/f', 'read OUT/g'],
   ],
-  'at most twenty': [
-    "for (let n = 0; n < 30; n += 1) fs.writeFileSync(out('f' + n), '')",
-    Array.from({ length: 20 }, (_, n) => `write OUT/f${n}`),
+  'what comes after hundreds of others': [
+    `fs.mkdirSync(out('words')); for (let n = 0; n < 500; n += 1) fs.existsSync(out('words/' + n));
+     fs.readFileSync(out('file'))`,
+    ['write OUT/words', 'read OUT/file'],
+    (it) => !it.startsWith('read OUT/words/'),
   ],
 };
 
@@ -210,6 +212,30 @@ test('the release of before, under the name that both have, is outside', async (
   fs.symlinkSync(old, root);
   const acts = await seen(t, "fs.readFileSync(process.env.ROOT + '/data.txt')", { env: { ROOT: root } });
   assert.deepEqual(acts, [`read ${root}/data.txt`]);
+});
+
+/** As much as the supervisor takes in one message, and a good deal of it. */
+const [MOST, MUCH] = [1024 * 1024, 256 * 1024];
+
+test('where more was done than can be told, that is told, and comes last', async (t) => {
+  const app = new Agent(
+    t,
+    `const fs = require('node:fs');
+    for (let n = 0; n < 3_000; n += 1) fs.existsSync('/none/' + '\u0001"é'.repeat(40) + n);
+    fs.existsSync('/none/' + 'long'.repeat(1_000_000));
+    require('node:net').createServer().listen(8888);`,
+  );
+  const said = await app.message('gate');
+  const size = Buffer.byteLength(JSON.stringify(said));
+  assert.ok(size < MOST && size > MUCH, `${size} bytes`);
+  const count = said.seen.length - 1;
+  assert.deepEqual(said.seen.at(-1), { kind: 'more', what: String(count) });
+  assert.ok(said.seen.slice(0, -1).every(({ kind, what }) => kind === 'read' && what.startsWith('/none/')));
+});
+
+test('what is done again and again is no more than once', async (t) => {
+  const acts = await seen(t, "for (let n = 0; n < 3_000; n += 1) fs.existsSync('/none/' + 'a'.repeat(200))");
+  assert.deepEqual(acts, [`read /none/${'a'.repeat(200)}`]);
 });
 
 test('an environment file that is loaded', { skip: !process.loadEnvFile }, async (t) => {

@@ -156,7 +156,8 @@ function absolutePath(path) {
 
 function realOf(path) {
   try {
-    return realpath(path);
+    // To throw takes ten times as long as to look.
+    return statusOf(path) && realpath(path);
   } catch {
     return undefined;
   }

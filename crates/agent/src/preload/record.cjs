@@ -12,11 +12,19 @@ const { watchStarts } = require('./record-starts.cjs');
 const { openNow, openedSince } = require('./record-descriptors.cjs');
 const { quietly } = require('./replace.cjs');
 
-/** The supervisor needs to name some of it, not all. */
-const MOST = 20;
+/**
+ * How much of it is told, in bytes of JSON: several thousand acts. The supervisor takes
+ * out what is allowed, and must not miss the one thing that is not; so it is told when
+ * there was more.
+ */
+const MOST_BYTES = 512 * 1024;
 
 class Record {
   #acts = new Map();
+  /** What is left of `MOST_BYTES`. */
+  #room = MOST_BYTES;
+  /** Whether something did not fit. */
+  #more = false;
   /** What links lead to: a descriptor knows no other name. */
   #reals = new Set();
   #places;
@@ -42,6 +50,8 @@ class Record {
   /** Puts back what was watched, where the application has not replaced it itself. */
   stop() {
     this.#restore.forEach((it) => it());
+    this.#acts.clear();
+    this.#reals.clear();
   }
 
   /** A file was read or written; `how` is as for `Places.outside`. */
@@ -61,15 +71,25 @@ class Record {
 
   /** @param kind `read`, `write`, `connect` or `start` */
   act(kind, what) {
-    if (this.#acts.size < MOST) {
-      this.#acts.set(`${kind} ${what}`, { kind, what });
+    const name = `${kind} ${what}`;
+    if (this.#acts.has(name)) {
+      return;
     }
+    const act = { kind, what };
+    const size = Buffer.byteLength(JSON.stringify(act));
+    if (size > this.#room) {
+      this.#more = true;
+      return;
+    }
+    this.#room -= size;
+    this.#acts.set(name, act);
   }
 
-  /** What was done so far, in order. */
+  /** What was done so far, in order; at the end `more` than how many, where there was. */
   seen() {
     quietly(() => this.#opened());
-    return [...this.#acts.values()];
+    const acts = [...this.#acts.values()];
+    return this.#more ? [...acts, { kind: 'more', what: String(acts.length) }] : acts;
   }
 
   #opened() {

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use super::{Handle, Snapshot, Supervisor, SupervisorConfig, Target};
 
+mod acts;
 mod gated;
 mod sockets;
 
