@@ -10,11 +10,11 @@ use std::sync::PoisonError;
 
 use nix::errno::Errno;
 use nix::sys::prctl;
-use nix::sys::signal;
+use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
-use rustix::process::{WaitOptions, WaitStatus, wait, waitpid};
-use tokio::signal::unix::{Signal, SignalKind};
+use rustix::process::{WaitOptions, wait, waitpid};
+use tokio::signal::unix::{self, SignalKind};
 
 use crate::process::SpawnLock;
 
@@ -25,12 +25,14 @@ pub(crate) struct Gone {
     pub(crate) pid: Pid,
     /// How it ended: `exited with code 1`, `was killed by SIGKILL`.
     pub(crate) how: String,
+    /// Whether that was SIGKILL, which nobody sends to himself.
+    pub(crate) killed: bool,
 }
 
 /// Takes in ended processes.
 #[derive(Debug)]
 pub(crate) struct Reaper {
-    ended: Signal,
+    ended: unix::Signal,
     lock: SpawnLock,
 }
 
@@ -41,7 +43,7 @@ impl Reaper {
             prctl::set_child_subreaper(true)?;
         }
         Ok(Self {
-            ended: tokio::signal::unix::signal(SignalKind::child())?,
+            ended: unix::signal(SignalKind::child())?,
             lock,
         })
     }
@@ -71,9 +73,11 @@ impl Reaper {
             let Ok(Some((pid, status))) = reaped else {
                 break;
             };
+            let status = ExitStatus::from_raw(status.as_raw());
             gone.push(Gone {
                 pid: Pid::from_raw(pid.as_raw_nonzero().get()),
                 how: describe(status),
+                killed: status.signal() == Some(Signal::SIGKILL as i32),
             });
         }
         gone
@@ -131,15 +135,14 @@ fn to_rustix(pid: Pid) -> Option<rustix::process::Pid> {
     rustix::process::Pid::from_raw(pid.as_raw())
 }
 
-fn describe(status: WaitStatus) -> String {
-    let status = ExitStatus::from_raw(status.as_raw());
+fn describe(status: ExitStatus) -> String {
     let Some(number) = status.signal() else {
         return match status.code() {
             Some(code) => format!("exited with code {code}"),
             None => format!("ended ({status})"),
         };
     };
-    let signal = signal::Signal::try_from(number)
+    let signal = Signal::try_from(number)
         .map_or_else(|_| format!("signal {number}"), |signal| signal.to_string());
     if status.core_dumped() {
         format!("was killed by {signal} and dumped core")

@@ -209,7 +209,7 @@ impl Driver {
         for gone in gone {
             let ours = self.live.values_mut().find(|live| live.pid == gone.pid);
             if let Some(live) = ours {
-                live.reaped(gone.how);
+                live.reaped(gone.how, gone.killed);
             } else if let Some(place) = self.discarded.iter().position(|it| it.pid == gone.pid) {
                 let live = self.discarded.swap_remove(place);
                 self.sweep_behind(&live);
@@ -221,8 +221,7 @@ impl Driver {
         // Also where only a member of a group has ended: it may have been the last.
         let all = self.live.iter_mut();
         all.filter_map(|(start, live)| {
-            let how = live.gone()?;
-            Some(Event::Exited { start: *start, how })
+            live.gone(*start)
         })
         .collect()
     }

@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use tokio::task::AbortHandle;
 
-use super::machine::Drain;
+use super::machine::{Drain, Event, Start};
 use crate::gate::Gate;
 use crate::logs::Collector;
 use crate::probe::Probe;
@@ -45,8 +45,9 @@ pub(super) struct Live {
     killed: bool,
     /// Whether the process itself is gone.
     reaped: bool,
-    /// How the process itself ended, while its group is waited for.
-    ended: Option<String>,
+    /// How the process itself ended, and whether it was killed, while its group is
+    /// waited for.
+    ended: Option<(String, bool)>,
 }
 
 impl Live {
@@ -143,11 +144,11 @@ impl Live {
         }
     }
 
-    /// The process itself has ended.
-    pub(super) fn reaped(&mut self, how: String) {
+    /// The process itself has ended, `killed` by SIGKILL or otherwise.
+    pub(super) fn reaped(&mut self, how: String, killed: bool) {
         self.leave_alone();
         self.reaped = true;
-        self.ended = Some(how);
+        self.ended = Some((how, killed));
     }
 
     /// Whether the process itself has ended and been taken in.
@@ -157,9 +158,10 @@ impl Live {
 
     /// How it ended, once it has as a whole: where it was asked to, its group gets
     /// the same time as its head, since a wrapper may end before what it wraps.
-    pub(super) fn gone(&mut self) -> Option<String> {
+    pub(super) fn gone(&mut self, start: Start) -> Option<Event> {
         let all = self.asked.is_none() || self.killed || !process::group_lives(self.pid);
-        self.ended.take_if(|_| all)
+        let (how, killed) = self.ended.take_if(|_| all)?;
+        Some(Event::Exited { start, how, killed })
     }
 
     /// The last lines it wrote; waits a moment for them where it has ended.

@@ -123,8 +123,12 @@ pub(crate) enum Event {
     NotReady { start: Start, reason: String },
     /// The application is ready.
     Ready { start: Start },
-    /// The process is gone: `exited with code 1`.
-    Exited { start: Start, how: String },
+    /// The process is gone: `exited with code 1`. `killed`: by SIGKILL.
+    Exited {
+        start: Start,
+        how: String,
+        killed: bool,
+    },
     /// Time has passed.
     Tick,
 }

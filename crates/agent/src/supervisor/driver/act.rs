@@ -56,7 +56,7 @@ impl Driver {
             Action::Kill(start) => {
                 if let Some(live) = self.live.get_mut(&start) {
                     live.kill();
-                    return live.gone().map(|how| Event::Exited { start, how });
+                    return live.gone(start);
                 }
             }
             Action::Sweep(start) => {

@@ -30,7 +30,9 @@ enum Happening {
     },
     NoRoom,
     Drained,
-    HeldExited,
+    HeldExited {
+        killed: bool,
+    },
     Ready {
         stale: bool,
     },
@@ -57,7 +59,7 @@ fn happening() -> impl Strategize<Value = Happening> {
         6 => prop::bool::weighted(0.2).prop_map(|disturbs| Happening::AtGate { disturbs }),
         1 => Just(Happening::NoRoom),
         4 => Just(Happening::Drained),
-        2 => Just(Happening::HeldExited),
+        2 => any::<bool>().prop_map(|killed| Happening::HeldExited { killed }),
         1 => (0..3u64).prop_map(|newer| Happening::Stop { newer }),
         1 => Just(Happening::Restart),
         1 => Just(Happening::Hurry),
@@ -169,13 +171,18 @@ impl World {
                 reason: none(),
             }),
             Happening::Drained => process.map(|start| Event::Drained { start }),
-            Happening::HeldExited => held.map(|start| Event::Exited { start, how: none() }),
+            Happening::HeldExited { killed } => held.map(|start| Event::Exited {
+                start,
+                how: none(),
+                killed: *killed,
+            }),
             Happening::Ready { stale } => {
                 stale_or(*stale, self.past_gate()).map(|start| Event::Ready { start })
             }
             Happening::Exited { stale } => stale_or(*stale, process).map(|start| Event::Exited {
                 start,
                 how: "exited".to_owned(),
+                killed: false,
             }),
             Happening::Time { millis } => {
                 self.scene.now += Duration::from_millis(*millis);

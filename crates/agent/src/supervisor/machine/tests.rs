@@ -50,7 +50,8 @@ impl Scene {
     pub(super) fn exit(&mut self) -> &mut Self {
         let start = self.start();
         let how = "exited with code 1".to_owned();
-        self.on(Event::Exited { start, how })
+        let killed = false;
+        self.on(Event::Exited { start, how, killed })
     }
 
     /// The process that boots beside the one that serves.
@@ -341,7 +342,11 @@ fn the_dead_do_not_speak() {
     let how = String::new;
     scene
         .on(Event::Ready { start })
-        .on(Event::Exited { start, how: how() })
+        .on(Event::Exited {
+            start,
+            how: how(),
+            killed: true,
+        })
         .on(Event::NotReady {
             start,
             reason: how(),

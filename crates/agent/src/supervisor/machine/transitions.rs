@@ -169,7 +169,7 @@ impl Turn {
             }
             Event::NotReady { start: of, reason } if of == start => on(run, Some(reason)),
             Event::Ready { start: of } if of == start => self.become_ready(start, run),
-            Event::Exited { start: of, how } if of == start => {
+            Event::Exited { start: of, how, .. } if of == start => {
                 self.crash(start, run, format!("{how} before it was ready"))
             }
             Event::Tick if self.now >= ready_by => self.not_ready_in_time(start, run, probe),
@@ -214,7 +214,7 @@ impl Turn {
                 self.discard(next.as_ref());
                 self.retire(serving, Then::Wanted)
             }
-            Event::Exited { start: of, how } if of == start => {
+            Event::Exited { start: of, how, .. } if of == start => {
                 self.crash_beside(serving, next, how)
             }
             Event::Tick => {
@@ -294,7 +294,7 @@ impl Turn {
                     Then::Open { start, run } => self.open(start, run),
                 }
             }
-            Event::Exited { start: of, how } => {
+            Event::Exited { start: of, how, .. } => {
                 let then = self.held_is_gone(then, of, &how);
                 on(run, stage, then)
             }

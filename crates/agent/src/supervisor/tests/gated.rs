@@ -156,6 +156,27 @@ async fn what_fails_before_the_gate_never_touches_what_serves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_the_kernel_ends_while_it_boots_is_started_cold() {
+    let mut bench = Bench::new().await;
+    bench.handle.run(bench.target('a', 1, "node", SERVER)).await;
+    bench.ready(1).await;
+    // As the kernel does it when memory runs out: the one that is held goes first.
+    let ended = format!(
+        "const score = require('fs').readFileSync('/proc/self/oom_score_adj', 'utf8').trim();
+         if (score === '1000') process.kill(process.pid, 'SIGKILL');
+         {SERVER}"
+    );
+    bench.handle.run(bench.target('b', 2, "node", &ended)).await;
+    let snapshot = bench.ready(2).await;
+    assert_eq!(snapshot.refused, None, "{}", bench.log());
+    assert_eq!(snapshot.running.unwrap().build.as_str(), "bbbbbbbbbbbb");
+    let change = snapshot.change.unwrap();
+    let why = "it was killed by SIGKILL while it booted beside the other one";
+    assert_eq!(change.why_cold.as_deref(), Some(why));
+    bench.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_fails_after_the_gate_gives_way_to_the_build_before() {
     let mut bench = Bench::new().await;
     bench.handle.run(bench.target('a', 1, "node", SERVER)).await;

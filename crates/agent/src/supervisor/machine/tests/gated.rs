@@ -21,7 +21,15 @@ impl Scene {
     fn held_exits(&mut self) -> &mut Self {
         let start = self.held();
         let how = "exited with code 1".to_owned();
-        self.on(Event::Exited { start, how })
+        let killed = false;
+        self.on(Event::Exited { start, how, killed })
+    }
+
+    fn held_is_killed(&mut self) -> &mut Self {
+        let start = self.held();
+        let how = "was killed by SIGKILL".to_owned();
+        let killed = true;
+        self.on(Event::Exited { start, how, killed })
     }
 }
 
@@ -147,6 +155,27 @@ fn too_little_memory_makes_it_cold() {
     assert_eq!(scene.machine.how, Some(How::Cold(Some(reason))));
     scene.drained().exit();
     assert_eq!(scene.spawned(), Some(&gated("b", 2)));
+}
+
+#[test]
+fn a_process_that_is_killed_while_it_boots_is_started_cold() {
+    let mut scene = serving();
+    let old = scene.start();
+    scene.on(Event::Run(gated("b", 2)));
+    let new = scene.held();
+    scene.held_is_killed();
+    assert_eq!(
+        scene.last,
+        [Action::Sweep(new), Action::KeepCrash(new), drain(old)]
+    );
+    let why = "it was killed by SIGKILL while it booted beside the other one";
+    let cold = Some(How::Cold(Some(why.to_owned())));
+    assert_eq!(scene.machine.how, cold);
+    assert_eq!(scene.machine.refused, None);
+    scene.drained().exit();
+    assert_eq!(scene.spawned(), Some(&gated("b", 2)));
+    assert_eq!(scene.ready().machine.settled, 2);
+    assert_eq!(scene.machine.refused, None);
 }
 
 #[test]
@@ -318,6 +347,8 @@ fn a_held_process_that_dies_is_started_again_alone() {
     scene.held_exits().drained().exit();
     assert_eq!(scene.spawned(), Some(&gated("b", 2)));
     assert_eq!(scene.machine.phase(), Phase::Starting);
+    let why = "it exited with code 1 while it was held".to_owned();
+    assert_eq!(scene.machine.how, Some(How::Cold(Some(why))));
 }
 
 #[test]

@@ -117,9 +117,18 @@ impl Turn {
             Event::SpawnFailed { start: of, reason } if of == start => {
                 self.fail_before_gate(serving, start, run, reason)
             }
-            Event::Exited { start: of, how } if of == start => {
+            Event::Exited {
+                start: of,
+                how,
+                killed,
+            } if of == start => {
                 self.actions.push(Action::Sweep(start));
                 self.actions.push(Action::KeepCrash(start));
+                if killed {
+                    // Nobody but the kernel kills it: it had no room after all.
+                    let why = format!("it {how} while it booted beside the other one");
+                    return self.replace_cold(serving, Some(why));
+                }
                 self.fail_before_gate(serving, start, run, format!("{how} before it listened"))
             }
             _ => serving.with(Some(Next::Booting {
@@ -331,6 +340,7 @@ impl Turn {
                 self.actions.push(Action::Sweep(start));
                 self.actions.push(Action::KeepCrash(start));
                 self.machine.problem = Some(format!("{how} while it was held"));
+                self.machine.how = Some(How::Cold(Some(format!("it {how} while it was held"))));
                 Then::Wanted
             }
             Then::Open { .. } | Then::Backoff { .. } | Then::Wanted => then,
