@@ -285,6 +285,39 @@ test('a request that came late and a head that never ends are cut and counted', 
   assert.deepEqual(await drained(app), { cut: 2, websockets: 0 });
 });
 
+/** From when it accepts nothing more until it is drained, in milliseconds. */
+async function closedFor(app) {
+  await app.message('draining');
+  const since = performance.now();
+  await app.message('drained');
+  return performance.now() - since;
+}
+
+test('what came late gets what the old ones have left of the drain, and not all of it again', async (t) => {
+  const app = await serving(t);
+  await holding(app);
+  app.drain({ linger_ms: 0, drain_ms: 4000 });
+  await app.message('lingering');
+  // Like a long poll that comes back at once, for as long as it accepts.
+  await holding(app, '/stream');
+  const closed = await closedFor(app);
+  assert.ok(closed < 3500, `nobody accepted for ${closed} ms`);
+  assert.deepEqual(await drained(app), { cut: 2, websockets: 0 });
+});
+
+test('what came late is waited for as long as was lingered, though the drain is over', async (t) => {
+  const app = await serving(t);
+  const old = await holding(app, '/stream');
+  app.drain({ linger_ms: 3000, drain_ms: 3000 });
+  await app.message('lingering');
+  const late = await holding(app);
+  await old.ends();
+  app.process.kill('SIGUSR2');
+  await late.ends();
+  assert.match(late.text, /Connection: close[^]*held$/);
+  assert.deepEqual(await drained(app), { cut: 1, websockets: 0 });
+});
+
 test('a second order shortens the first', async (t) => {
   const app = await serving(t);
   await idle(app);

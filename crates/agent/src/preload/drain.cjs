@@ -5,7 +5,8 @@
 //        │  no request from before the drain is in flight (at most `drain`)
 //        ▼
 //   not accepting: WebSockets, event streams and HTTP/2 sessions are ended, silent
-//        │  connections half-closed; requests go to their end (at most `drain`)
+//        │  connections half-closed; requests go to their end (at most what is left of
+//        │  `drain`, and at least as long as was lingered: they have just come)
 //        ▼
 //   drained: alive and quiet, until the supervisor ends it
 'use strict';
@@ -20,11 +21,15 @@ const FIRST_BYTE_MS = 100;
 /** How long a peer that was told to go is waited for. */
 const LEAVE_MS = 100;
 
+/** The least that requests have which came last, where nothing is lingered. */
+const LATE_MS = 100;
+
 class Drain {
   #parts;
   #phase = 'serving';
   #code;
   #drainMs = Infinity;
+  #lingerMs = Infinity;
   /** Until when idle connections, old requests, requests at all are waited for. */
   #until = { idle: Infinity, old: Infinity, all: Infinity };
   /** When to look again at the latest. */
@@ -46,6 +51,7 @@ class Drain {
     const now = performance.now();
     this.#code = code;
     this.#drainMs = Math.min(this.#drainMs, drainMs);
+    this.#lingerMs = Math.min(this.#lingerMs, lingerMs);
     this.#shorten('idle', now + lingerMs);
     this.#shorten('old', now + drainMs);
     if (this.#phase === 'serving') {
@@ -128,7 +134,8 @@ class Drain {
     this.#phase = 'stopping';
     taken.servers().forEach((server) => stopAccepting(server, () => this.#forget()));
     channel.say({ type: 'draining' });
-    this.#shorten('all', performance.now() + this.#drainMs);
+    const least = Math.min(Math.max(this.#lingerMs, LATE_MS), this.#drainMs);
+    this.#shorten('all', Math.max(this.#until.old, performance.now() + least));
     // What has arrived already is read before anything is called silent.
     setImmediate(() =>
       setImmediate(() => {

@@ -70,8 +70,7 @@ pub(crate) const CALM: Duration = Duration::from_secs(30);
 /// As good as never, where a limit is longer than a clock can tell: a year.
 pub(crate) const NEVER: Duration = Duration::from_hours(365 * 24);
 
-/// What a drain may take beyond the limits of its two halves: for an event loop that
-/// is busy.
+/// What a drain may take beyond its limits: for an event loop that is busy.
 pub(crate) const DRAIN_SLACK: Duration = Duration::from_secs(1);
 
 /// When KILL is sent again to a process that is still there.

@@ -238,7 +238,7 @@ impl World {
         }
         if let State::Stopping { stage, .. } = &machine.state {
             let (end, within) = match stage {
-                Stage::Draining { until } => (until, 11),
+                Stage::Draining { until } => (until, 7),
                 Stage::Ending { kill_at } => (kill_at, 10),
             };
             let latest = self.scene.now + Duration::from_secs(within);

@@ -266,7 +266,7 @@ fn a_stop_ends_by_kill_when_its_grace_is_over() {
     scene.on(Event::Stop { seq: 2 });
     let how = Drain {
         linger: Duration::ZERO,
-        limit: 5 * SECOND / 2,
+        limit: 5 * SECOND,
         comes_back: false,
     };
     assert_eq!(scene.last, [Action::Drain { start, how }]);

@@ -91,7 +91,7 @@ fn a_drain_that_does_not_end_is_ended() {
     let mut scene = serving();
     let old = scene.start();
     scene.on(Event::Run(gated("b", 2))).at_gate(&[]);
-    scene.after(10 * SECOND);
+    scene.after(6 * SECOND);
     assert_eq!(scene.last, []);
     scene.after(DRAIN_SLACK);
     assert_eq!(scene.last, [Action::Terminate(old)]);

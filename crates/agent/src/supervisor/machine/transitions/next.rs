@@ -257,25 +257,20 @@ impl Turn {
         }
         let limits = &run.target.settings.limits;
         let comes_back = matches!(then, Then::Open { .. }) || self.wanted().is_some();
-        // Where nothing comes after, clients need not be told, and whoever waits for
-        // the end does not wait twice as long.
-        let how = if comes_back {
-            Drain {
-                linger: limits.linger,
-                limit: limits.drain,
-                comes_back,
-            }
-        } else {
-            Drain {
-                linger: Duration::ZERO,
-                limit: limits.drain / 2,
-                comes_back,
-            }
+        let how = Drain {
+            // Where nothing comes after, clients need not be told.
+            linger: if comes_back {
+                limits.linger
+            } else {
+                Duration::ZERO
+            },
+            limit: limits.drain,
+            comes_back,
         };
         self.actions.push(Action::Drain { start, how });
+        // Whatever is longer is over first; what came last has the shorter one.
         let longest = how
             .linger
-            .max(how.limit)
             .saturating_add(how.limit)
             .saturating_add(DRAIN_SLACK);
         State::Stopping {
