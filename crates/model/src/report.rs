@@ -152,6 +152,9 @@ pub struct Change {
     pub why_cold: Option<String>,
     /// Requests in flight that were cut when the drain was over.
     pub cut: u64,
+    /// Why nobody can say how many were cut: `the old process did not hear that it was
+    /// to drain; what it was answering may be cut`.
+    pub uncounted: Option<String>,
     /// WebSockets that were closed.
     pub websockets: u64,
     /// Processes that had to be killed because they did not end with the old one:

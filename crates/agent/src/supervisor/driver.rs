@@ -220,10 +220,7 @@ impl Driver {
         }
         // Also where only a member of a group has ended: it may have been the last.
         let all = self.live.iter_mut();
-        all.filter_map(|(start, live)| {
-            live.gone(*start)
-        })
-        .collect()
+        all.filter_map(|(start, live)| live.gone(*start)).collect()
     }
 
     /// Forgets processes that the machine knows no more.

@@ -36,6 +36,8 @@ pub(super) struct Live {
     pub(super) speaks: bool,
     /// Whether it has heard that it is to drain.
     heard: Arc<AtomicBool>,
+    /// Whether it was asked to drain and has not said yet what that cost.
+    drains: bool,
     /// What listens to it or asks it.
     tasks: Vec<AbortHandle>,
     /// When it passed its gate, where it was held beside another one.
@@ -70,6 +72,7 @@ impl Live {
             asking,
             speaks: false,
             heard: Arc::default(),
+            drains: false,
             tasks: Vec::new(),
             opened: None,
             asked: None,
@@ -99,12 +102,30 @@ impl Live {
     /// later. `None` where there is nobody to hear it.
     pub(super) fn drain(&mut self, how: Drain) -> Option<Arc<AtomicBool>> {
         let asked = self.gate.drain(how.linger, how.limit, how.comes_back);
-        (self.speaks && asked.is_ok()).then(|| Arc::clone(&self.heard))
+        self.drains = self.speaks && asked.is_ok();
+        self.drains.then(|| Arc::clone(&self.heard))
     }
 
     /// It has heard that it is to drain.
     pub(super) fn lingers(&self) {
         self.heard.store(true, Ordering::Relaxed);
+    }
+
+    /// It has said what its drain cost.
+    pub(super) fn drained(&mut self) {
+        self.drains = false;
+    }
+
+    /// What is to be said of it where it has not counted what it cuts.
+    pub(super) fn uncounted(&self) -> Option<&'static str> {
+        if !self.drains {
+            return None;
+        }
+        Some(if self.heard.load(Ordering::Relaxed) {
+            "did not finish its drain in time; what it was answering may be cut"
+        } else {
+            "did not hear that it was to drain; what it was answering may be cut"
+        })
     }
 
     fn leave_alone(&mut self) {

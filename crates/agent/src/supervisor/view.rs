@@ -30,6 +30,8 @@ pub(super) struct Facts {
 pub(super) struct Cost {
     /// Requests that were cut.
     pub(super) cut: u64,
+    /// Why more of them may be cut than are counted.
+    pub(super) uncounted: Option<&'static str>,
     /// WebSockets that were closed.
     pub(super) websockets: u64,
     /// Processes that were left behind and killed.
@@ -139,6 +141,7 @@ fn change(how: &How, cost: &Cost) -> Change {
             How::Gated => None,
         },
         cut: cost.cut,
+        uncounted: cost.uncounted.map(|why| format!("the old process {why}")),
         websockets: cost.websockets,
         left_behind: cost.left_behind.clone(),
     }

@@ -122,6 +122,7 @@ pub(crate) fn change_note(change: &Change) -> Option<String> {
     if change.cut > 0 {
         parts.push(format!("cut {}", number(change.cut, "request")));
     }
+    parts.extend(change.uncounted.clone());
     if change.websockets > 0 {
         parts.push(format!("closed {}", number(change.websockets, "WebSocket")));
     }
@@ -286,6 +287,7 @@ mod tests {
         let cold = Change {
             why_cold: Some("it read /data/counter before it listened".to_owned()),
             cut: 2,
+            uncounted: Some("the old process was stuck".to_owned()),
             websockets: 1,
             left_behind: vec!["sleep (712)".to_owned()],
             ..Change::default()
@@ -304,7 +306,7 @@ gw-pool-dev-001-1  bbbbbbbbbbbb  good                1.4 s  cold    58 ms  fetch
 gw-pool-dev-001-2  bbbbbbbbbbbb  good                1.4 s  cold    58 ms  fetch 40 ms, boot 610 ms
 gw-pool-dev-001-3  bbbbbbbbbbbb  kept its old build  -      -       0 ms   
 gw-pool-dev-001-4  bbbbbbbbbbbb  already runs it     -      -       -      
-! gw-pool-dev-001-1, gw-pool-dev-001-2: cold: it read /data/counter before it listened; cut 2 requests; closed 1 WebSocket; killed sleep, left behind by the old process
+! gw-pool-dev-001-1, gw-pool-dev-001-2: cold: it read /data/counter before it listened; cut 2 requests; the old process was stuck; closed 1 WebSocket; killed sleep, left behind by the old process
 ";
         assert_eq!(summary(&outcome, None, Paint::new(false)), expected);
     }

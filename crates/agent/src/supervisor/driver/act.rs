@@ -51,6 +51,11 @@ impl Driver {
                 if let Some(live) = self.live.get_mut(&start) {
                     self.facts.watch.end_asked(now);
                     live.terminate(now);
+                    let (pid, uncounted) = (live.pid, live.uncounted());
+                    if let Some(why) = uncounted {
+                        self.facts.cost.uncounted = uncounted;
+                        self.say(&format!("process {pid} {why}"));
+                    }
                 }
             }
             Action::Kill(start) => {
@@ -131,7 +136,7 @@ impl Driver {
         let waiting = self.tasks.spawn(async move {
             sleep(HEARD_WITHIN).await;
             if !heard.load(Ordering::Relaxed) {
-                // Its event loop is stuck: it serves nobody.
+                // Its event loop is stuck: it serves nobody, and will count nothing.
                 let _ = found.send(Event::Drained { start }).await;
             }
         });

@@ -41,7 +41,9 @@ impl Driver {
                 None
             }
             Message::Drained { cut, websockets } => {
+                live.drained();
                 self.facts.cost.cut = cut;
+                self.facts.cost.uncounted = None;
                 self.facts.cost.websockets = websockets;
                 Some(Event::Drained { start })
             }

@@ -155,6 +155,50 @@ async fn what_fails_before_the_gate_never_touches_what_serves() {
     bench.shutdown().await;
 }
 
+/// Serves, and stands still: at once for `/stuck`, when it is drained for `/then-stuck`.
+const STUCK: &str = "
+const stuck = () => { for (;;); };
+require('http').createServer((request, response) => {
+  if (request.url === '/') return response.end('up');
+  console.log('asked', request.url);
+  if (request.url === '/stuck') setTimeout(stuck);
+  // The preload has then put its own in the place of the method.
+  setInterval(() => Object.hasOwn(response, 'writeHead') && stuck(), 1);
+}).listen(8888);
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_process_cuts_that_cannot_count_it_is_told() {
+    let mut bench = Bench::new().await;
+    for (seq, path, expected) in [
+        (1, "/stuck", "did not hear that it was to drain"),
+        (3, "/then-stuck", "did not finish its drain in time"),
+    ] {
+        let mut target = bench.target('a', seq, "node", STUCK);
+        target.settings.limits.linger = Duration::ZERO;
+        target.settings.limits.drain = Duration::from_millis(200);
+        bench.handle.run(target).await;
+        let address = bench.ready(seq).await.address.unwrap();
+        let asked = std::thread::spawn(move || get(address, path));
+        while !bench.log().contains(&format!("asked {path}")) {
+            assert!(!asked.is_finished(), "{}", bench.log());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let next = bench.target('b', seq + 1, "node", SERVER);
+        bench.handle.run(next).await;
+        let change = bench.ready(seq + 1).await.change.unwrap();
+        assert!(change.gated, "{change:?}");
+        let why = format!("the old process {expected}; what it was answering may be cut");
+        assert_eq!(change.uncounted, Some(why), "{}", bench.log());
+        assert!(asked.join().unwrap().is_err(), "it was cut");
+    }
+    // The next one counts again.
+    bench.handle.run(bench.target('c', 5, "node", SERVER)).await;
+    let change = bench.ready(5).await.change.unwrap();
+    assert_eq!((change.uncounted, change.cut), (None, 0));
+    bench.shutdown().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_the_kernel_ends_while_it_boots_is_started_cold() {
     let mut bench = Bench::new().await;
