@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use self::environment::NODE_OPTIONS;
 use crate::inspect::{self, Inspect};
 
 mod compile_cache;
@@ -49,8 +50,8 @@ pub(crate) struct Target {
 
 impl Target {
     /// Why a process of this target cannot be held at its gate, whatever is asked
-    /// for; `None` where it can.
-    pub(crate) fn why_cold(&self) -> Option<String> {
+    /// for; `None` where it can. It inherits these `NODE_OPTIONS`.
+    pub(crate) fn why_cold(&self, node_options: Option<&str>) -> Option<String> {
         let program = self.settings.command.first().map_or("", String::as_str);
         if !self.settings.is_node() {
             return Some(format!("`{program}` is not Node"));
@@ -58,10 +59,15 @@ impl Target {
         if self.settings.socket.is_empty() {
             return Some("it has no socket that is held".to_owned());
         }
-        let options = self.settings.env.get("NODE_OPTIONS").map(String::as_str);
-        let inspected = inspect::take_out(&self.settings.command, options);
-        (inspected.inspect == Inspect::Break)
+        (self.inspect(node_options) == Inspect::Break)
             .then(|| "it waits for a debugger before it runs".to_owned())
+    }
+
+    /// What its command and its `NODE_OPTIONS`, or those that it inherits, say about
+    /// the inspector.
+    fn inspect(&self, node_options: Option<&str>) -> Inspect {
+        let own = self.settings.env.get(NODE_OPTIONS).map(String::as_str);
+        inspect::take_out(&self.settings.command, own.or(node_options)).inspect
     }
 }
 

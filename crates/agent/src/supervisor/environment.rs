@@ -14,7 +14,7 @@ use crate::process::FIRST_DESCRIPTOR;
 
 /// What the preload reads; it takes the variable away before the application runs.
 const SOCKETS: &str = "LOCKGATE_SOCKETS";
-const NODE_OPTIONS: &str = "NODE_OPTIONS";
+pub(super) const NODE_OPTIONS: &str = "NODE_OPTIONS";
 const NODE_COMPILE_CACHE: &str = "NODE_COMPILE_CACHE";
 
 /// Never handed on from the agent's own environment: secrets, and what other

@@ -302,13 +302,20 @@ pub(crate) struct Machine {
     pub(crate) seen: Option<(BuildId, Vec<Act>)>,
     /// What went wrong last.
     pub(crate) problem: Option<String>,
+    /// The agent's own `NODE_OPTIONS`, which processes inherit.
+    pub(crate) node_options: Option<String>,
     /// The number of the next start.
     pub(crate) next_start: u64,
 }
 
 impl Machine {
-    /// A machine at rest that knows what an earlier run of the agent learned.
-    pub(crate) fn new(good: Option<Target>, refused: Option<Refusal>) -> Self {
+    /// A machine at rest that knows what an earlier run of the agent learned, and the
+    /// `NODE_OPTIONS` that processes inherit.
+    pub(crate) fn new(
+        good: Option<Target>,
+        refused: Option<Refusal>,
+        node_options: Option<String>,
+    ) -> Self {
         Self {
             state: State::Idle,
             wish: Wish::Unknown,
@@ -319,6 +326,7 @@ impl Machine {
             how: None,
             seen: None,
             problem: None,
+            node_options,
             next_start: 1,
         }
     }

@@ -54,6 +54,12 @@ fn agent() -> PathBuf {
 
 impl Bench {
     async fn new() -> Self {
+        Self::inheriting(&[]).await
+    }
+
+    /// A bench whose agent has these variables, too.
+    async fn inheriting(variables: &[(&str, &str)]) -> Self {
+        let own = variables.iter().map(|(name, it)| (name.into(), it.into()));
         let alone = ALONE.lock().await;
         let folder = tempfile::tempdir().unwrap();
         let swapped = Arc::new(Shared::new(Vec::new()));
@@ -63,7 +69,7 @@ impl Bench {
             log_file: folder.path().join("gateway.log"),
             copy_to_stdout: false,
             app_address: Some("127.0.0.1:0".parse().unwrap()),
-            environment: std::env::vars_os().collect(),
+            environment: std::env::vars_os().chain(own).collect(),
             exec_step: agent(),
             open_files: None,
             swap: Box::new(move |target| {

@@ -6,6 +6,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::warn;
 
+use super::super::environment::NODE_OPTIONS;
 use super::super::machine::Machine;
 use super::super::view::Facts;
 use super::super::{Command, Snapshot, SupervisorConfig, SupervisorError};
@@ -51,9 +52,14 @@ impl Driver {
         let lock = SpawnLock::default();
         let (found, findings) = mpsc::channel(16);
         let (says, said) = mpsc::channel(16);
+        let node_options = config
+            .environment
+            .iter()
+            .find(|(name, _)| name == NODE_OPTIONS)
+            .map(|(_, value)| value.to_string_lossy().into_owned());
         let refusal_log = config.refused.iter().flat_map(|it| it.log.clone());
         let driver = Self {
-            machine: Machine::new(config.good.clone(), config.refused.clone()),
+            machine: Machine::new(config.good.clone(), config.refused.clone(), node_options),
             commands,
             shown,
             found,

@@ -20,7 +20,7 @@ impl Scene {
     #[expect(clippy::disallowed_methods, reason = "any beginning will do")]
     pub(super) fn new(good: Option<Target>) -> Self {
         Self {
-            machine: Machine::new(good, None),
+            machine: Machine::new(good, None, None),
             now: Instant::now(),
             last: Vec::new(),
         }

@@ -279,6 +279,24 @@ fn targets(inspector: SocketAddr) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_debugger_that_the_agent_asks_for_is_waited_for_alone() {
+    let mut bench = Bench::inheriting(&[("NODE_OPTIONS", "--inspect-brk=127.0.0.1:0")]).await;
+    let mut without = bench.target('a', 1, "node", SERVER);
+    without
+        .settings
+        .env
+        .insert("NODE_OPTIONS".into(), "".into());
+    bench.handle.run(without).await;
+    bench.ready(1).await;
+    bench.handle.run(bench.target('b', 2, "node", SERVER)).await;
+    let waits = |it: &Snapshot| it.phase == Phase::Starting;
+    let change = bench.until("started", waits).await.change.unwrap();
+    let why = "it waits for a debugger before it runs";
+    assert_eq!(change.why_cold.as_deref(), Some(why));
+    bench.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_inspector_moves_to_the_new_process() {
     let mut bench = Bench::new().await;
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

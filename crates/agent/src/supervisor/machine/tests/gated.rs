@@ -210,6 +210,19 @@ fn what_cannot_be_held_is_started_cold() {
 }
 
 #[test]
+fn an_inherited_debugger_is_waited_for_alone_unless_the_target_has_its_own_options() {
+    for (own, expected) in [(None, Phase::Draining), (Some(""), Phase::Booting)] {
+        let mut next = gated("b", 2);
+        let own = own.map(|own| ("NODE_OPTIONS".to_owned(), own.to_owned()));
+        next.settings.env.extend(own);
+        let mut scene = serving();
+        scene.machine.node_options = Some("--inspect-brk=9230".to_owned());
+        scene.on(Event::Run(next));
+        assert_eq!(scene.machine.phase(), expected);
+    }
+}
+
+#[test]
 fn what_fails_before_its_gate_never_touches_the_old_one() {
     let mut scene = serving();
     let old = scene.start();

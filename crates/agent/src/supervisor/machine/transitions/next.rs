@@ -64,7 +64,7 @@ impl Turn {
         if settings.strategy == Strategy::Cold {
             return Some(Obstacle(None));
         }
-        if let Some(why) = target.why_cold() {
+        if let Some(why) = target.why_cold(self.machine.node_options.as_deref()) {
             return Some(Obstacle(Some(why)));
         }
         if settings.socket != serving.settings.socket {
