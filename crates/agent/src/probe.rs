@@ -27,6 +27,9 @@ use tokio::time::{sleep, timeout};
 /// How often the socket's queue is looked at, where accepting is enough.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
+/// How often an application is asked whether it still is ready.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
 /// Where an application is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Where {
@@ -53,6 +56,8 @@ pub(crate) struct Probe {
     pub(crate) port: u16,
     /// What counts as ready.
     pub(crate) readiness: Readiness,
+    /// Whether it is asked on once it was ready.
+    pub(crate) goes_on: bool,
 }
 
 /// Why an application is not ready.
@@ -112,6 +117,24 @@ impl Probe {
                 Err(error) => say(error.to_string()),
             }
             sleep(self.readiness.interval).await;
+        }
+    }
+
+    /// Whether it is asked on once it was ready.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.goes_on && is_asked(&self.readiness)
+    }
+
+    /// Asks an application on that was ready; returns when it is not, and where it was
+    /// not the last time (`missed`) also when it is again.
+    pub(crate) async fn ask_again(&self, missed: bool) -> Result<(), String> {
+        loop {
+            sleep(ASK_AGAIN).await;
+            match self.attempt().await {
+                Ok(()) if missed => return Ok(()),
+                Ok(()) => {}
+                Err(error) => return Err(error.to_string()),
+            }
         }
     }
 

@@ -65,7 +65,7 @@ impl Target {
 
     /// What its command and its `NODE_OPTIONS`, or those that it inherits, say about
     /// the inspector.
-    fn inspect(&self, node_options: Option<&str>) -> Inspect {
+    pub(crate) fn inspect(&self, node_options: Option<&str>) -> Inspect {
         let own = self.settings.env.get(NODE_OPTIONS).map(String::as_str);
         inspect::take_out(&self.settings.command, own.or(node_options)).inspect
     }

@@ -43,6 +43,7 @@ fn probe(at: Where, within: Duration) -> Probe {
     Probe {
         at,
         port: 8888,
+        goes_on: true,
         readiness: Readiness {
             timeout: within,
             ..Readiness::default()
@@ -135,6 +136,27 @@ async fn a_private_socket_is_asked_until_it_answers_in_time() {
     for head in asked {
         assert!(head.starts_with("GET / HTTP/1.1\r\nhost: localhost:8888\r\n"));
     }
+}
+
+#[tokio::test]
+async fn what_was_ready_is_asked_on_until_it_is_not_and_until_it_is_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("private");
+    let listener = UnixListener::bind(&path).unwrap();
+    let server = std::thread::spawn(move || {
+        for answer in ["200 OK", "503 Busy", "503 Busy", "200 OK"] {
+            serve(listener.accept().unwrap().0, Some(answer));
+        }
+    });
+    let probe = probe(Where::Private { path }, LONG);
+    let asking = async {
+        let busy = Err("`GET /` was answered 503 Service Unavailable".to_owned());
+        assert_eq!(probe.ask_again(false).await, busy);
+        assert_eq!(probe.ask_again(true).await, busy);
+        assert_eq!(probe.ask_again(true).await, Ok(()));
+    };
+    timeout(LONG, asking).await.unwrap();
+    server.join().unwrap();
 }
 
 #[tokio::test]

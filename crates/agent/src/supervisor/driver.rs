@@ -134,6 +134,10 @@ impl Driver {
                 events.extend(self.act(action, now).await);
             }
             self.let_go_of_the_dead();
+            let asked = |start: &Start| self.machine.is_asked(*start);
+            for (_, live) in self.live.iter_mut().filter(|(start, _)| !asked(start)) {
+                live.stop_asking();
+            }
             if self.machine.phase() == Phase::Ready && before != Phase::Ready {
                 self.prune_compile_cache();
             }
@@ -179,6 +183,8 @@ impl Driver {
             | Event::Drained { .. }
             | Event::SpawnFailed { .. }
             | Event::NotReady { .. }
+            | Event::Missed { .. }
+            | Event::Answered { .. }
             | Event::Tick => {}
         }
     }

@@ -38,8 +38,10 @@ pub(super) struct Live {
     heard: Arc<AtomicBool>,
     /// Whether it was asked to drain and has not said yet what that cost.
     drains: bool,
-    /// What listens to it or asks it.
+    /// What listens to it.
     tasks: Vec<AbortHandle>,
+    /// What asks it whether it is ready.
+    asks: Option<AbortHandle>,
     /// When it passed its gate, where it was held beside another one.
     pub(super) opened: Option<Instant>,
     /// When it was asked to end.
@@ -74,6 +76,7 @@ impl Live {
             heard: Arc::default(),
             drains: false,
             tasks: Vec::new(),
+            asks: None,
             opened: None,
             asked: None,
             killed: false,
@@ -85,6 +88,18 @@ impl Live {
     /// Something that is done with the process.
     pub(super) fn keep(&mut self, task: AbortHandle) {
         self.tasks.push(task);
+    }
+
+    /// What asks it whether it is ready.
+    pub(super) fn asked_by(&mut self, task: AbortHandle) {
+        self.asks = Some(task);
+    }
+
+    /// Nobody wants to know any more.
+    pub(super) fn stop_asking(&mut self) {
+        if let Some(task) = self.asks.take() {
+            task.abort();
+        }
     }
 
     /// How it is asked whether it is ready; asked for once.
@@ -129,6 +144,7 @@ impl Live {
     }
 
     fn leave_alone(&mut self) {
+        self.stop_asking();
         for task in self.tasks.drain(..) {
             task.abort();
         }

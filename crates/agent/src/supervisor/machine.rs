@@ -25,7 +25,8 @@
 //! connections wait in the held socket. At most one process is past its gate.
 //!
 //! A target that is not known to be good is *on trial*, from its first start until
-//! it was ready for `limits.trial` without a break. On trial, the third crash or a
+//! it was ready for `limits.trial` without a break: it is asked again and again, and an
+//! answer that does not come begins that time anew. Three in a row are a crash. On trial, the third crash or a
 //! start that is not ready in time *refuses* it: what still serves goes on, or the
 //! good target is started again, or nothing where there is none. A refused (build,
 //! number) is never started again.
@@ -53,6 +54,10 @@ pub(crate) struct Start(pub(crate) u64);
 /// make do so too where there is a good target: a port that is taken shall not keep
 /// the gateway down.
 pub(crate) const TRIAL_CRASHES: u32 = 3;
+
+/// How many questions in a row go unanswered before a build on trial has stopped
+/// answering: three, so that one long pause of its event loop is none.
+pub(crate) const TRIAL_MISSES: u32 = 3;
 
 /// The pause before the next start on trial: long enough for a log line to be read
 /// by nobody, short enough that three starts of a broken build take about a second.
@@ -122,6 +127,10 @@ pub(crate) enum Event {
     NotReady { start: Start, reason: String },
     /// The application is ready.
     Ready { start: Start },
+    /// It was ready, is on trial, and a question was answered badly or not at all.
+    Missed { start: Start, reason: String },
+    /// It answers again.
+    Answered { start: Start },
     /// The process is gone: `exited with code 1`. `killed`: by SIGKILL.
     Exited {
         start: Start,
@@ -264,6 +273,8 @@ pub(crate) enum State {
         good_at: Option<Instant>,
         /// When crashes are forgotten.
         calm_at: Option<Instant>,
+        /// How many questions were not answered since it answered last.
+        misses: u32,
         /// What will replace it.
         next: Option<Next>,
     },
@@ -394,6 +405,15 @@ impl Machine {
                 run.trial.is_some()
             }
             State::Idle | State::Stopping { .. } | State::Ended => false,
+        }
+    }
+
+    /// Whether it matters what this process answers when it is asked if it is ready.
+    pub(crate) fn is_asked(&self, process: Start) -> bool {
+        match &self.state {
+            State::Starting { start, .. } => *start == process,
+            State::Ready { start, run, .. } => *start == process && run.trial.is_some(),
+            State::Idle | State::Stopping { .. } | State::Backoff { .. } | State::Ended => false,
         }
     }
 

@@ -116,7 +116,16 @@ impl Bench {
     }
 
     async fn until(&mut self, what: &str, is_so: impl FnMut(&Snapshot) -> bool) -> Snapshot {
-        let waited = timeout(Duration::from_secs(20), self.snapshots.wait_for(is_so)).await;
+        self.within(Duration::from_secs(20), what, is_so).await
+    }
+
+    async fn within(
+        &mut self,
+        limit: Duration,
+        what: &str,
+        is_so: impl FnMut(&Snapshot) -> bool,
+    ) -> Snapshot {
+        let waited = timeout(limit, self.snapshots.wait_for(is_so)).await;
         let snapshot = waited.map(|it| it.unwrap().clone());
         snapshot.unwrap_or_else(|_| panic!("{what}: {:?}\n{}", self.snapshots.borrow(), self.log()))
     }

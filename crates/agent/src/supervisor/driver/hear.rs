@@ -29,7 +29,7 @@ impl Driver {
                 }
                 let asking = probe(start, Some(asking), self.found.clone());
                 let task = self.tasks.spawn(asking);
-                self.live.get_mut(&start)?.keep(task);
+                self.live.get_mut(&start)?.asked_by(task);
                 None
             }
             Message::Lingering => {

@@ -13,6 +13,7 @@ use super::super::machine::{Event, Start};
 use super::super::{Target, compile_cache};
 use super::{Driver, unix_millis};
 use crate::gate::{Gate, Message, Messages};
+use crate::inspect::Inspect;
 use crate::listener::{DUPLICATES, HoldError};
 use crate::logs::Collector;
 use crate::memory::{self, HELD};
@@ -118,7 +119,7 @@ impl Driver {
         live.keep(listening);
         if let Some(asking) = asking_now {
             let probe = self.tasks.spawn(probe(start, asking, self.found.clone()));
-            live.keep(probe);
+            live.asked_by(probe);
         }
         self.live.insert(start, live);
         Ok(())
@@ -144,6 +145,8 @@ impl Driver {
             at,
             port: held.port,
             readiness: target.settings.ready.clone(),
+            // What stands still at a breakpoint has not stopped answering.
+            goes_on: target.inspect(self.machine.node_options.as_deref()) == Inspect::Off,
         }))
     }
 }
@@ -158,13 +161,26 @@ async fn listen(start: Start, mut messages: Messages, says: mpsc::Sender<(Start,
     }
 }
 
-/// Asks until the application is ready. Without a socket it is, once it is started.
+/// Asks until the application is ready, and then whether it still is. Without a socket
+/// it is, once it is started.
 pub(super) async fn probe(start: Start, probe: Option<Probe>, found: mpsc::Sender<Event>) {
-    if let Some(probe) = probe {
+    if let Some(probe) = &probe {
         // Where the driver is too busy to hear it, it is no news either.
         let not_ready = |reason| drop(found.try_send(Event::NotReady { start, reason }));
         probe.ready(not_ready).await;
     }
-    // A driver that has ended does not care.
+    // A driver that has ended does not care, here and below.
     let _ = found.send(Event::Ready { start }).await;
+    let Some(probe) = probe.filter(Probe::goes_on) else {
+        return;
+    };
+    let mut missed = false;
+    loop {
+        let event = match probe.ask_again(missed).await {
+            Ok(()) => Event::Answered { start },
+            Err(reason) => Event::Missed { start, reason },
+        };
+        missed = matches!(event, Event::Missed { .. });
+        let _ = found.send(event).await;
+    }
 }

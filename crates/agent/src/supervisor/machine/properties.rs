@@ -25,6 +25,8 @@ enum Happening {
     Shutdown,
     SpawnFailed,
     NotReady,
+    Missed,
+    Answered,
     AtGate {
         disturbs: bool,
     },
@@ -65,6 +67,8 @@ fn happening() -> impl Strategize<Value = Happening> {
         1 => Just(Happening::Hurry),
         1 => Just(Happening::SpawnFailed),
         1 => Just(Happening::NotReady),
+        3 => Just(Happening::Missed),
+        1 => Just(Happening::Answered),
         4 => prop::bool::weighted(0.1).prop_map(|stale| Happening::Ready { stale }),
         6 => prop::bool::weighted(0.1).prop_map(|stale| Happening::Exited { stale }),
         2 => (0..40_000u64).prop_map(|millis| Happening::Time { millis }),
@@ -159,6 +163,11 @@ impl World {
                 start,
                 reason: none(),
             }),
+            Happening::Missed => process.map(|start| Event::Missed {
+                start,
+                reason: none(),
+            }),
+            Happening::Answered => process.map(|start| Event::Answered { start }),
             Happening::AtGate { disturbs } => self.before_gate().map(|start| Event::AtGate {
                 start,
                 seen: Vec::from_iter(disturbs.then(|| Act {

@@ -54,6 +54,17 @@ impl Scene {
         self.on(Event::Exited { start, how, killed })
     }
 
+    /// A question that nobody answers.
+    fn miss(&mut self) -> &mut Self {
+        let (start, reason) = (self.start(), "`GET /` was answered 503".to_owned());
+        self.on(Event::Missed { start, reason })
+    }
+
+    fn answer(&mut self) -> &mut Self {
+        let start = self.start();
+        self.on(Event::Answered { start })
+    }
+
     /// The process that boots beside the one that serves.
     pub(super) fn held(&self) -> Start {
         self.machine.held().unwrap().0
@@ -363,6 +374,11 @@ fn the_dead_do_not_speak() {
             start,
             reason: how(),
         })
+        .on(Event::Missed {
+            start,
+            reason: how(),
+        })
+        .on(Event::Answered { start })
         .on(Event::Drained { start });
     assert_eq!(scene.machine, before);
 }

@@ -30,6 +30,7 @@ pub(super) fn step(mut machine: Machine, event: Event, now: Instant) -> (Machine
             run,
             good_at,
             calm_at,
+            misses,
             next,
         } => {
             let serving = Serving {
@@ -37,6 +38,7 @@ pub(super) fn step(mut machine: Machine, event: Event, now: Instant) -> (Machine
                 run,
                 good_at,
                 calm_at,
+                misses,
             };
             turn.ready(serving, next, event)
         }
@@ -66,6 +68,7 @@ struct Serving {
     run: Run,
     good_at: Option<Instant>,
     calm_at: Option<Instant>,
+    misses: u32,
 }
 
 impl Serving {
@@ -76,12 +79,14 @@ impl Serving {
             run,
             good_at,
             calm_at,
+            misses,
         } = self;
         State::Ready {
             start,
             run,
             good_at,
             calm_at,
+            misses,
             next,
         }
     }
@@ -120,6 +125,8 @@ impl Turn {
             | Event::SpawnFailed { .. }
             | Event::NotReady { .. }
             | Event::Ready { .. }
+            | Event::Missed { .. }
+            | Event::Answered { .. }
             | Event::Exited { .. } => State::Idle,
         }
     }
@@ -181,11 +188,13 @@ impl Turn {
             | Event::SpawnFailed { .. }
             | Event::NotReady { .. }
             | Event::Ready { .. }
+            | Event::Missed { .. }
+            | Event::Answered { .. }
             | Event::Exited { .. } => on(run, probe),
         }
     }
 
-    fn ready(&mut self, serving: Serving, next: Option<Next>, event: Event) -> State {
+    fn ready(&mut self, mut serving: Serving, next: Option<Next>, event: Event) -> State {
         let start = serving.start;
         match event {
             Event::Run(target) => {
@@ -217,6 +226,11 @@ impl Turn {
             Event::Exited { start: of, how, .. } if of == start => {
                 self.crash_beside(serving, next, how)
             }
+            Event::Missed { start: of, reason } if of == start => self.miss(serving, next, reason),
+            Event::Answered { start: of } if of == start => {
+                self.answered(&mut serving, next.is_some());
+                serving.with(next)
+            }
             Event::Tick => {
                 let serving = self.time_of_ready(serving);
                 match next {
@@ -235,9 +249,11 @@ impl Turn {
                 }) => self.booting(serving, (start, run, gate_by), event),
                 Some(Next::Pause { .. }) | None => serving.with(next),
             },
-            Event::Drained { .. } | Event::NotReady { .. } | Event::Ready { .. } => {
-                serving.with(next)
-            }
+            Event::Drained { .. }
+            | Event::NotReady { .. }
+            | Event::Ready { .. }
+            | Event::Missed { .. }
+            | Event::Answered { .. } => serving.with(next),
         }
     }
 
@@ -317,7 +333,9 @@ impl Turn {
             | Event::Drained { .. }
             | Event::SpawnFailed { .. }
             | Event::NotReady { .. }
-            | Event::Ready { .. } => on(run, stage, then),
+            | Event::Ready { .. }
+            | Event::Missed { .. }
+            | Event::Answered { .. } => on(run, stage, then),
         }
     }
 
@@ -352,6 +370,8 @@ impl Turn {
             | Event::SpawnFailed { .. }
             | Event::NotReady { .. }
             | Event::Ready { .. }
+            | Event::Missed { .. }
+            | Event::Answered { .. }
             | Event::Exited { .. } => State::Backoff { run, until },
         }
     }
@@ -370,6 +390,8 @@ fn ended(event: &Event) -> State {
         | Event::SpawnFailed { .. }
         | Event::NotReady { .. }
         | Event::Ready { .. }
+        | Event::Missed { .. }
+        | Event::Answered { .. }
         | Event::Exited { .. }
         | Event::Tick => State::Ended,
     }

@@ -265,6 +265,29 @@ async fn what_fails_after_the_gate_gives_way_to_the_build_before() {
     bench.shutdown().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_that_answers_once_and_then_hangs_is_refused() {
+    let mut bench = Bench::new().await;
+    bench.handle.run(bench.target('a', 1, "node", SERVER)).await;
+    bench.until("good", |it| it.good.is_some()).await;
+    let once = "let asked = 0; require('http').createServer((request, response) => {
+        asked += 1; if (asked === 1) response.end();
+    }).listen(8888)";
+    let mut hangs = bench.target('b', 2, "node", once);
+    hangs.settings.ready.timeout = Duration::from_millis(100);
+    hangs.settings.limits.trial = Duration::from_secs(60);
+    bench.handle.run(hangs).await;
+    let back = |it: &Snapshot| it.phase == Phase::Ready && it.refused.is_some();
+    // Three times three questions, one a second.
+    let snapshot = bench.within(Duration::from_secs(90), "refused", back).await;
+    assert_eq!(
+        snapshot.refused.unwrap().reason,
+        "stopped answering: `GET /` was not answered within 100ms, 3 times"
+    );
+    assert_eq!(snapshot.running.unwrap().build.as_str(), "aaaaaaaaaaaa");
+    bench.shutdown().await;
+}
+
 /// What the inspector there shows. It keeps its connections open.
 fn targets(inspector: SocketAddr) -> String {
     let mut stream = TcpStream::connect(inspector).unwrap();

@@ -102,6 +102,77 @@ fn not_ready_in_time_on_trial_refuses_at_once() {
 }
 
 #[test]
+fn an_answer_that_does_not_come_begins_the_time_of_the_trial_anew() {
+    let mut scene = Scene::new(None);
+    scene.on(Event::Run(target("a", 1))).ready();
+    scene.after(29 * SECOND).miss();
+    assert!(scene.machine.problem.is_some());
+    scene.after(SECOND).miss();
+    scene.after(SECOND);
+    assert_eq!(scene.machine.good, None);
+    scene.answer();
+    assert_eq!(scene.machine.problem, None);
+    scene.after(29 * SECOND);
+    assert_eq!(scene.machine.good, None);
+    scene.after(SECOND);
+    assert_eq!(scene.machine.good, Some(target("a", 1)));
+    // From now on nobody asks, and what was on its way does not count.
+    let start = scene.start();
+    assert!(!scene.machine.is_asked(start));
+    for _ in 0..2 * TRIAL_MISSES {
+        scene.miss();
+    }
+    assert_eq!(scene.machine.phase(), Phase::Ready);
+}
+
+#[test]
+fn what_stops_answering_on_trial_is_a_crash_and_the_third_rolls_back() {
+    let mut scene = settled();
+    scene.on(Event::Run(target("b", 2))).exit().ready();
+    for crash in 1..=TRIAL_CRASHES {
+        let start = scene.start();
+        for _ in 1..TRIAL_MISSES {
+            assert_eq!(scene.miss().last, []);
+        }
+        scene.answer();
+        for _ in 1..TRIAL_MISSES {
+            assert_eq!(scene.miss().last, []);
+        }
+        scene.miss();
+        let mut expected = vec![Action::KeepCrash(start), Action::Terminate(start)];
+        if crash == TRIAL_CRASHES {
+            expected.insert(1, Action::KeepRefusal(start));
+        }
+        assert_eq!(scene.last, expected);
+        scene.exit();
+        if crash < TRIAL_CRASHES {
+            assert_eq!(scene.machine.phase(), Phase::Backoff);
+            scene.after(TRIAL_DELAY);
+            assert_eq!(scene.spawned(), Some(&target("b", 2)));
+            scene.ready();
+        }
+    }
+    assert_eq!(scene.spawned(), Some(&target("a", 1)));
+    assert_eq!(
+        scene.machine.refused.as_ref().unwrap().reason,
+        "stopped answering: `GET /` was answered 503, 3 times"
+    );
+}
+
+#[test]
+fn what_stops_answering_while_another_one_boots_is_ended_by_that() {
+    let mut scene = Scene::new(None);
+    scene.on(Event::Run(gated("a", 1))).ready();
+    scene.on(Event::Run(gated("b", 2)));
+    for _ in 0..2 * TRIAL_MISSES {
+        assert_eq!(scene.miss().last, []);
+    }
+    assert_eq!(scene.machine.phase(), Phase::Booting);
+    scene.after(20 * SECOND);
+    assert_eq!(scene.machine.refused.as_ref().unwrap().seq, 2);
+}
+
+#[test]
 fn a_build_that_served_is_the_fallback_of_its_successor() {
     let mut scene = Scene::new(None);
     scene.on(Event::Run(target("a", 1))).ready();

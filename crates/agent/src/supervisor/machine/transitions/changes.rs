@@ -6,8 +6,8 @@ use lockgate_model::Refusal;
 
 use super::super::super::Target;
 use super::super::{
-    Action, CALM, KILL_AGAIN, LONGEST_DELAY, NEVER, Run, SHORTEST_DELAY, Stage, Start, State,
-    TRIAL_CRASHES, TRIAL_DELAY, Then, Trial, Wish,
+    Action, CALM, KILL_AGAIN, LONGEST_DELAY, NEVER, Next, Run, SHORTEST_DELAY, Stage, Start, State,
+    TRIAL_CRASHES, TRIAL_DELAY, TRIAL_MISSES, Then, Trial, Wish,
 };
 use super::wanted::same;
 use super::{Serving, Turn};
@@ -90,6 +90,7 @@ impl Turn {
             start,
             good_at: run.trial.map(|_| self.after(limits.trial)),
             calm_at: Some(self.now + CALM),
+            misses: 0,
             run,
             next: None,
         }
@@ -102,6 +103,7 @@ impl Turn {
             mut run,
             good_at,
             calm_at,
+            misses,
         } = serving;
         let now = self.now;
         let to_come = |at: Option<Instant>| at.filter(|at| *at > now);
@@ -117,7 +119,69 @@ impl Turn {
             run,
             good_at: to_come(good_at),
             calm_at: to_come(calm_at),
+            misses,
         }
+    }
+
+    /// A question to a process on trial was not answered: the time that it must be
+    /// ready without a break begins anew with its next answer, and enough of them in a
+    /// row are a crash. Where another one boots already, that is what ends it.
+    pub(super) fn miss(
+        &mut self,
+        mut serving: Serving,
+        next: Option<Next>,
+        reason: String,
+    ) -> State {
+        let Some(trial) = serving.run.trial else {
+            return serving.with(next);
+        };
+        serving.misses = serving.misses.saturating_add(1);
+        serving.good_at = None;
+        if next.is_some() {
+            return serving.with(next);
+        }
+        if serving.misses < TRIAL_MISSES {
+            self.machine.problem = Some(reason);
+            return serving.with(None);
+        }
+        let Serving { start, run, .. } = serving;
+        self.stopped_answering(start, run, trial, reason)
+    }
+
+    /// It answers again.
+    pub(super) fn answered(&mut self, serving: &mut Serving, comes_next: bool) {
+        if serving.misses == 0 {
+            return;
+        }
+        serving.misses = 0;
+        let limits = &serving.run.target.settings.limits;
+        serving.good_at = serving.run.trial.map(|_| self.after(limits.trial));
+        if !comes_next {
+            self.machine.problem = None;
+        }
+    }
+
+    fn stopped_answering(
+        &mut self,
+        start: Start,
+        mut run: Run,
+        mut trial: Trial,
+        reason: String,
+    ) -> State {
+        let reason = format!("stopped answering: {reason}");
+        self.actions.push(Action::KeepCrash(start));
+        trial.crashes = trial.crashes.saturating_add(1);
+        if trial.crashes >= TRIAL_CRASHES {
+            self.refuse(start, &run, format!("{reason}, {} times", trial.crashes));
+            return self.terminate(start, run);
+        }
+        self.machine.problem = Some(reason);
+        run.trial = Some(trial);
+        let then = Then::Backoff {
+            run: run.clone(),
+            delay: TRIAL_DELAY,
+        };
+        self.terminate_then(start, run, then)
     }
 
     /// Ends a process that was not ready: there is nothing to drain.
