@@ -152,6 +152,16 @@ impl Snapshot {
     }
 }
 
+impl Snapshot {
+    /// Every build that runs, or may be started before the next snapshot: their
+    /// releases stay.
+    pub(crate) fn builds(&self) -> impl Iterator<Item = &BuildId> {
+        let running = self.running.as_ref().map(|running| &running.build);
+        let targets = [&self.wanted, &self.good].into_iter().flatten();
+        running.into_iter().chain(targets.map(|it| &it.build))
+    }
+}
+
 /// What callers ask of the driver.
 #[derive(Debug, Clone)]
 pub(crate) enum Command {

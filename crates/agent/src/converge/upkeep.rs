@@ -80,18 +80,11 @@ impl Converge {
     pub(super) fn builds_in_use(&self) -> Vec<BuildId> {
         let watch = self.means.supervisor.watch();
         let snapshot = watch.borrow();
-        let running = snapshot.running.as_ref().map(|running| &running.build);
-        let told = snapshot.wanted.as_ref().map(|target| &target.build);
-        let good = snapshot.good.as_ref().map(|target| &target.build);
         let ours = [&self.wanted, &self.good]
             .into_iter()
             .flatten()
             .map(|accepted| &accepted.statement.build);
-        ours.chain(running)
-            .chain(told)
-            .chain(good)
-            .cloned()
-            .collect()
+        ours.chain(snapshot.builds()).cloned().collect()
     }
 
     /// Writes to the state folder off this thread. A gateway whose disk is full still

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use lockgate_model::{ActKind, Strategy};
+use lockgate_model::{ActKind, Running, Strategy};
 use proptest::prelude::{Strategy as Strategize, *};
 
+use super::super::view::{Facts, snapshot};
 use super::tests::{Scene, gated};
 use super::*;
 
@@ -23,6 +24,8 @@ enum Happening {
     Restart,
     Hurry,
     Shutdown,
+    /// The agent ends at once and is started again; its processes end with it.
+    AgentRestarts,
     SpawnFailed,
     NotReady,
     Missed,
@@ -65,6 +68,7 @@ fn happening() -> impl Strategize<Value = Happening> {
         1 => (0..3u64).prop_map(|newer| Happening::Stop { newer }),
         1 => Just(Happening::Restart),
         1 => Just(Happening::Hurry),
+        1 => Just(Happening::AgentRestarts),
         1 => Just(Happening::SpawnFailed),
         1 => Just(Happening::NotReady),
         3 => Just(Happening::Missed),
@@ -123,6 +127,33 @@ impl World {
         }
     }
 
+    /// A new agent that remembers what it was given to keep, and learns again what is
+    /// asked.
+    fn agent_restarts(&mut self) -> Option<Event> {
+        let before = self.scene.machine.clone();
+        let again = match before.wish {
+            Wish::Run(target) => Some(Event::Run(target)),
+            Wish::Nothing { seq } => Some(Event::Stop { seq }),
+            Wish::Unknown => None,
+            Wish::End => return None,
+        };
+        self.alive.clear();
+        self.scene.machine = Machine::new(before.good, before.refused, None);
+        again
+    }
+
+    /// The builds whose releases stay.
+    fn builds(&self) -> BTreeSet<BuildId> {
+        let running = self.scene.machine.process().map(|(_, build)| Running {
+            build: build.clone(),
+            pid: 1,
+            since: 0,
+        });
+        let facts = Facts::default();
+        let snapshot = snapshot(&self.scene.machine, running, &facts);
+        snapshot.builds().cloned().collect()
+    }
+
     fn event(&mut self, happening: &Happening) -> Option<Event> {
         let machine = &self.scene.machine;
         let process = machine.process().map(|(start, _)| start);
@@ -151,6 +182,7 @@ impl World {
             Happening::Restart => Some(Event::Restart),
             Happening::Hurry => Some(Event::Hurry),
             Happening::Shutdown => Some(Event::Shutdown),
+            Happening::AgentRestarts => self.agent_restarts(),
             Happening::SpawnFailed => {
                 self.before_gate()
                     .filter(|_| boots)
@@ -214,14 +246,26 @@ impl World {
         {
             self.alive.remove(start);
         }
+        let kept = self.builds();
         self.scene.on(event.clone());
+        if let Some(refusal) = &self.scene.machine.refused {
+            self.refused.insert((refusal.build.clone(), refusal.seq));
+        }
+        if let Some(target) = self.scene.spawned() {
+            let known = matches!(event, Event::Run(_)) || kept.contains(&target.build);
+            prop_assert!(known, "what is started was never removed");
+        }
         for action in self.scene.last.clone() {
             self.act(&action)?;
         }
         let machine = &self.scene.machine;
-        if let Some(refusal) = &machine.refused {
-            self.refused.insert((refusal.build.clone(), refusal.seq));
-        }
+        let kept = self.builds();
+        let lost = self.alive.values().find(|life| !kept.contains(&life.build));
+        prop_assert!(
+            lost.is_none(),
+            "the release of what lives stays: {:?}",
+            lost
+        );
         let alive: BTreeSet<Start> = self.alive.keys().copied().collect();
         let known: BTreeSet<Start> = [machine.process(), machine.held()]
             .into_iter()
@@ -234,16 +278,18 @@ impl World {
             let due = machine.deadline().is_none_or(|at| at > self.scene.now);
             prop_assert!(due, "a tick leaves nothing due: {:?}", machine.state);
         }
-        let paused = matches!(
-            before.state,
-            State::Backoff { .. }
-                | State::Ready {
-                    next: Some(Next::Pause { .. }),
-                    ..
-                }
-        );
-        if paused && matches!(event, Event::Restart | Event::Hurry) {
-            prop_assert!(self.scene.spawned().is_some(), "a reload ends a pause");
+        let reload = match event {
+            Event::Restart | Event::Hurry => true,
+            Event::Run(target) => machine.wish != before.wish && !self.is_refused(target),
+            _ => false,
+        };
+        if reload && pauses(&before.state) {
+            prop_assert!(!pauses(&machine.state), "a reload ends a pause");
+            let waits = matches!(before.state, State::Backoff { .. });
+            prop_assert!(
+                !waits || self.scene.spawned().is_some(),
+                "and starts at once"
+            );
         }
         if let State::Stopping { stage, .. } = &machine.state {
             let (end, within) = match stage {
@@ -302,8 +348,12 @@ impl World {
         Ok(())
     }
 
+    fn is_refused(&self, target: &Target) -> bool {
+        self.refused.contains(&(target.build.clone(), target.seq))
+    }
+
     fn born(&mut self, start: Start, target: &Target) -> Result<(), TestCaseError> {
-        let refused = self.refused.contains(&(target.build.clone(), target.seq));
+        let refused = self.is_refused(target);
         prop_assert!(!refused, "what was refused is never started again");
         let life = Life {
             build: target.build.clone(),
@@ -332,6 +382,22 @@ impl World {
         prop_assert!(false, "it does not come to rest");
         Ok(())
     }
+}
+
+/// Whether a start waits for a pause to end, or will.
+fn pauses(state: &State) -> bool {
+    matches!(
+        state,
+        State::Backoff { .. }
+            | State::Ready {
+                next: Some(Next::Pause { .. }),
+                ..
+            }
+            | State::Stopping {
+                then: Then::Backoff { .. },
+                ..
+            }
+    )
 }
 
 proptest! {
@@ -366,6 +432,29 @@ proptest! {
             Wish::Unknown => prop_assert_eq!(machine.phase(), Phase::Waiting),
             Wish::End => prop_assert!(false, "nobody asked"),
         }
+    }
+
+    #[test]
+    fn a_process_that_does_not_end_is_killed_and_killed_again(
+        happenings in prop::collection::vec(happening(), 0..40),
+    ) {
+        let mut world = World::new();
+        for happening in &happenings {
+            world.happen(happening)?;
+        }
+        world.happen(&Happening::Shutdown)?;
+        let Some((start, _)) = world.scene.machine.process() else {
+            prop_assert_eq!(&world.scene.machine.state, &State::Ended);
+            return Ok(());
+        };
+        // Drained, asked to end, killed; nothing of it helps.
+        let mut killed = 0;
+        for _ in 0..6 {
+            world.happen(&Happening::Deadline)?;
+            killed += u32::from(world.scene.last.contains(&Action::Kill(start)));
+            prop_assert!(world.alive.contains_key(&start));
+        }
+        prop_assert!(killed >= 4, "{} of 6", killed);
     }
 
     #[test]
