@@ -323,6 +323,31 @@ fn a_gateway_that_refuses_a_build_is_not_pinned_to_it() {
 }
 
 #[test]
+fn a_pin_to_a_build_that_is_refused_later_ends_with_the_next_deploy() {
+    let (world, workspace) = running("20s");
+    let good = fs::read_to_string(workspace.bundle()).unwrap();
+    exit_after(&workspace, 4_000);
+    let args = ["deploy", "dev-001", "--gateway", "1", "--wait", "ready"];
+    world.lockgate(&args).expect(0);
+    until("the build is refused", 3 * SOON, || {
+        let now = world.gateways("dev-001").remove(1);
+        (now["state"] == "refused").then_some(())
+    });
+    assert!(!world.gateways("dev-001")[1]["pinned"].is_null());
+
+    workspace.edit(|_| good);
+    workspace.set_version("2.0.0");
+    let wait = ["deploy", "dev-001", "--wait", "ready"];
+    world
+        .lockgate(&wait)
+        .expect(0)
+        .says("gw-pool-dev-001-1 was pinned to")
+        .says("which it refused; it is pinned no more");
+    world.expect_version("dev-001", "2.0.0");
+    assert!(world.gateways("dev-001")[1]["pinned"].is_null());
+}
+
+#[test]
 fn one_deploy_at_a_time_and_the_next_may_wait() {
     let (world, workspace) = running("1s");
     workspace.set_version("2.0.0");

@@ -56,13 +56,9 @@ impl Refusals {
                 self.0.remove(&running.build);
             }
         }
-        // A gateway that runs what it refused gave up only new settings of it.
-        let runs = |report: &Report, build: &BuildId| {
-            report.running.as_ref().map(|it| &it.build) == Some(build)
-        };
         let refused = reports().filter_map(|report| {
             let refused = report.refused.as_ref()?;
-            (!runs(report, &refused.build)).then_some(refused)
+            gave_up(report, &refused.build).then_some(refused)
         });
         for refused in refused {
             self.0.insert(refused.build.clone(), refused.reason.clone());
@@ -106,6 +102,14 @@ impl Refusals {
             .iter()
             .map(|(build, reason)| (build, reason.as_str()))
     }
+}
+
+/// Whether a gateway refused this build. One that runs what it refused gave up only new
+/// settings of it.
+pub(crate) fn gave_up(report: &Report, build: &BuildId) -> bool {
+    let refused = report.refused.as_ref().map(|it| &it.build);
+    let runs = report.running.as_ref().map(|it| &it.build);
+    refused == Some(build) && runs != Some(build)
 }
 
 fn file(home: &Home, env: &EnvName) -> PathBuf {

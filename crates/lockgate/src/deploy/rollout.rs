@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::events::{Event, GatewayOutcome, LeftPinned, Outcome};
 use super::follow::{Ended, Follow, untouched};
-use super::refusals::Refusals;
+use super::refusals::{Refusals, gave_up};
 use super::strategy::{DeployStrategy, Stage, Until, stages};
 use super::{joined, millis, said};
 use crate::context::{Context, now_ms};
@@ -105,10 +105,14 @@ struct Running<'a, 'b> {
 impl Rollout<'_> {
     /// Publishes stage by stage and follows the gateways until they have come as far as is waited
     /// for, one fails, time is up, or the command is ended. What became of them is in the outcome.
-    pub(crate) async fn run(self, tell: &mut dyn FnMut(Event)) -> Result<Outcome, CommandError> {
+    pub(crate) async fn run(
+        mut self,
+        tell: &mut dyn FnMut(Event),
+    ) -> Result<Outcome, CommandError> {
         let env = &self.environment.name;
         let seen = self.control.gateways(env, None, Duration::ZERO).await?;
         remember(self.ctx, self.store, env, &seen)?;
+        self.end_refused_pins(&seen, tell)?;
         if self.scope == Scope::Environment {
             for pinned in pinned(&self.environment) {
                 tell(Event::Pinned(pinned));
@@ -133,6 +137,34 @@ impl Rollout<'_> {
             archive: None,
         };
         running.finish(&stages).await
+    }
+
+    /// A pin to a build that was refused when nobody followed any more is none: the gateway
+    /// goes along with its environment again.
+    fn end_refused_pins(
+        &mut self,
+        view: &GatewaysView,
+        tell: &mut dyn FnMut(Event),
+    ) -> Result<(), CommandError> {
+        let pinned = self.environment.pinned();
+        let refused: Vec<(u32, BuildId)> = pinned
+            .filter(|(gateway, pin)| {
+                let mut views = view.gateways.iter();
+                let seen = views.find(|it| it.name.number() == gateway.number);
+                let report = seen.and_then(|it| it.report.as_ref());
+                report.is_some_and(|report| gave_up(report, &pin.build))
+            })
+            .map(|(gateway, pin)| (gateway.number, pin.build.clone()))
+            .collect();
+        for (number, build) in refused {
+            let home = &self.ctx.config.home;
+            for gateway in self.environment.pin(home, &[number], None)? {
+                tell(Event::warning(format!(
+                    "{gateway} was pinned to {build}, which it refused; it is pinned no more"
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Those that it is about.
