@@ -207,6 +207,20 @@ impl Verdict {
     pub(crate) fn is_good(&self) -> bool {
         matches!(self, Self::Runs | Self::AlreadyRan | Self::Stopped)
     }
+
+    /// Whether the old process had to go for a build that was refused then: something
+    /// answered no more.
+    pub(crate) fn took_over(&self) -> bool {
+        match self {
+            Self::Kept { unavailable_ms, .. } => *unavailable_ms != Some(0),
+            Self::Runs
+            | Self::AlreadyRan
+            | Self::Stopped
+            | Self::OnTrial
+            | Self::NotDone { .. }
+            | Self::Untouched => false,
+        }
+    }
 }
 
 /// What became of the whole deploy.

@@ -277,8 +277,10 @@ impl Row {
             ),
         };
         let report = self.view.as_ref().and_then(|view| view.report.as_ref());
-        // The last change was made for this only where a process was started for it.
+        // The last change was made for this only where a process was started for it. What a
+        // refused build cost is told, too, where the old process was ended for it.
         let changed = report.filter(|_| matches!(verdict, Verdict::Runs | Verdict::OnTrial));
+        let paid = report.filter(|_| verdict.took_over());
         GatewayOutcome {
             gateway: self.said.gateway,
             http_port: self.view.as_ref().map_or(0, |view| view.http_port),
@@ -286,7 +288,8 @@ impl Row {
             ready_ms: self.ready.map(millis),
             good: self.good && verdict.is_good(),
             took_ms: millis(took),
-            change: changed.and_then(|report| report.change.clone()),
+            change: changed.or(paid).and_then(|report| report.change.clone()),
+            // Those of a refused build are mixed with those of the way back.
             timings: changed.map_or_else(Timings::default, |report| report.timings.clone()),
             verdict,
         }

@@ -1,5 +1,5 @@
 use super::*;
-use lockgate_model::{Refusal, Running};
+use lockgate_model::{Change, Refusal, Running};
 
 const SEQ: u64 = 100;
 
@@ -258,6 +258,36 @@ fn a_restart_of_a_good_build_is_done_when_it_is_ready() {
     assert!(!restarted(good(('b', 7)), false));
     assert!(!restarted(good(('a', 7)), true));
     assert!(!restarted(on_trial(('b', 7)), true));
+}
+
+#[test]
+fn what_a_refused_build_cost_is_told_where_it_had_taken_over() {
+    let cost = || Change {
+        gated: true,
+        cut: 2,
+        websockets: 1,
+        ..Change::default()
+    };
+    // Refused beside the old process, after its gate, with nothing to go back to.
+    for (unavailable_ms, expected) in [
+        (Some(0), None),
+        (Some(40), Some(cost())),
+        (None, Some(cost())),
+    ] {
+        let old = report(50, 50, Phase::Ready, Some(('a', 7)));
+        let mut follow = told(Until::Good, Some(old));
+        let mut now = refused(SEQ, report(SEQ, SEQ, Phase::Ready, Some(('a', 9))));
+        now.change = Some(cost());
+        if let Some(refused) = &mut now.refused {
+            refused.unavailable_ms = unavailable_ms;
+        }
+        follow.see(&view(&[(0, Some(now))]), Duration::ZERO);
+        assert_eq!(
+            only(follow, Ended::Reached).change,
+            expected,
+            "{unavailable_ms:?}"
+        );
+    }
 }
 
 #[test]
