@@ -163,7 +163,9 @@ impl Driver {
                 // What boots beside another one was never missed.
                 if self.machine.process().is_some_and(|(it, _)| it == *start) {
                     let asked = self.live.get(start).is_some_and(|it| it.asked.is_some());
-                    if !asked && !self.machine.on_trial() {
+                    // One that ends while it drains ends within a change that has begun.
+                    let drains = self.machine.phase() == Phase::Draining;
+                    if !asked && !drains && !self.machine.on_trial() {
                         self.facts.watch.begin();
                     }
                     self.facts.watch.ended(now);

@@ -81,6 +81,9 @@ impl Stopwatch {
 
     /// The process has ended, by itself or not.
     pub(super) fn ended(&mut self, now: Instant) {
+        if let Some(asked) = self.drain_asked.take() {
+            self.timings.drain_ms = Some(millis(now - asked));
+        }
         if let Some(asked) = self.end_asked.take() {
             self.timings.stop_ms = Some(millis(now - asked));
         }

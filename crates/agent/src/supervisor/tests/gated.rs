@@ -288,6 +288,33 @@ async fn a_build_that_answers_once_and_then_hangs_is_refused() {
     bench.shutdown().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_ends_by_itself_while_it_drains_stops_no_watch() {
+    let mut bench = Bench::new().await;
+    // It leaves as soon as the preload has told it to drain.
+    let leaves = "require('http').createServer((request, response) => {
+        if (request.url === '/') return response.end('up');
+        console.log('asked');
+        setInterval(() => Object.hasOwn(response, 'writeHead') && process.exit(0), 1);
+    }).listen(8888)";
+    bench.handle.run(bench.target('a', 1, "node", leaves)).await;
+    let address = bench.ready(1).await.address.unwrap();
+    let asked = std::thread::spawn(move || get(address, "/hold"));
+    while !bench.log().contains("asked") {
+        assert!(!asked.is_finished(), "{}", bench.log());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    bench.handle.run(bench.target('b', 2, "node", SERVER)).await;
+    let snapshot = bench.ready(2).await;
+    assert!(snapshot.change.unwrap().gated);
+    let timings = snapshot.timings;
+    assert!(timings.boot_ms > Some(0), "{timings:?}");
+    assert!(timings.drain_ms.is_some(), "{timings:?}");
+    assert!(timings.unavailable_ms >= timings.start_ms, "{timings:?}");
+    assert!(asked.join().unwrap().is_err());
+    bench.shutdown().await;
+}
+
 /// What the inspector there shows. It keeps its connections open.
 fn targets(inspector: SocketAddr) -> String {
     let mut stream = TcpStream::connect(inspector).unwrap();
