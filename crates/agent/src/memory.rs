@@ -87,4 +87,6 @@ pub(crate) fn settle(leader: Pid) {
 }
 
 #[cfg(test)]
+pub(crate) mod group;
+#[cfg(test)]
 mod tests;

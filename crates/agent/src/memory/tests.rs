@@ -1,10 +1,8 @@
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use super::group::{Group, MIB};
 use super::*;
-
-const MIB: u64 = 1 << 20;
 
 fn check(free_mib: u64, running_mib: u64, expected: Result<(), &str>) {
     let decided = decide(free_mib * MIB, running_mib * MIB).map_err(|it| it.to_string());
@@ -62,40 +60,6 @@ impl Drop for Started {
     }
 }
 
-/// A cgroup of version 1 below the test's own; removed when nobody is in it.
-struct Group(PathBuf);
-
-impl Group {
-    fn new() -> std::io::Result<Self> {
-        let own = fs::read_to_string("/proc/self/cgroup")?;
-        let own = own.lines().find_map(|line| line.split_once(":memory:"));
-        let (_, own) = own.ok_or_else(|| std::io::Error::other("no cgroup of version 1"))?;
-        let folder = Path::new("/sys/fs/cgroup/memory")
-            .join(own.trim_start_matches('/'))
-            .join(format!("lockgate-test-{}", std::process::id()));
-        fs::create_dir(&folder)?;
-        Ok(Self(folder))
-    }
-
-    fn limit(&self, mib: u64) {
-        let file = self.0.join("memory.limit_in_bytes");
-        fs::write(file, (mib * MIB).to_string()).unwrap();
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        // Those that were killed leave it a moment later.
-        for _ in 0..1000 {
-            if fs::remove_dir(&self.0).is_ok() {
-                return;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
-        println!("`{}` is left behind", self.0.display());
-    }
-}
-
 #[test]
 fn a_real_cgroup_has_room_for_two_or_for_one() {
     let group = match Group::new() {
@@ -111,7 +75,7 @@ fn a_real_cgroup_has_room_for_two_or_for_one() {
         require(\"child_process\").spawn(\"sleep\", [\"1000\"], { stdio: \"ignore\" });
         console.log(\"here\");
         process.stdin.resume();'";
-    let process = Started::sh(script, &group.0);
+    let process = Started::sh(script, &group.folder);
     let who = process.pid().to_string();
     let free = || limits::free_bytes(&who, &|path| fs::read_to_string(path).ok()).unwrap();
     let used = usage::of_session(process.pid()).unwrap();
