@@ -1,5 +1,7 @@
 //! Gated changes with real Node processes.
 
+use lockgate_model::Strategy;
+
 use super::*;
 use crate::memory::group::Group;
 
@@ -156,6 +158,103 @@ async fn what_fails_before_the_gate_never_touches_what_serves() {
     bench.shutdown().await;
 }
 
+/// Serves, and stands still: at once for `/stuck`, when it is drained for `/then-stuck`.
+const STUCK: &str = "
+const stuck = () => { for (;;); };
+require('http').createServer((request, response) => {
+  if (request.url === '/') return response.end('up');
+  console.log('asked', request.url);
+  if (request.url === '/stuck') setTimeout(stuck);
+  // The preload has then put its own in the place of the method.
+  setInterval(() => Object.hasOwn(response, 'writeHead') && stuck(), 1);
+}).listen(8888);
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_allowed_before_listen_is_done_beside_the_old_process() {
+    let mut bench = Bench::new().await;
+    bench.handle.run(bench.counter('a', 1)).await;
+    bench.ready(1).await;
+    for (seq, build) in (2..).zip("bc".chars()) {
+        let mut next = bench.counter(build, seq);
+        let folder = bench.folder.path().display();
+        next.settings.before_listen = vec![format!("read:{folder}/*")];
+        bench.handle.run(next).await;
+        let change = bench.ready(seq).await.change.unwrap();
+        assert!(change.gated, "{change:?}\n{}", bench.log());
+    }
+    bench.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_forced_is_reported_without_a_reason() {
+    let mut bench = Bench::new().await;
+    bench.handle.run(bench.counter('a', 1)).await;
+    bench.ready(1).await;
+    for (seq, strategy, gated) in [(2, Strategy::Gated, true), (3, Strategy::Cold, false)] {
+        let mut next = bench.counter('b', seq);
+        next.restart = seq;
+        next.settings.strategy = strategy;
+        bench.handle.run(next).await;
+        let change = bench.ready(seq).await.change.unwrap();
+        assert_eq!((change.gated, change.why_cold), (gated, None));
+    }
+    bench.shutdown().await;
+}
+
+/// A lock whose holder is gone is free.
+fn stale_locks(program: &str) -> String {
+    let stale = "catch {
+    const held = Number(fs.readFileSync(process.env.LOCK, 'utf8'));
+    let lives = true;
+    try { process.kill(held, 0); } catch { lives = false; }
+    if (!lives) return fs.writeFileSync(process.env.LOCK, String(process.pid));";
+    program.replace("catch {", stale)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_past_listen_beside_another_when_it_is_cold_crashes_or_goes_back() {
+    for strategy in [Strategy::Auto, Strategy::Cold] {
+        let mut bench = Bench::new().await;
+        let program = stale_locks(LOCKING);
+        let dies = format!(
+            "{program} server.on('listening', () => setTimeout(() => process.exit(7), 100));"
+        );
+        let mut seq = 0;
+        let mut next = |bench: &Bench, build, program: &str| {
+            seq += 1;
+            let mut target = bench.locking(build, seq);
+            target.settings.command[2] = program.to_owned();
+            target.settings.strategy = strategy;
+            target
+        };
+        for build in "aba".chars() {
+            let target = next(&bench, build, &program);
+            let seq = target.seq;
+            bench.handle.run(target).await;
+            let change = bench.ready(seq).await.change;
+            let gated = change.is_some_and(|it| it.gated);
+            assert_eq!(gated, strategy == Strategy::Auto && seq > 1);
+        }
+        // It crashes.
+        let good = |it: &Snapshot| !it.on_trial && it.phase == Phase::Ready;
+        let pid = bench.until("good", good).await.running.unwrap().pid;
+        kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL).unwrap();
+        let back = |it: &Snapshot| it.phase == Phase::Ready && it.restarts == 1;
+        bench.until("back", back).await;
+        // The next build is refused past its gate.
+        let broken = next(&bench, 'c', &dies);
+        let refused = bench.refused(broken).await.refused.unwrap();
+        assert!(refused.unavailable_ms > Some(0), "{refused:?}");
+        let lock = bench.folder.path().join("lock");
+        let holder = std::fs::read_to_string(&lock).unwrap();
+        let running = bench.snapshots.borrow().running.clone().unwrap().pid;
+        assert_eq!(holder, running.to_string());
+        assert!(!bench.folder.path().join("lock.two").exists());
+        bench.shutdown().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_kernel_would_end_what_is_held_first_and_what_serves_before_the_agent() {
     let mut bench = Bench::new().await;
@@ -205,18 +304,6 @@ async fn a_cgroup_without_room_for_two_makes_it_cold() {
     bench.shutdown().await;
     group.leave();
 }
-
-/// Serves, and stands still: at once for `/stuck`, when it is drained for `/then-stuck`.
-const STUCK: &str = "
-const stuck = () => { for (;;); };
-require('http').createServer((request, response) => {
-  if (request.url === '/') return response.end('up');
-  console.log('asked', request.url);
-  if (request.url === '/stuck') setTimeout(stuck);
-  // The preload has then put its own in the place of the method.
-  setInterval(() => Object.hasOwn(response, 'writeHead') && stuck(), 1);
-}).listen(8888);
-";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_process_cuts_that_cannot_count_it_is_told() {
@@ -268,6 +355,40 @@ async fn a_process_that_the_kernel_ends_while_it_boots_is_started_cold() {
     let change = snapshot.change.unwrap();
     let why = "it was killed by SIGKILL while it booted beside the other one";
     assert_eq!(change.why_cold.as_deref(), Some(why));
+    bench.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_when_it_is_started_alone_gives_way_to_the_build_before() {
+    let mut bench = Bench::new().await;
+    bench.handle.run(bench.target('a', 1, "node", SERVER)).await;
+    bench.until("good", |it| it.good.is_some()).await;
+    let exits =
+        format!("{SERVER} server.on('listening', () => setTimeout(() => process.exit(7), 500));");
+    for (seq, script, expected) in [
+        (
+            2,
+            "throw new Error('no such luck')",
+            "exited with code 1 before it was ready, 3 times",
+        ),
+        (3, "for (;;) {}", "was not ready within 5s"),
+        (4, exits.as_str(), "exited with code 7, 3 times"),
+    ] {
+        let mut broken = bench.target('b', seq, "node", script);
+        broken.settings.strategy = Strategy::Cold;
+        broken.settings.limits.ready = Duration::from_secs(5);
+        broken.settings.limits.trial = Duration::from_secs(15);
+        let snapshot = bench.refused(broken).await;
+        let refused = snapshot.refused.unwrap();
+        assert_eq!(refused.reason, expected);
+        assert!(refused.unavailable_ms > Some(0), "{refused:?}");
+        assert_eq!(snapshot.running.unwrap().build.as_str(), "aaaaaaaaaaaa");
+        assert!(
+            get(snapshot.address.unwrap(), "/")
+                .unwrap()
+                .starts_with("aaaa")
+        );
+    }
     bench.shutdown().await;
 }
 
