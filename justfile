@@ -31,8 +31,12 @@ deny:
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
 
+# Node 22 and 24 beside the default one, installed once
+nodes:
+    scripts/nodes.sh
+
 # Unit and component tests
-test:
+test: nodes
     cargo nextest run --locked --workspace --exclude lockgate-e2e --no-tests=pass
 
 # The preload under each Node that is supported
@@ -44,7 +48,7 @@ example:
     scripts/example.sh
 
 # Journeys with real processes
-e2e: example
+e2e: example nodes
     cargo build --locked -p lockgate -p lockgate-agent
     cargo nextest run --locked -p lockgate-e2e
 

@@ -1,13 +1,8 @@
 #!/usr/bin/env bash
 # The preload under Node 20, 22 and 24, whatever `node` is: scripts/preload-tests.sh [FILE…]
 set -euo pipefail
+"$(dirname "$0")/nodes.sh"
 cd "$(dirname "$0")/../crates/agent/preload-tests"
-
-# Installed once, again when the lock changes.
-if ! cmp -s package-lock.json node_modules/.installed; then
-    npm ci --no-audit --no-fund --loglevel=error
-    cp package-lock.json node_modules/.installed
-fi
 
 [ $# -gt 0 ] || set -- test/*.test.mjs
 for major in 20 22 24; do

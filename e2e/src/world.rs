@@ -1,5 +1,6 @@
 //! A `LOCKGATE_HOME` of its own, the programs that work in it, and its end.
 
+use std::ffi::OsString;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -19,6 +20,8 @@ pub struct World {
     dir: TempDir,
     /// The build server's port.
     pub port: u16,
+    /// Where programs are looked for.
+    path: OsString,
 }
 
 /// How a program ended.
@@ -86,7 +89,18 @@ impl World {
         Self {
             dir,
             port: free.port(),
+            path: std::env::var_os("PATH").unwrap_or_default(),
         }
+    }
+
+    /// An empty world in which `node` is the one in this folder.
+    pub fn with_node(folder: &Path) -> Self {
+        let mut world = Self::new();
+        let mut path = folder.as_os_str().to_owned();
+        path.push(":");
+        path.push(&world.path);
+        world.path = path;
+        world
     }
 
     /// The world's folder.
@@ -109,7 +123,7 @@ impl World {
         let mut command = Command::new(bin_dir().join(name));
         command
             .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("PATH", &self.path)
             .env("HOME", self.dir.path())
             .env("LOCKGATE_HOME", self.home())
             .env("LOCKGATE_SERVE_PORT", self.port.to_string())

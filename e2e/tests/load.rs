@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lockgate_e2e::load::{Load, Mix, Outcome, Plan, Speaks};
+use lockgate_e2e::load::{Class, Load, Mix, Outcome, Plan, Speaks};
 use lockgate_e2e::{World, listening_ports, until};
 use serde_json::Value;
 
@@ -20,6 +20,9 @@ const ENV: &str = "dev-001";
 
 /// Every second one is a new build, the others start the same build again.
 const RELOADS: usize = 20;
+
+/// As many on a Node that is not the default one: what differs there shows at once.
+const RELOADS_ELSEWHERE: usize = 6;
 
 /// WebSockets of each of the two loads.
 const WEBSOCKETS: usize = 50;
@@ -150,9 +153,43 @@ impl<'a> Gateway<'a> {
 
 #[test]
 fn reloads_under_load_lose_nothing() {
-    let world = World::new();
-    let application = LoadApplication::new(&world);
-    let gateway = Gateway::start(&world, &application);
+    lose_nothing(&World::new(), RELOADS);
+}
+
+#[test]
+fn reloads_under_load_lose_nothing_on_node_22() {
+    lose_nothing_on(22);
+}
+
+#[test]
+fn reloads_under_load_lose_nothing_on_node_24() {
+    lose_nothing_on(24);
+}
+
+/// The Node of this version, which the tests of the preload use.
+fn lose_nothing_on(major: u32) {
+    let nodes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/agent/preload-tests");
+    let folder = nodes.join(format!("node_modules/node{major}/bin"));
+    let node = folder.join("node");
+    assert!(
+        node.exists(),
+        "{} is missing: run `just nodes`",
+        node.display()
+    );
+    let world = World::with_node(&folder);
+    let pid = lose_nothing(&world, RELOADS_ELSEWHERE);
+    let runs = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap();
+    assert_eq!(runs, node.canonicalize().unwrap());
+    let package = folder.join("../package.json");
+    let package: Value = serde_json::from_slice(&std::fs::read(package).unwrap()).unwrap();
+    let version = package["version"].as_str().unwrap_or_default();
+    assert!(version.starts_with(&format!("{major}.")), "{version}");
+}
+
+/// Reloads so often under load; returns the number of the last process.
+fn lose_nothing(world: &World, reloads: usize) -> u64 {
+    let application = LoadApplication::new(world);
+    let gateway = Gateway::start(world, &application);
     let loads = [half(gateway.door, 1), half(gateway.held, 2)];
     let settled = |pid: u64| {
         until("the new process serves all", Duration::from_mins(1), || {
@@ -166,7 +203,7 @@ fn reloads_under_load_lose_nothing() {
     settled(pid(&gateway.agent("status")));
 
     let mut cold = Vec::new();
-    for reload in 1..=RELOADS {
+    for reload in 1..=reloads {
         if reload % 2 == 1 {
             application.build(&format!("{reload}.0"), reload % 4 == 1);
             world.deploy(ENV).expect(0);
@@ -180,29 +217,37 @@ fn reloads_under_load_lose_nothing() {
         settled(pid(&report));
     }
 
+    let last = pid(&gateway.agent("status"));
     let [door, held] = loads.map(Load::stop);
-    check("the gateway's door", &door);
-    check("the application's socket", &held);
+    check("the gateway's door", &door, reloads);
+    check("the application's socket", &held, reloads);
     assert!(cold.is_empty(), "not gated, or cut: {cold:#?}");
+    last
 }
 
 /// Fails if a client of this load lost anything.
 #[expect(clippy::print_stdout, reason = "shown by `--no-capture`")]
-fn check(through: &str, outcome: &Outcome) {
+fn check(through: &str, outcome: &Outcome, reloads: usize) {
     let text = format!("through {through}: {outcome}");
     println!("{text}");
     assert_eq!(outcome.losses.len(), 0, "{text}");
+    // These clients obey: whoever is told to go does so, and none is silent for long.
+    assert_eq!(outcome.closed_idle, 0, "{text}");
+    let least = (reloads + 1) * ANSWERS_BETWEEN;
+    assert!(outcome.samples.len() >= least, "{least} expected; {text}");
+    let asked = outcome.sent.values().filter(|count| **count > 0).count();
+    assert_eq!(asked, Class::ALL.len(), "every class is asked; {text}");
     assert_eq!(outcome.websockets.broken.len(), 0, "{text}");
     assert_eq!(outcome.websockets.not_opened.len(), 0, "{text}");
-    let closes = (RELOADS * WEBSOCKETS) as u64;
+    let closes = (reloads * WEBSOCKETS) as u64;
     assert_eq!(
         outcome.websockets.codes(),
         [(1012, closes)].into(),
         "{text}"
     );
-    assert_eq!(outcome.answerers.len(), RELOADS + 1, "{text}");
+    assert_eq!(outcome.answerers.len(), reloads + 1, "{text}");
     let versions: BTreeSet<_> = outcome.answerers.iter().map(|it| &it.version).collect();
-    assert_eq!(versions.len(), RELOADS / 2 + 1, "{text}");
+    assert_eq!(versions.len(), reloads / 2 + 1, "{text}");
     let both: usize = outcome.switches().iter().map(|it| it.both).sum();
     assert_eq!(both, 0, "two processes answered at once; {text}");
 }

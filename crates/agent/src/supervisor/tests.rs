@@ -40,6 +40,8 @@ struct Bench {
     ended: JoinHandle<()>,
     snapshots: watch::Receiver<Snapshot>,
     swapped: Arc<Shared<Vec<String>>>,
+    /// The major version of Node that was asked for.
+    node: Option<u32>,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -87,7 +89,32 @@ impl Bench {
             ended,
             snapshots,
             swapped,
+            node: None,
             _alone: alone,
+        }
+    }
+
+    /// A bench on which `node` is the one of this version that the preload's tests use.
+    async fn on_node(major: u32) -> Self {
+        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("preload-tests");
+        let folder = tests.join(format!("node_modules/node{major}/bin"));
+        assert!(
+            folder.join("node").exists(),
+            "{} has no Node: run `just nodes`",
+            folder.display()
+        );
+        let path = std::env::var("PATH").unwrap_or_default();
+        let path = format!("{}:{path}", folder.display());
+        let mut bench = Self::inheriting(&[("PATH", &path)]).await;
+        bench.node = Some(major);
+        bench
+    }
+
+    /// Fails unless the application has said that its Node is the one asked for.
+    fn expect_node(&self) {
+        if let Some(major) = self.node {
+            let said = format!("out node v{major}.");
+            assert!(self.log().contains(&said), "{said}\n{}", self.log());
         }
     }
 

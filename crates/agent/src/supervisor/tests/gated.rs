@@ -8,6 +8,7 @@ use crate::memory::group::Group;
 /// Takes a lock file once it listens, as only one process at a time may; answers
 /// with its build's name.
 const LOCKING: &str = "
+console.log('node', process.version);
 const fs = require('fs');
 const server = require('http').createServer((request, response) => {
   response.end(`${process.env.BUILD} ${process.pid}`);
@@ -24,6 +25,7 @@ process.on('SIGTERM', () => { fs.unlinkSync(process.env.LOCK); process.exit(0); 
 
 /// Counts requests; loads the count before it listens, and saves it at its end.
 const COUNTER: &str = "
+console.log('node', process.version);
 const fs = require('fs');
 const path = process.env.COUNTER;
 let count = fs.existsSync(path) ? Number(fs.readFileSync(path, 'utf8')) : 0;
@@ -67,7 +69,17 @@ impl Bench {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_processes_are_never_past_listen() {
-    let mut bench = Bench::new().await;
+    two_are_never_past_listen(Bench::new().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_are_never_past_listen_on_other_nodes() {
+    for major in [22, 24] {
+        two_are_never_past_listen(Bench::on_node(major).await).await;
+    }
+}
+
+async fn two_are_never_past_listen(mut bench: Bench) {
     bench.handle.run(bench.locking('a', 1)).await;
     let address = bench.ready(1).await.address.unwrap();
     let done = Arc::new(std::sync::atomic::AtomicBool::new(false));
@@ -95,12 +107,23 @@ async fn two_processes_are_never_past_listen() {
     let lock = bench.folder.path().join("lock");
     assert!(lock.exists(), "the lock is taken");
     assert!(!bench.folder.path().join("lock.two").exists());
+    bench.expect_node();
     bench.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_counter_that_is_loaded_before_listen_loses_no_increment() {
-    let mut bench = Bench::new().await;
+    no_increment_is_lost(Bench::new().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_counter_that_is_loaded_before_listen_loses_no_increment_on_other_nodes() {
+    for major in [22, 24] {
+        no_increment_is_lost(Bench::on_node(major).await).await;
+    }
+}
+
+async fn no_increment_is_lost(mut bench: Bench) {
     bench.handle.run(bench.counter('a', 1)).await;
     let address = bench.ready(1).await.address.unwrap();
     let done = Arc::new(std::sync::atomic::AtomicBool::new(false));
@@ -129,6 +152,7 @@ async fn a_counter_that_is_loaded_before_listen_loses_no_increment() {
     let asked: u32 = clients.into_iter().map(|it| it.join().unwrap()).sum();
     let last = get(address, "/count").unwrap();
     assert_eq!(last, format!("bbbbbbbbbbbb {}", asked + 1));
+    bench.expect_node();
     bench.shutdown().await;
 }
 
