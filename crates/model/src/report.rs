@@ -157,8 +157,8 @@ pub struct Change {
     pub uncounted: Option<String>,
     /// WebSockets that were closed.
     pub websockets: u64,
-    /// Processes that had to be killed because they did not end with the old one:
-    /// `sleep (712)`.
+    /// Processes that had to be killed because they did not end with the old one, or
+    /// with a new one that was given up on: `sleep (712)`.
     pub left_behind: Vec<String>,
 }
 

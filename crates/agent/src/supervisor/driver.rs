@@ -51,6 +51,9 @@ pub(super) struct Driver {
     /// What processes say over their channels.
     says: mpsc::Sender<(Start, Message)>,
     said: mpsc::Receiver<(Start, Message)>,
+    /// What discarded processes had left behind.
+    swept: mpsc::Sender<Vec<String>>,
+    sweepings: mpsc::Receiver<Vec<String>>,
     spawner: Spawner,
     reaper: Reaper,
     sockets: Sockets,
@@ -95,6 +98,10 @@ impl Driver {
                 Some((start, message)) = self.said.recv() => {
                     self.hear(start, message).into_iter().collect()
                 }
+                Some(words) = self.sweepings.recv() => {
+                    self.note_swept(words);
+                    Vec::new()
+                }
                 () = self.reaper.wait() => self.reap(),
                 () = sleep_until(due), if deadline.is_some() => vec![Event::Tick],
                 // Tasks that are done need no more than to be taken away.
@@ -107,7 +114,11 @@ impl Driver {
         for live in self.discarded.drain(..) {
             self.tasks.spawn(live.finish());
         }
-        while self.tasks.join_next().await.is_some() {}
+        while self.tasks.join_next().await.is_some() {
+            while let Ok(words) = self.sweepings.try_recv() {
+                self.note_swept(words);
+            }
+        }
         drop(self.log);
         // A disk or a terminal that hangs must not hold up the end of the agent.
         let _ = timeout(LAST_LINES, self.written).await;

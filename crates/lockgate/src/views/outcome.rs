@@ -134,7 +134,7 @@ pub(crate) fn change_note(change: &Change) -> Option<String> {
         });
         let programs: Vec<&str> = programs.collect();
         parts.push(format!(
-            "killed {}, left behind by the old process",
+            "killed {}, which was left behind",
             programs.join(", ")
         ));
     }
@@ -306,7 +306,7 @@ gw-pool-dev-001-1  bbbbbbbbbbbb  good                1.4 s  cold    58 ms  fetch
 gw-pool-dev-001-2  bbbbbbbbbbbb  good                1.4 s  cold    58 ms  fetch 40 ms, boot 610 ms
 gw-pool-dev-001-3  bbbbbbbbbbbb  kept its old build  -      -       0 ms   
 gw-pool-dev-001-4  bbbbbbbbbbbb  already runs it     -      -       -      
-! gw-pool-dev-001-1, gw-pool-dev-001-2: cold: it read /data/counter before it listened; cut 2 requests; the old process was stuck; closed 1 WebSocket; killed sleep, left behind by the old process
+! gw-pool-dev-001-1, gw-pool-dev-001-2: cold: it read /data/counter before it listened; cut 2 requests; the old process was stuck; closed 1 WebSocket; killed sleep, which was left behind
 ";
         assert_eq!(summary(&outcome, None, Paint::new(false)), expected);
     }

@@ -22,6 +22,9 @@ use crate::process::{in_words, sweep};
 /// that is stuck for longer serves nobody.
 const HEARD_WITHIN: Duration = Duration::from_secs(1);
 
+/// How many processes a report names that were left behind.
+const MOST_LEFT_BEHIND: usize = 20;
+
 /// How many lines go with a refusal and into a crash log.
 const REFUSAL_LINES: usize = 50;
 const CRASH_LINES: usize = 100;
@@ -179,10 +182,25 @@ impl Driver {
 
     /// Ends what a discarded process has left behind.
     pub(super) fn sweep_behind(&mut self, live: &Live) {
-        let mark = live.mark.clone();
+        let (mark, swept) = (live.mark.clone(), self.swept.clone());
         self.tasks.spawn_blocking(move || {
-            sweep(&mark);
+            // Nobody hears of it where the driver has ended.
+            let _ = swept.blocking_send(in_words(&sweep(&mark)));
         });
+    }
+
+    /// What was left behind by a discarded process is ended: for log and report.
+    pub(super) fn note_swept(&mut self, words: Vec<String>) {
+        if words.is_empty() {
+            return;
+        }
+        self.say(&format!(
+            "killed what a discarded process had left behind: {}",
+            words.join(", ")
+        ));
+        let left = &mut self.facts.cost.left_behind;
+        left.extend(words);
+        left.truncate(MOST_LEFT_BEHIND);
     }
 
     async fn keep_crash(&mut self, start: Start) {

@@ -52,6 +52,7 @@ impl Driver {
         let lock = SpawnLock::default();
         let (found, findings) = mpsc::channel(16);
         let (says, said) = mpsc::channel(16);
+        let (swept, sweepings) = mpsc::channel(16);
         let node_options = config
             .environment
             .iter()
@@ -66,6 +67,8 @@ impl Driver {
             findings,
             says,
             said,
+            swept,
+            sweepings,
             reaper: Reaper::start(SpawnLock::clone(&lock)).map_err(SupervisorError::Start)?,
             spawner: Spawner::start(config.exec_step.clone(), config.open_files, lock)
                 .map_err(SupervisorError::Start)?,

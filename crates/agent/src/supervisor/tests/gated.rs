@@ -511,6 +511,37 @@ async fn a_process_that_ends_by_itself_while_it_drains_stops_no_watch() {
     bench.shutdown().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_discarded_process_leaves_behind_is_killed_and_named() {
+    let mut bench = Bench::new().await;
+    bench.handle.run(bench.target('a', 1, "node", SERVER)).await;
+    bench.ready(1).await;
+    let leaves = format!(
+        "const left = require('child_process').spawn('sleep', ['1000'], {{ detached: true, stdio: 'ignore' }});
+         console.log('left', left.pid, '.'); left.unref();
+         {SERVER}"
+    );
+    bench
+        .handle
+        .run(bench.target('b', 2, "node", &leaves))
+        .await;
+    let named = |it: &Snapshot| {
+        let change = it.change.as_ref();
+        it.settled == 2 && change.is_some_and(|it| !it.left_behind.is_empty())
+    };
+    let change = bench.until("named", named).await.change.unwrap();
+    let why = "it started sleep before it listened";
+    assert_eq!(change.why_cold.as_deref(), Some(why));
+    let log = bench.log();
+    let (_, left) = log.split_once("out left ").unwrap();
+    let (pid, _) = left.split_once(" .").unwrap();
+    assert_eq!(change.left_behind, [format!("sleep ({pid})")]);
+    let said = "killed what a discarded process had left behind: sleep (";
+    assert!(log.contains(said), "{log}");
+    await_end(pid.parse().unwrap()).await;
+    bench.shutdown().await;
+}
+
 /// What the inspector there shows. It keeps its connections open.
 fn targets(inspector: SocketAddr) -> String {
     let mut stream = TcpStream::connect(inspector).unwrap();
