@@ -149,3 +149,78 @@ fn change(how: &How, cost: &Cost) -> Change {
         left_behind: cost.left_behind.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Moments, in milliseconds from some beginning.
+    struct Clock(Instant);
+
+    impl Clock {
+        #[expect(clippy::disallowed_methods, reason = "any beginning will do")]
+        fn new() -> Self {
+            Self(Instant::now())
+        }
+
+        fn at(&self, ms: u64) -> Instant {
+            self.0 + Duration::from_millis(ms)
+        }
+    }
+
+    #[test]
+    fn nothing_answers_from_the_end_of_accepting_to_the_first_answer() {
+        let (clock, mut watch) = (Clock::new(), Stopwatch::default());
+        watch.begin();
+        watch.at_gate(clock.at(0), clock.at(600));
+        watch.drain_asked(clock.at(610));
+        watch.down(clock.at(700));
+        watch.end_asked(clock.at(900));
+        watch.ended(clock.at(950));
+        assert_eq!(watch.unavailable_ms(), None);
+        watch.ready(clock.at(951), clock.at(1000));
+        let expected = Timings {
+            boot_ms: Some(600),
+            drain_ms: Some(290),
+            stop_ms: Some(50),
+            start_ms: Some(49),
+            unavailable_ms: Some(300),
+            ..Timings::default()
+        };
+        assert_eq!(watch.timings, expected);
+    }
+
+    #[test]
+    fn a_process_that_does_not_say_when_it_stops_accepting_does_so_when_it_is_told_to_end() {
+        let (clock, mut watch) = (Clock::new(), Stopwatch::default());
+        watch.begin();
+        watch.drain_asked(clock.at(0));
+        watch.end_asked(clock.at(1000));
+        watch.ended(clock.at(1020));
+        watch.ready(clock.at(1020), clock.at(1500));
+        assert_eq!(watch.timings.drain_ms, Some(1000));
+        assert_eq!(watch.unavailable_ms(), Some(500));
+    }
+
+    #[test]
+    fn the_times_of_a_trial_in_which_nothing_answered_are_added() {
+        let (clock, mut watch) = (Clock::new(), Stopwatch::default());
+        watch.begin();
+        watch.drain_asked(clock.at(0));
+        watch.ended(clock.at(100));
+        assert_eq!(watch.timings.drain_ms, Some(100));
+        watch.ready(clock.at(100), clock.at(150));
+        // It crashes, answers again, crashes, and the one before comes back.
+        watch.ended(clock.at(1000));
+        watch.ready(clock.at(1200), clock.at(1300));
+        watch.ended(clock.at(2000));
+        watch.ended(clock.at(2400));
+        watch.ready(clock.at(2500), clock.at(3000));
+        assert_eq!(watch.unavailable_ms(), Some(50 + 300 + 1000));
+        // A change of its own begins at nothing.
+        watch.begin();
+        watch.ended(clock.at(5000));
+        watch.ready(clock.at(5000), clock.at(5007));
+        assert_eq!(watch.unavailable_ms(), Some(7));
+    }
+}
