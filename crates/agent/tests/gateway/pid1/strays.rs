@@ -1,5 +1,7 @@
 //! Processes that get away from the application, and those that were never its own.
 
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::time::Duration;
 
 use lockgate_model::{Phase, Report};
@@ -207,6 +209,51 @@ async fn an_agent_that_is_killed_at_any_moment_leaves_nothing_for_the_next_one()
         left.is_empty()
     };
     gateway.world.until("nobody else is left", alone).await;
+    let told = gateway.world.told();
+    assert!(!told.contains("cannot listen"), "{told}");
+}
+
+#[tokio::test]
+async fn an_agent_that_is_killed_while_one_drains_and_another_is_held_leaves_neither() {
+    let mut gateway = Gateway::new(Place::OneOfMany).await;
+    gateway.world.app_address.set_port(free_port());
+    // The old one drains for as long as this request is not answered.
+    gateway.world.settings.limits.drain = Duration::from_mins(2);
+    gateway.start_agent();
+    let holds = application("1.0.0").replace(
+        "response.end(JSON",
+        "if (request.url === '/hold') { console.log('holding'); return; }\n  response.end(JSON",
+    );
+    let packed = gateway.world.pack(&holds);
+    let seq = gateway.world.state(&packed, |_| {});
+    gateway.world.settled(seq).await;
+    let before = gateway.world.hello().await;
+    let mut client = TcpStream::connect(gateway.world.app_address).unwrap();
+    client
+        .write_all(b"GET /hold HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        .unwrap();
+    let asked = || gateway.log().contains("holding");
+    gateway.world.until("it is asked", asked).await;
+
+    let packed = gateway.world.pack(&application("2.0.0"));
+    let seq = gateway.world.state(&packed, |_| {});
+    let drains = |report: &Report| report.phase == Phase::Draining;
+    gateway.world.report("drains", drains).await;
+    let both = children(gateway.agent());
+    assert_eq!(both.len(), 2, "{both:?}");
+    assert!(both.contains(&before.pid), "{both:?}");
+    assert_eq!(gateway.world.end_agent(Signal::SIGKILL).await, None);
+    gateway.start_agent();
+    let report = gateway.world.report("is ready", |report| {
+        (report.seq, report.settled, report.phase) == (seq, seq, Phase::Ready)
+    });
+    let report = report.await;
+    assert_eq!((&report.refused, report.restarts), (&None, 0));
+    assert_eq!(gateway.world.hello().await.version, "2.0.0");
+    for pid in both {
+        assert!(!is_alive(pid), "{}", gateway.world.told());
+    }
+    assert_eq!(children(gateway.agent()).len(), 1);
     let told = gateway.world.told();
     assert!(!told.contains("cannot listen"), "{told}");
 }
