@@ -13,6 +13,7 @@ use lockgate_builds::client::Secret;
 use lockgate_builds::sign::PublicKey;
 use lockgate_model::{EnvName, GatewayName, environment as var, ports};
 
+use crate::arenas;
 use crate::config::checks::{host_name, json_where_it_looks_like_it, path, port, uuid};
 use crate::config::reader::Reader;
 use crate::server::{Servers, servers};
@@ -100,7 +101,11 @@ pub(crate) fn load() -> Result<Config, Vec<Problem>> {
     let mut problems = Vec::new();
     let mut vars = BTreeMap::new();
     let mut environment = Vec::new();
+    let one_arena = arenas::are_ours();
     for (name, value) in std::env::vars_os() {
+        if one_arena && arenas::is_of_them(&name) {
+            continue;
+        }
         if !name.as_encoded_bytes().starts_with(b"LOCKGATE_") {
             environment.push((name.clone(), value.clone()));
         }

@@ -11,6 +11,7 @@
 //!   clients ═══════════════════════════════════════▶ door
 //! ```
 
+mod arenas;
 mod cli;
 mod commands;
 mod error;

@@ -22,7 +22,7 @@ use crate::logs::OwnLog;
 use crate::report::{Reporting, Us, tell};
 use crate::state::State;
 use crate::supervisor::{Handle, Supervisor, SupervisorConfig, Swap};
-use crate::{door, open_files, release};
+use crate::{arenas, door, open_files, release};
 
 /// Run this gateway: the entrypoint of its container
 ///
@@ -49,6 +49,7 @@ pub(crate) struct RunArgs {
 const FAREWELL: Duration = Duration::from_secs(2);
 
 pub(crate) fn run(args: &RunArgs) -> Result<(), CommandError> {
+    arenas::keep_to_one();
     let log = start_log()
         .map_err(|error| CommandError::failed("cannot write to stderr").because(&error))?;
     let done = run_configured(args);

@@ -2,6 +2,7 @@
 //! as a plain process that takes in its orphans. Most is the same in both places, and
 //! is tested in both.
 
+mod arenas;
 mod exits;
 mod orphans;
 mod restarts;

@@ -231,9 +231,6 @@ impl World {
         let at = |name: &str| self.path(name).display().to_string();
         command.env_clear().envs([
             ("PATH", std::env::var("PATH").unwrap_or_default()),
-            // The allocator keeps memory for each arena, and has more of them the more
-            // threads meet: what the agent takes would depend on the machine's load.
-            ("MALLOC_ARENA_MAX", "1".to_owned()),
             ("ENV_NAME", self.gateway.env().to_string()),
             ("GATEWAY_HTTP_PORT", self.door_port.to_string()),
             ("GATEWAY_VPN_PORT", "49100".to_owned()),
