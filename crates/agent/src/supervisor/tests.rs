@@ -19,6 +19,8 @@ use super::{Handle, Snapshot, Supervisor, SupervisorConfig, Target};
 mod acts;
 mod gated;
 mod sockets;
+mod failing;
+mod memory;
 
 /// A supervisor takes in every child of its process: one at a time.
 static ALONE: Mutex<()> = Mutex::const_new(());

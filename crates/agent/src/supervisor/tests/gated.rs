@@ -3,7 +3,6 @@
 use lockgate_model::Strategy;
 
 use super::*;
-use crate::memory::group::Group;
 
 /// Takes a lock file once it listens, as only one process at a time may; answers
 /// with its build's name.
@@ -54,16 +53,6 @@ impl Bench {
         let path = self.folder.path().join("counter").display().to_string();
         target.settings.env.insert("COUNTER".into(), path);
         target
-    }
-
-    /// Runs this, which is refused; the build before goes on, or comes back.
-    async fn refused(&mut self, target: Target) -> Snapshot {
-        let seq = target.seq;
-        self.handle.run(target).await;
-        let refused = |it: &Snapshot| {
-            it.phase == Phase::Ready && it.refused.as_ref().is_some_and(|it| it.seq == seq)
-        };
-        self.until("refused", refused).await
     }
 }
 
@@ -153,32 +142,6 @@ async fn no_increment_is_lost(mut bench: Bench) {
     let last = get(address, "/count").unwrap();
     assert_eq!(last, format!("bbbbbbbbbbbb {}", asked + 1));
     bench.expect_node();
-    bench.shutdown().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_fails_before_the_gate_never_touches_what_serves() {
-    let mut bench = Bench::new().await;
-    bench.handle.run(bench.target('a', 1, "node", SERVER)).await;
-    let pid = bench.ready(1).await.running.unwrap().pid;
-    for (seq, script, expected) in [
-        (
-            2,
-            "throw new Error('no such luck')",
-            "exited with code 1 before it listened, 3 times",
-        ),
-        (3, "for (;;) {}", "did not listen within 3s"),
-        (4, "setInterval(() => {}, 1000)", "did not listen within 3s"),
-    ] {
-        let mut broken = bench.target('b', seq, "node", script);
-        broken.settings.limits.ready = Duration::from_secs(3);
-        let snapshot = bench.refused(broken).await;
-        let refused = snapshot.refused.unwrap();
-        assert_eq!(refused.reason, expected);
-        assert_eq!(refused.unavailable_ms, Some(0));
-        assert_eq!(snapshot.running.unwrap().pid, pid, "it serves on");
-        assert_eq!(snapshot.good.unwrap().seq, 1);
-    }
     bench.shutdown().await;
 }
 
@@ -280,56 +243,6 @@ async fn nobody_is_past_listen_beside_another_when_it_is_cold_crashes_or_goes_ba
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_kernel_would_end_what_is_held_first_and_what_serves_before_the_agent() {
-    let mut bench = Bench::new().await;
-    let script = format!(
-        "const score = () => require('fs').readFileSync('/proc/self/oom_score_adj', 'utf8').trim();
-         console.log(process.env.BUILD, 'boots at', score());
-         {}",
-        SERVER.replace("${process.pid}", "${score()}")
-    );
-    for (seq, build, boots) in [(1, 'a', 500), (2, 'b', 1000), (3, 'c', 1000)] {
-        bench
-            .handle
-            .run(bench.target(build, seq, "node", &script))
-            .await;
-        let address = bench.ready(seq).await.address.unwrap();
-        let name = build.to_string().repeat(12);
-        let booted = format!("{name} boots at {boots}");
-        assert!(bench.log().contains(&booted), "{booted}\n{}", bench.log());
-        assert_eq!(get(address, "/").unwrap(), format!("{name} 500"));
-    }
-    bench.shutdown().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cgroup_without_room_for_two_makes_it_cold() {
-    let group = match Group::new() {
-        Ok(group) => group,
-        Err(error) => {
-            println!("SKIPPED: a cgroup cannot be made here: {error}");
-            return;
-        }
-    };
-    let mut bench = Bench::new().await;
-    let large = format!("globalThis.kept = Buffer.alloc(128 << 20, 1); {SERVER}");
-    bench.handle.run(bench.target('a', 1, "node", &large)).await;
-    bench.ready(1).await;
-    // What it has is counted elsewhere: the group has this agent and what comes.
-    group.limit(160);
-    group.enter(std::process::id());
-    bench.handle.run(bench.target('b', 2, "node", SERVER)).await;
-    let snapshot = bench.ready(2).await;
-    assert_eq!(snapshot.running.unwrap().build.as_str(), "bbbbbbbbbbbb");
-    let change = snapshot.change.unwrap();
-    let why = change.why_cold.expect("a reason");
-    assert!(why.contains("MiB of memory are free, "), "{why}");
-    assert!(!bench.log().contains("is held at its gate"));
-    bench.shutdown().await;
-    group.leave();
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn what_a_process_cuts_that_cannot_count_it_is_told() {
     let mut bench = Bench::new().await;
     for (seq, path, expected) in [
@@ -358,135 +271,6 @@ async fn what_a_process_cuts_that_cannot_count_it_is_told() {
     bench.handle.run(bench.target('c', 5, "node", SERVER)).await;
     let change = bench.ready(5).await.change.unwrap();
     assert_eq!((change.uncounted, change.cut), (None, 0));
-    bench.shutdown().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_process_that_the_kernel_ends_while_it_boots_is_started_cold() {
-    let mut bench = Bench::new().await;
-    bench.handle.run(bench.target('a', 1, "node", SERVER)).await;
-    bench.ready(1).await;
-    // As the kernel does it when memory runs out: the one that is held goes first.
-    let ended = format!(
-        "const score = require('fs').readFileSync('/proc/self/oom_score_adj', 'utf8').trim();
-         if (score === '1000') process.kill(process.pid, 'SIGKILL');
-         {SERVER}"
-    );
-    bench.handle.run(bench.target('b', 2, "node", &ended)).await;
-    let snapshot = bench.ready(2).await;
-    assert_eq!(snapshot.refused, None, "{}", bench.log());
-    assert_eq!(snapshot.running.unwrap().build.as_str(), "bbbbbbbbbbbb");
-    let change = snapshot.change.unwrap();
-    let why = "it was killed by SIGKILL while it booted beside the other one";
-    assert_eq!(change.why_cold.as_deref(), Some(why));
-    bench.shutdown().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_fails_when_it_is_started_alone_gives_way_to_the_build_before() {
-    let mut bench = Bench::new().await;
-    bench.handle.run(bench.target('a', 1, "node", SERVER)).await;
-    bench.until("good", |it| it.good.is_some()).await;
-    let exits =
-        format!("{SERVER} server.on('listening', () => setTimeout(() => process.exit(7), 500));");
-    for (seq, script, expected) in [
-        (
-            2,
-            "throw new Error('no such luck')",
-            "exited with code 1 before it was ready, 3 times",
-        ),
-        (3, "for (;;) {}", "was not ready within 5s"),
-        (4, exits.as_str(), "exited with code 7, 3 times"),
-    ] {
-        let mut broken = bench.target('b', seq, "node", script);
-        broken.settings.strategy = Strategy::Cold;
-        broken.settings.limits.ready = Duration::from_secs(5);
-        broken.settings.limits.trial = Duration::from_secs(15);
-        let snapshot = bench.refused(broken).await;
-        let refused = snapshot.refused.unwrap();
-        assert_eq!(refused.reason, expected);
-        assert!(refused.unavailable_ms > Some(0), "{refused:?}");
-        assert_eq!(snapshot.running.unwrap().build.as_str(), "aaaaaaaaaaaa");
-        assert!(
-            get(snapshot.address.unwrap(), "/")
-                .unwrap()
-                .starts_with("aaaa")
-        );
-    }
-    bench.shutdown().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_fails_after_the_gate_gives_way_to_the_build_before() {
-    let mut bench = Bench::new().await;
-    bench.handle.run(bench.target('a', 1, "node", SERVER)).await;
-    bench.until("good", |it| it.good.is_some()).await;
-    let dies =
-        format!("{SERVER} server.on('listening', () => setTimeout(() => process.exit(7), 100));");
-    let bad = SERVER.replace("const body", "response.statusCode = 500; const body");
-    let mute = "require('http').createServer(() => {}).listen(8888)";
-    let elsewhere = "require('http').createServer(() => {}).listen(0)";
-    for (seq, script, expected) in [
-        (2, dies.as_str(), "exited with code 7, 3 times"),
-        (
-            3,
-            bad.as_str(),
-            "was not ready within 3s: `GET /` was answered 500 Internal Server Error",
-        ),
-        (
-            4,
-            mute,
-            "was not ready within 3s: `GET /` was not answered within 300ms",
-        ),
-        (
-            5,
-            elsewhere,
-            "was not ready within 3s: nothing listens on port 8888 yet",
-        ),
-    ] {
-        let mut broken = bench.target('b', seq, "node", script);
-        broken.settings.limits.ready = Duration::from_secs(3);
-        broken.settings.ready.timeout = Duration::from_millis(300);
-        let snapshot = bench.refused(broken).await;
-        let refused = snapshot.refused.unwrap();
-        assert_eq!(refused.reason, expected);
-        // It was given that long, and nothing answered meanwhile.
-        let least = if expected.starts_with("was not ready") {
-            3000
-        } else {
-            1
-        };
-        assert!(refused.unavailable_ms >= Some(least), "{refused:?}");
-        assert_eq!(snapshot.running.unwrap().build.as_str(), "aaaaaaaaaaaa");
-        assert!(
-            get(snapshot.address.unwrap(), "/")
-                .unwrap()
-                .starts_with("aaaa")
-        );
-    }
-    bench.shutdown().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_build_that_answers_once_and_then_hangs_is_refused() {
-    let mut bench = Bench::new().await;
-    bench.handle.run(bench.target('a', 1, "node", SERVER)).await;
-    bench.until("good", |it| it.good.is_some()).await;
-    let once = "let asked = 0; require('http').createServer((request, response) => {
-        asked += 1; if (asked === 1) response.end();
-    }).listen(8888)";
-    let mut hangs = bench.target('b', 2, "node", once);
-    hangs.settings.ready.timeout = Duration::from_millis(100);
-    hangs.settings.limits.trial = Duration::from_secs(60);
-    bench.handle.run(hangs).await;
-    let back = |it: &Snapshot| it.phase == Phase::Ready && it.refused.is_some();
-    // Three times three questions, one a second.
-    let snapshot = bench.within(Duration::from_secs(90), "refused", back).await;
-    assert_eq!(
-        snapshot.refused.unwrap().reason,
-        "stopped answering: `GET /` was not answered within 100ms, 3 times"
-    );
-    assert_eq!(snapshot.running.unwrap().build.as_str(), "aaaaaaaaaaaa");
     bench.shutdown().await;
 }
 
