@@ -21,8 +21,13 @@ const ENV: &str = "dev-001";
 /// Every second one is a new build, the others start the same build again.
 const RELOADS: usize = 20;
 
-/// As many on a Node that is not the default one: what differs there shows at once.
+/// Requests a second of each of the two loads.
+const RATE: u32 = 150;
+
+/// As many reloads, and requests, on a Node that is not the default one: what differs
+/// there shows at once.
 const RELOADS_ELSEWHERE: usize = 6;
+const RATE_ELSEWHERE: u32 = 75;
 
 /// WebSockets of each of the two loads.
 const WEBSOCKETS: usize = 50;
@@ -42,11 +47,11 @@ const MIX: Mix = Mix {
 };
 
 /// Half of the load, and half of the WebSockets.
-fn half(port: u16, seed: u64) -> Load {
+fn half(port: u16, seed: u64, rate: u32) -> Load {
     let plan = Plan {
         target: ([127, 0, 0, 1], port).into(),
         speaks: Speaks::LoadApplication,
-        rate: 150,
+        rate,
         mix: MIX,
         websockets: WEBSOCKETS,
         most: 100_000,
@@ -153,7 +158,7 @@ impl<'a> Gateway<'a> {
 
 #[test]
 fn reloads_under_load_lose_nothing() {
-    lose_nothing(&World::new(), RELOADS);
+    lose_nothing(&World::new(), RELOADS, RATE);
 }
 
 #[test]
@@ -177,7 +182,7 @@ fn lose_nothing_on(major: u32) {
         node.display()
     );
     let world = World::with_node(&folder);
-    let pid = lose_nothing(&world, RELOADS_ELSEWHERE);
+    let pid = lose_nothing(&world, RELOADS_ELSEWHERE, RATE_ELSEWHERE);
     let runs = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap();
     assert_eq!(runs, node.canonicalize().unwrap());
     let package = folder.join("../package.json");
@@ -187,10 +192,10 @@ fn lose_nothing_on(major: u32) {
 }
 
 /// Reloads so often under load; returns the number of the last process.
-fn lose_nothing(world: &World, reloads: usize) -> u64 {
+fn lose_nothing(world: &World, reloads: usize, rate: u32) -> u64 {
     let application = LoadApplication::new(world);
     let gateway = Gateway::start(world, &application);
-    let loads = [half(gateway.door, 1), half(gateway.held, 2)];
+    let loads = [half(gateway.door, 1, rate), half(gateway.held, 2, rate)];
     let settled = |pid: u64| {
         until("the new process serves all", Duration::from_mins(1), || {
             let serves = |load: &Load| {
