@@ -66,8 +66,7 @@ impl Reporting {
 
 /// The decision what is said, apart from who watches.
 fn compose(us: &Us, view: &View, snapshot: &Snapshot) -> Report {
-    // The supervisor's account first: the loop's copy follows it a moment later, and
-    // does not know yet for how long nothing answered.
+    // The supervisor's own is as new as the phase: the loop learns of it a moment later.
     let refused = [&snapshot.refused, &view.refused]
         .into_iter()
         .flatten()
@@ -177,21 +176,26 @@ mod tests {
     }
 
     #[test]
-    fn the_supervisors_account_of_a_refusal_is_the_newer_one() {
+    fn a_refusal_is_as_new_as_the_phase() {
         let view = View {
             seq: 5,
             refused: Some(refusal(5)),
             ..View::default()
         };
-        let newer = Refusal {
-            unavailable_ms: Some(640),
+        let answers_again = Refusal {
+            unavailable_ms: Some(40),
             ..refusal(5)
         };
-        let snapshot = Snapshot {
-            refused: Some(newer.clone()),
+        let mut snapshot = Snapshot {
+            refused: Some(answers_again.clone()),
             ..Snapshot::initial()
         };
-        assert_eq!(compose(&us(), &view, &snapshot).refused, Some(newer));
+        let report = compose(&us(), &view, &snapshot);
+        assert_eq!(report.refused, Some(answers_again));
+        // What the supervisor knows may be older than the statement.
+        snapshot.refused = Some(refusal(4));
+        let report = compose(&us(), &view, &snapshot);
+        assert_eq!(report.refused, Some(refusal(5)));
     }
 
     #[test]
