@@ -1,5 +1,7 @@
 //! Processes whose parents have gone.
 
+use std::time::Duration;
+
 use lockgate_model::{Phase, Report};
 use nix::sys::signal::Signal;
 
@@ -61,6 +63,8 @@ async fn one_that_dies_of_a_signal_without_a_name_blocks_nobody(place: Place) {
 
 async fn the_end_of_the_application_is_never_mistaken_for_theirs(place: Place) {
     let mut gateway = Gateway::new(place).await;
+    // HUP ends the pause; until then it is there to be seen.
+    gateway.world.settings.limits.crash_delay = Duration::from_mins(1);
     gateway.run_script(&format!("{BURST}{OBEDIENT}")).await;
     let agent = gateway.agent();
     for (times, code) in [201, 211, 222, 233, 244].into_iter().enumerate() {
