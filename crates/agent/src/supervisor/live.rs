@@ -34,10 +34,9 @@ pub(super) struct Live {
     asking: Option<Probe>,
     /// Whether it has said anything: it is Node with the preload.
     pub(super) speaks: bool,
-    /// Whether it has heard that it is to drain.
-    heard: Arc<AtomicBool>,
-    /// Whether it was asked to drain and has not said yet what that cost.
-    drains: bool,
+    /// Whether it has heard that it is to drain, where it was asked to and has not said
+    /// yet what that cost.
+    heard: Option<Arc<AtomicBool>>,
     /// What listens to it.
     tasks: Vec<AbortHandle>,
     /// What asks it whether it is ready.
@@ -73,8 +72,7 @@ impl Live {
             gate,
             asking,
             speaks: false,
-            heard: Arc::default(),
-            drains: false,
+            heard: None,
             tasks: Vec::new(),
             asks: None,
             opened: None,
@@ -117,26 +115,26 @@ impl Live {
     /// later. `None` where there is nobody to hear it.
     pub(super) fn drain(&mut self, how: Drain) -> Option<Arc<AtomicBool>> {
         let asked = self.gate.drain(how.linger, how.limit, how.comes_back);
-        self.drains = self.speaks && asked.is_ok();
-        self.drains.then(|| Arc::clone(&self.heard))
+        self.heard = (self.speaks && asked.is_ok()).then(Arc::default);
+        self.heard.clone()
     }
 
     /// It has heard that it is to drain.
     pub(super) fn lingers(&self) {
-        self.heard.store(true, Ordering::Relaxed);
+        if let Some(heard) = &self.heard {
+            heard.store(true, Ordering::Relaxed);
+        }
     }
 
     /// It has said what its drain cost.
     pub(super) fn drained(&mut self) {
-        self.drains = false;
+        self.heard = None;
     }
 
     /// What is to be said of it where it has not counted what it cuts.
     pub(super) fn uncounted(&self) -> Option<&'static str> {
-        if !self.drains {
-            return None;
-        }
-        Some(if self.heard.load(Ordering::Relaxed) {
+        let heard = self.heard.as_ref()?;
+        Some(if heard.load(Ordering::Relaxed) {
             "did not finish its drain in time; what it was answering may be cut"
         } else {
             "did not hear that it was to drain; what it was answering may be cut"

@@ -105,7 +105,9 @@ impl Bench {
             "{} has no Node: run `just nodes`",
             folder.display()
         );
-        let path = std::env::var("PATH").unwrap_or_default();
+        let mut vars = std::env::vars();
+        let path = vars.find(|(name, _)| name == "PATH");
+        let path = path.map_or(String::new(), |(_, path)| path);
         let path = format!("{}:{path}", folder.display());
         let mut bench = Self::inheriting(&[("PATH", &path)]).await;
         bench.node = Some(major);

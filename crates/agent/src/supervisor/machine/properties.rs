@@ -154,14 +154,8 @@ impl World {
         snapshot.builds().cloned().collect()
     }
 
-    fn event(&mut self, happening: &Happening) -> Option<Event> {
-        let machine = &self.scene.machine;
-        let process = machine.process().map(|(start, _)| start);
-        let held = machine.held().map(|(start, _)| start);
-        // These come of the action itself, before anything else happens.
-        let boots = matches!(machine.phase(), Phase::Starting | Phase::Booting);
-        let stale_or = |stale: bool, start| if stale { Some(Start(0)) } else { start };
-        let none = String::new;
+    /// What is asked, of a machine that may be a new one.
+    fn asked(&mut self, happening: &Happening) -> Option<Event> {
         match happening {
             Happening::Run {
                 build,
@@ -183,6 +177,25 @@ impl World {
             Happening::Hurry => Some(Event::Hurry),
             Happening::Shutdown => Some(Event::Shutdown),
             Happening::AgentRestarts => self.agent_restarts(),
+            _ => None,
+        }
+    }
+
+    fn event(&mut self, happening: &Happening) -> Option<Event> {
+        let machine = &self.scene.machine;
+        let process = machine.process().map(|(start, _)| start);
+        let held = machine.held().map(|(start, _)| start);
+        // These come of the action itself, before anything else happens.
+        let boots = matches!(machine.phase(), Phase::Starting | Phase::Booting);
+        let stale_or = |stale: bool, start| if stale { Some(Start(0)) } else { start };
+        let none = String::new;
+        match happening {
+            Happening::Run { .. }
+            | Happening::Stop { .. }
+            | Happening::Restart
+            | Happening::Hurry
+            | Happening::Shutdown
+            | Happening::AgentRestarts => self.asked(happening),
             Happening::SpawnFailed => {
                 self.before_gate()
                     .filter(|_| boots)

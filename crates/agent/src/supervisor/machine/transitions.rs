@@ -319,13 +319,7 @@ impl Turn {
                 on(run, stage, then)
             }
             Event::Tick => {
-                let stage = match stage {
-                    Stage::Draining { until } if self.now >= until => {
-                        self.after_drain(start, &run, stage)
-                    }
-                    Stage::Ending { kill_at } if self.now >= kill_at => self.kill(start),
-                    Stage::Draining { .. } | Stage::Ending { .. } => stage,
-                };
+                let stage = self.time_of_stop(start, &run, stage);
                 on(run, stage, then)
             }
             Event::AtGate { .. }

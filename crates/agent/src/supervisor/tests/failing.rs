@@ -137,7 +137,7 @@ async fn a_build_that_answers_once_and_then_hangs_is_refused() {
     }).listen(8888)";
     let mut hangs = bench.target('b', 2, "node", once);
     hangs.settings.ready.timeout = Duration::from_millis(100);
-    hangs.settings.limits.trial = Duration::from_secs(60);
+    hangs.settings.limits.trial = Duration::from_mins(1);
     bench.handle.run(hangs).await;
     let back = |it: &Snapshot| it.phase == Phase::Ready && it.refused.is_some();
     // Three times three questions, one a second.

@@ -352,7 +352,7 @@ async fn a_debugger_that_the_agent_asks_for_is_waited_for_alone() {
     without
         .settings
         .env
-        .insert("NODE_OPTIONS".into(), "".into());
+        .insert("NODE_OPTIONS".into(), String::new());
     bench.handle.run(without).await;
     bench.ready(1).await;
     bench.handle.run(bench.target('b', 2, "node", SERVER)).await;

@@ -145,7 +145,7 @@ impl Turn {
             return serving.with(None);
         }
         let Serving { start, run, .. } = serving;
-        self.stopped_answering(start, run, trial, reason)
+        self.stopped_answering(start, run, trial, &reason)
     }
 
     /// It answers again.
@@ -166,7 +166,7 @@ impl Turn {
         start: Start,
         mut run: Run,
         mut trial: Trial,
-        reason: String,
+        reason: &str,
     ) -> State {
         let reason = format!("stopped answering: {reason}");
         self.actions.push(Action::KeepCrash(start));

@@ -296,6 +296,15 @@ impl Turn {
         }
     }
 
+    /// Time has passed for what stops.
+    pub(super) fn time_of_stop(&mut self, start: Start, run: &Run, stage: Stage) -> Stage {
+        match stage {
+            Stage::Draining { until } if self.now >= until => self.after_drain(start, run, stage),
+            Stage::Ending { kill_at } if self.now >= kill_at => self.kill(start),
+            Stage::Draining { .. } | Stage::Ending { .. } => stage,
+        }
+    }
+
     /// The old process is gone: the held one takes over.
     pub(super) fn open(&mut self, start: Start, run: Run) -> State {
         self.actions.push(Action::Swap(run.target.clone()));
