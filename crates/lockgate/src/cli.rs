@@ -9,7 +9,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use lockgate_model::EnvName;
 
 use crate::commands::{
-    builds, create, delete, deploy, init, list, logs, pack, restart, rollback, serve, start,
+    builds, create, delete, deploy, image, init, list, logs, pack, restart, rollback, serve, start,
     status, up, urls, validate, wait,
 };
 
@@ -87,6 +87,7 @@ pub(crate) enum Command {
     Start(start::StartArgs),
     Stop(start::StopArgs),
     Init(init::InitArgs),
+    Image(image::ImageArgs),
     Validate(validate::ValidateArgs),
     Pack(pack::PackArgs),
     Serve(serve::ServeArgs),
@@ -98,7 +99,12 @@ impl Command {
     pub(crate) fn streams(&self) -> bool {
         matches!(
             self,
-            Self::Up(_) | Self::Deploy(_) | Self::Rollback(_) | Self::Restart(_) | Self::Pack(_)
+            Self::Up(_)
+                | Self::Deploy(_)
+                | Self::Rollback(_)
+                | Self::Restart(_)
+                | Self::Pack(_)
+                | Self::Image(_)
         )
     }
 }
@@ -115,7 +121,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
         "Environments",
         &["create", "delete", "list", "start", "stop"],
     ),
-    ("Setting up", &["init"]),
+    ("Setting up", &["init", "image"]),
     ("Parts, for scripts", &["validate", "pack", "serve", "wait"]),
 ];
 

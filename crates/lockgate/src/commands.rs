@@ -16,6 +16,7 @@ pub(crate) mod delete;
 pub(crate) mod list;
 pub(crate) mod start;
 
+pub(crate) mod image;
 pub(crate) mod init;
 
 pub(crate) mod pack;
@@ -97,6 +98,7 @@ async fn dispatch(command: Command, ctx: &Context) -> Result<(), CommandError> {
         Command::List(args) => list::list(&args, ctx).await,
         Command::Start(args) => start::start(&args, ctx).await,
         Command::Stop(args) => start::stop(&args, ctx).await,
+        Command::Image(args) => image::image(args, ctx).await,
         Command::Init(args) => init::init(&args, ctx),
         Command::Validate(args) => validate::validate(&args, ctx),
         Command::Pack(args) => pack::pack(args, ctx).await,

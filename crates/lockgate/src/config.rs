@@ -22,6 +22,8 @@ pub(crate) const LOCKGATE_SERVE_PORT: &str = "LOCKGATE_SERVE_PORT";
 pub(crate) const LOCKGATE_AGENT: &str = "LOCKGATE_AGENT";
 /// What is logged, as in `info,access=warn`.
 pub(crate) const LOCKGATE_LOG: &str = "LOCKGATE_LOG";
+/// The Docker engine's address; its usual socket where it is not set.
+pub(crate) const DOCKER_HOST: &str = "DOCKER_HOST";
 
 /// The agent's program name.
 const AGENT: &str = "lockgate-agent";
@@ -55,6 +57,8 @@ pub(crate) struct Config {
     pub(crate) caller: String,
     /// The log filter, where one was given.
     pub(crate) log: Option<String>,
+    /// The Docker engine's address, where one was given.
+    pub(crate) docker_host: Option<String>,
     /// What an agent in the local runtime inherits.
     pub(crate) child_environment: Vec<(String, OsString)>,
 }
@@ -160,6 +164,7 @@ impl Config {
             agent: given(LOCKGATE_AGENT).map_or_else(|| machine.agent(), PathBuf::from),
             caller: format!("{user}@{}", machine.host),
             log: text(LOCKGATE_LOG)?,
+            docker_host: text(DOCKER_HOST)?,
             child_environment: INHERITED
                 .into_iter()
                 .filter_map(|name| Some((name.to_owned(), given(name)?)))

@@ -17,6 +17,9 @@ mod environment;
 mod runtime;
 mod server;
 
+mod engine;
+mod image;
+
 mod deploy;
 mod watch;
 mod workspace;

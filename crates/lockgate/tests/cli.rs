@@ -103,6 +103,7 @@ Environments:
 
 Setting up:
   init       Write a commented lockgate.toml from what is there
+  image      Build the image that gateways in containers are made from
 
 Parts, for scripts:
   validate   Check that bundles hold no front-end code
