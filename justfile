@@ -50,7 +50,12 @@ example:
 # Journeys with real processes
 e2e: example nodes
     cargo build --locked -p lockgate -p lockgate-agent
-    cargo nextest run --locked -p lockgate-e2e
+    cargo nextest run --locked -p lockgate-e2e -E 'not binary(/^(docker|image)$/)'
+
+# The gateway image on a Docker engine of its own; needs root
+image: example
+    cargo build --locked -p lockgate -p lockgate-agent
+    scripts/engine.sh cargo nextest run --locked -p lockgate-e2e --test image
 
 # README's first command, as a new user would run it
 first:

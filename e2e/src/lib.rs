@@ -5,6 +5,7 @@
 //! until a deadline and then says what it waited for.
 
 mod adopted;
+mod engine;
 mod http;
 mod leftovers;
 mod listening;
@@ -13,6 +14,7 @@ mod workspace;
 mod world;
 
 pub use adopted::Adopted;
+pub use engine::{Container, Engine};
 pub use http::{Answer, get, request};
 pub use listening::listening_ports;
 pub use workspace::Workspace;

@@ -131,6 +131,9 @@ impl World {
             .env("NO_COLOR", "1")
             .current_dir(self.dir.path())
             .stdin(Stdio::null());
+        if let Some(engine) = std::env::var_os("DOCKER_HOST") {
+            command.env("DOCKER_HOST", engine);
+        }
         command
     }
 
@@ -283,7 +286,7 @@ impl Drop for World {
     }
 }
 
-fn ran(output: &Output) -> Ran {
+pub(crate) fn ran(output: &Output) -> Ran {
     Ran {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! base, in the engine or pulled ─┐
-//! lockgate-agent ─▶ recipe ─▶ context ─▶ engine: build, try the agent, node, nginx ─▶ tag
+//! lockgate-agent ─▶ recipe ─▶ context ─▶ engine: try node and nginx, build ─▶ try the agent ─▶ tag
 //! ```
 //! Left out: how a base is made (`image/` does that), and what runs images (`runtime`).
 
@@ -11,6 +11,7 @@ mod failure;
 mod output;
 mod recipe;
 pub(crate) mod reference;
+mod trial;
 
 /// The base that is meant when none is named: what `image/Dockerfile` and `image/base.sh` make.
 pub(crate) const DEFAULT_BASE: &str = "lockgate/gateway-base:bookworm-node24";

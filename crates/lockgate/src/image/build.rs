@@ -10,11 +10,11 @@ use bollard::query_parameters::{
 };
 use futures_util::StreamExt as _;
 
-use super::DEFAULT_BASE;
-use super::failure::Heard;
+use super::failure::{Heard, check_version, not_pulled};
 use super::output::Lines;
 use super::recipe::{self, Recipe};
 use super::reference::Reference;
+use super::trial;
 use crate::engine::{is_missing, said};
 use crate::error::CommandError;
 
@@ -64,6 +64,11 @@ pub(crate) async fn build(
         CommandError::failed("cannot pack the context of the image").because(&error)
     })?;
     let id = run(docker, order, context, tell).await?;
+    let wrote = trial::agent(docker, &id, order.base).await?;
+    for line in &wrote {
+        tell(line);
+    }
+    check_version(order.agent, &wrote, order.version)?;
 
     let named = TagImageOptionsBuilder::new()
         .repo(repository)
@@ -111,7 +116,7 @@ async fn base(
         .build();
     let mut pulling = docker.create_image(Some(options), None, None);
     while let Some(step) = pulling.next().await {
-        let step = step.map_err(|error| not_pulled(base, &error))?;
+        let step = step.map_err(|error| not_pulled(base, &said(&error)))?;
         // Bars of single layers are left out.
         if let (Some(status), None) = (&step.status, &step.progress_detail) {
             let layer = step.id.map_or_else(String::new, |id| format!("{id}: "));
@@ -122,25 +127,6 @@ async fn base(
         .inspect_image(base.as_str())
         .await
         .map_err(|error| unknown(&error))
-}
-
-fn not_pulled(base: &Reference, error: &Error) -> CommandError {
-    let told = CommandError::failed(format!(
-        "the base image `{base}` is not here and cannot be pulled"
-    ))
-    .because_of(said(error).trim());
-    if base.as_str() == DEFAULT_BASE {
-        return told
-            .hint(format!(
-                "where a registry can be reached: `docker build -t {base} image` makes it from image/Dockerfile"
-            ))
-            .hint(format!(
-                "where none can: `image/base.sh base.tar`, then `docker import base.tar {base}`; or `--base` names another"
-            ));
-    }
-    told.hint(format!(
-        "is the name right? Where its registry wants a login, `docker pull {base}` gets it first"
-    ))
 }
 
 fn has_path(image: &ImageInspect) -> bool {
@@ -177,7 +163,7 @@ async fn run(
                 if let Some(line) = lines.rest() {
                     take(&mut heard, &line);
                 }
-                return Err(heard.failure(order.base.as_str(), &said(&error)));
+                return Err(heard.failure(order.base, &said(&error)));
             }
         };
         for line in lines.push(step.stream.as_deref().unwrap_or_default()) {
@@ -185,7 +171,6 @@ async fn run(
         }
         id = step.aux.and_then(|aux| aux.id).or(id);
     }
-    heard.check_version(order.agent, order.version)?;
     id.ok_or_else(|| {
         CommandError::failed("the engine built an image and did not say which")
             .hint("`lockgate` is tried with Docker 20.10 and newer")

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io;
 
 /// Where the agent lies in an image.
-const AGENT: &str = "/usr/local/bin/lockgate-agent";
+pub(crate) const AGENT: &str = "/usr/local/bin/lockgate-agent";
 /// Where the agent lies in the build's context.
 const AGENT_IN_CONTEXT: &str = "lockgate-agent";
 /// Where programs are looked for in a base that does not say it: imported images say nothing.
@@ -14,25 +14,22 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 /// five seconds; a boot may take a minute before a failure counts.
 const HEALTHCHECK: &str = "--interval=10s --timeout=6s --start-period=60s --retries=3";
 
-/// What is tried in the fresh image before it gets its name.
+/// What a base must have, tried by starting it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Trial {
-    /// The agent starts: its libc is there and new enough, its machine is the image's.
-    Agent,
-    /// Node starts.
+pub(crate) enum Needed {
+    /// Node.
     Node,
-    /// nginx starts.
+    /// nginx.
     Nginx,
 }
 
-impl Trial {
+impl Needed {
     /// In the order in which they are tried.
-    pub(crate) const ALL: [Self; 3] = [Self::Agent, Self::Node, Self::Nginx];
+    pub(crate) const ALL: [Self; 2] = [Self::Node, Self::Nginx];
 
     /// The step of the Dockerfile, as the engine names it. Without a shell: a base needs none.
     pub(crate) fn step(self) -> String {
         let (program, flag) = match self {
-            Self::Agent => (AGENT, "--version"),
             Self::Node => ("node", "--version"),
             Self::Nginx => ("nginx", "-v"),
         };
@@ -59,6 +56,9 @@ pub(crate) fn dockerfile(recipe: &Recipe<'_>) -> String {
     if !recipe.base_has_path {
         let _ = writeln!(text, "ENV PATH={PATH}");
     }
+    for needed in Needed::ALL {
+        let _ = writeln!(text, "{}", needed.step());
+    }
     let _ = writeln!(text, "ENV LOCKGATE_DOOR=nginx");
     let _ = writeln!(
         text,
@@ -77,9 +77,6 @@ pub(crate) fn dockerfile(recipe: &Recipe<'_>) -> String {
          io.lockgate.agent=\"{version}\""
     );
     let _ = writeln!(text, "COPY {AGENT_IN_CONTEXT} {AGENT}");
-    for trial in Trial::ALL {
-        let _ = writeln!(text, "{}", trial.step());
-    }
     text
 }
 
@@ -111,25 +108,22 @@ mod tests {
     }
 
     #[test]
-    fn the_agent_comes_last_and_everything_is_tried_with_it() {
+    fn a_base_is_tried_first_and_the_agent_comes_last() {
         let text = dockerfile(&recipe(false));
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(
-            lines.get(..3).unwrap(),
+            lines.get(..5).unwrap(),
             [
                 "FROM acme/base:7",
                 "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                r#"RUN ["node", "--version"]"#,
+                r#"RUN ["nginx", "-v"]"#,
                 "ENV LOCKGATE_DOOR=nginx",
             ]
         );
         assert_eq!(
-            lines.get(lines.len() - 4..).unwrap(),
-            [
-                "COPY lockgate-agent /usr/local/bin/lockgate-agent",
-                r#"RUN ["/usr/local/bin/lockgate-agent", "--version"]"#,
-                r#"RUN ["node", "--version"]"#,
-                r#"RUN ["nginx", "-v"]"#,
-            ]
+            *lines.last().unwrap(),
+            "COPY lockgate-agent /usr/local/bin/lockgate-agent"
         );
         for part in [
             r#"ENTRYPOINT ["/usr/local/bin/lockgate-agent", "run"]"#,

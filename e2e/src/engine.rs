@@ -1,0 +1,126 @@
+//! A Docker engine, and containers of a journey in it. `scripts/engine.sh` starts one for
+//! the time of a command.
+
+use std::net::IpAddr;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::Ran;
+use crate::world::ran;
+
+/// The engine that this process was told of.
+#[derive(Debug)]
+pub struct Engine {
+    /// The name of a base image in it: Debian with Node, nginx and OpenVPN.
+    pub base: String,
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "journeys start the programs here; a test ends by panic"
+)]
+impl Engine {
+    /// The engine of `DOCKER_HOST`. Fails with `how`, the command to run, where there is none.
+    #[track_caller]
+    pub fn of_process(how: &str) -> Self {
+        let given = |name: &str| std::env::var(name).ok();
+        let (Some(_), Some(base)) = (given("DOCKER_HOST"), given("LOCKGATE_TEST_BASE")) else {
+            panic!("this journey needs a Docker engine of its own: run `{how}`");
+        };
+        Self { base }
+    }
+
+    /// `docker` with the arguments, to its end.
+    pub fn docker(&self, args: &[&str]) -> Ran {
+        let mut docker = Command::new("docker");
+        let docker = docker.args(args).stdin(Stdio::null());
+        ran(&docker.output().expect("`docker` starts"))
+    }
+
+    /// An image made of the base by lines of a Dockerfile.
+    pub fn image(&self, name: &str, lines: &str) {
+        let dockerfile = format!("FROM {}\n{lines}\n", self.base);
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("Dockerfile"), dockerfile).expect("a Dockerfile");
+        let mut docker = Command::new("docker");
+        let docker = docker
+            .env("DOCKER_BUILDKIT", "0")
+            .args(["build", "--quiet", "--tag", name])
+            .arg(folder.path());
+        ran(&docker.output().expect("`docker` starts")).expect(0);
+    }
+
+    /// What the engine knows of a container, image or network.
+    pub fn inspect(&self, name: &str) -> Value {
+        let shown = self.docker(&["inspect", name]);
+        let all = shown.expect(0).json();
+        all.get(0).cloned().unwrap_or_default()
+    }
+
+    /// The host's address on the engine's own bridge.
+    pub fn bridge(&self) -> IpAddr {
+        let bridge = self.inspect("bridge");
+        let gateway = bridge
+            .pointer("/IPAM/Config/0/Gateway")
+            .and_then(Value::as_str);
+        let gateway = gateway.expect("the bridge has an address");
+        gateway.parse().expect("an address")
+    }
+
+    /// Creates a container by `docker create ARGS`; it is removed when this is dropped.
+    pub fn create(&self, name: &str, args: &[impl AsRef<str>]) -> Container<'_> {
+        let mut all = vec!["create", "--name", name];
+        all.extend(args.iter().map(AsRef::as_ref));
+        self.docker(&all).expect(0);
+        Container {
+            engine: self,
+            name: name.to_owned(),
+        }
+    }
+}
+
+/// A container of a journey.
+#[derive(Debug)]
+pub struct Container<'a> {
+    engine: &'a Engine,
+    /// Its name.
+    pub name: String,
+}
+
+impl Container<'_> {
+    /// `docker ACT NAME`.
+    pub fn act(&self, act: &str) -> Ran {
+        self.engine.docker(&[act, &self.name])
+    }
+
+    /// `docker exec NAME ARGS`.
+    pub fn exec(&self, args: &[&str]) -> Ran {
+        self.engine
+            .docker(&[&["exec", &self.name][..], args].concat())
+    }
+
+    /// One of the facts that the engine knows of it, as in `/State/ExitCode`.
+    pub fn fact(&self, pointer: &str) -> Value {
+        let known = self.engine.inspect(&self.name);
+        known.pointer(pointer).cloned().unwrap_or_default()
+    }
+}
+
+impl Drop for Container<'_> {
+    #[expect(
+        clippy::print_stderr,
+        reason = "a failed journey shows what its container wrote"
+    )]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.act("logs");
+            let state = self.fact("/State");
+            eprintln!("{}:\n{state}\n{}{}", self.name, log.stdout, log.stderr);
+        }
+        // A test that failed to create it has said so.
+        self.engine.docker(&["rm", "--force", &self.name]);
+    }
+}
