@@ -135,17 +135,26 @@ impl Gateway {
 
     /// The agent's control socket, as its environment names it.
     fn socket(&self) -> Result<PathBuf, BenchError> {
+        let variables = self.variables()?;
+        let socket = variables
+            .into_iter()
+            .find(|(name, _)| name == "LOCKGATE_SOCKET");
+        socket
+            .map(|(_, path)| PathBuf::from(path))
+            .ok_or_else(|| BenchError::Unexpected {
+                what: format!("the agent {} names no control socket", self.agent),
+            })
+    }
+
+    /// The agent's environment.
+    pub(crate) fn variables(&self) -> Result<Vec<(String, String)>, BenchError> {
         let path = PathBuf::from(format!("/proc/{}/environ", self.agent));
         let environ = std::fs::read(&path).map_err(BenchError::io("read", &path))?;
         let environ = String::from_utf8_lossy(&environ).into_owned();
-        let socket = environ
-            .split('\0')
-            .find_map(|line| line.strip_prefix("LOCKGATE_SOCKET="));
-        socket
-            .map(PathBuf::from)
-            .ok_or_else(|| BenchError::Unexpected {
-                what: format!("`{}` names no control socket", path.display()),
-            })
+        let variables = environ.split('\0').filter_map(|line| line.split_once('='));
+        Ok(variables
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect())
     }
 }
 

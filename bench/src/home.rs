@@ -1,6 +1,7 @@
 //! A home of its own with a server that runs: where environments are made.
 
 use std::fs::DirBuilder;
+use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,10 +20,19 @@ pub(crate) struct Home {
 }
 
 impl Home {
-    /// Serves; or says what is missing.
+    /// Serves on loopback; or says what is missing.
     pub(crate) fn start(
         options: &Options,
         folder: &Path,
+    ) -> Result<Result<Self, String>, BenchError> {
+        Self::start_on(options, folder, &[])
+    }
+
+    /// Serves on loopback and on more addresses; or says what is missing.
+    pub(crate) fn start_on(
+        options: &Options,
+        folder: &Path,
+        more: &[SocketAddr],
     ) -> Result<Result<Self, String>, BenchError> {
         for name in ["lockgate", "lockgate-agent"] {
             let program = options.bin_dir.join(name);
@@ -44,6 +54,9 @@ impl Home {
         let addr = free_port()?;
         let mut serve = program(&programs, "lockgate", &home);
         serve.args(["serve", "--port", &addr.port().to_string()]);
+        for addr in more {
+            serve.args(["--listen", &addr.to_string()]);
+        }
         let mut server = Running::start(&mut serve, &folder.join("serve.log"))?;
         server.answers(addr, "/healthz")?;
         Ok(Ok(Self {

@@ -11,6 +11,8 @@ mod bare;
 mod boot;
 mod clock;
 mod deploy;
+mod docker_start;
+mod engine;
 mod environment;
 mod error;
 mod home;
@@ -54,6 +56,9 @@ struct Options {
     /// The folder of `lockgate` and `lockgate-agent`.
     #[arg(long, env = "LOCKGATE_BIN_DIR", default_value = "target/release")]
     bin_dir: PathBuf,
+    /// The base image that `docker-start` builds from, in the engine of `DOCKER_HOST`.
+    #[arg(long, env = "LOCKGATE_TEST_BASE")]
+    base: Option<String>,
     /// The folder of the shell sequence that `deploy` measures itself against.
     #[arg(long, default_value = "bench/sequence")]
     sequence: PathBuf,
@@ -74,6 +79,8 @@ enum What {
     Boot,
     /// An agent at rest: memory and wake-ups, beside tini and s6-supervise.
     Rest,
+    /// A gateway container's cold start, beside the base image with the smallest server.
+    DockerStart,
     /// All of them.
     All,
 }
@@ -88,6 +95,7 @@ fn main() -> ExitCode {
         (What::Reload, reload::reload),
         (What::Boot, boot::boot),
         (What::Rest, rest::rest),
+        (What::DockerStart, docker_start::docker_start),
     ] {
         if options.what != What::All && options.what != what {
             continue;
