@@ -9,8 +9,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use lockgate_model::EnvName;
 
 use crate::commands::{
-    builds, create, delete, deploy, image, init, list, logs, pack, restart, rollback, serve, start,
-    status, up, urls, validate, wait,
+    builds, create, delete, deploy, image, init, keys, list, logs, pack, restart, rollback, scale,
+    serve, set, start, status, up, urls, validate, wait,
 };
 
 /// Moves new builds of a service into a pool of running gateways.
@@ -86,6 +86,9 @@ pub(crate) enum Command {
     List(list::ListArgs),
     Start(start::StartArgs),
     Stop(start::StopArgs),
+    Scale(scale::ScaleArgs),
+    Set(set::SetArgs),
+    Keys(keys::KeysArgs),
     Init(init::InitArgs),
     Image(image::ImageArgs),
     Validate(validate::ValidateArgs),
@@ -97,15 +100,19 @@ pub(crate) enum Command {
 impl Command {
     /// Whether it prints events as it goes under `--format json`, and a result at the end.
     pub(crate) fn streams(&self) -> bool {
-        matches!(
-            self,
-            Self::Up(_)
-                | Self::Deploy(_)
-                | Self::Rollback(_)
-                | Self::Restart(_)
-                | Self::Pack(_)
-                | Self::Image(_)
-        )
+        match self {
+            Self::Set(args) => !args.list,
+            other => matches!(
+                other,
+                Self::Up(_)
+                    | Self::Deploy(_)
+                    | Self::Rollback(_)
+                    | Self::Restart(_)
+                    | Self::Pack(_)
+                    | Self::Image(_)
+                    | Self::Scale(_)
+            ),
+        }
     }
 }
 
@@ -119,7 +126,9 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ),
     (
         "Environments",
-        &["create", "delete", "list", "start", "stop"],
+        &[
+            "create", "delete", "list", "scale", "set", "keys", "start", "stop",
+        ],
     ),
     ("Setting up", &["init", "image"]),
     ("Parts, for scripts", &["validate", "pack", "serve", "wait"]),

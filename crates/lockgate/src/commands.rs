@@ -13,7 +13,10 @@ pub(crate) mod urls;
 
 pub(crate) mod create;
 pub(crate) mod delete;
+pub(crate) mod keys;
 pub(crate) mod list;
+pub(crate) mod scale;
+pub(crate) mod set;
 pub(crate) mod start;
 
 pub(crate) mod image;
@@ -99,6 +102,9 @@ async fn dispatch(command: Command, ctx: &Context) -> Result<(), CommandError> {
         Command::Start(args) => start::start(&args, ctx).await,
         Command::Stop(args) => start::stop(&args, ctx).await,
         Command::Image(args) => image::image(args, ctx).await,
+        Command::Scale(args) => scale::scale(args, ctx).await,
+        Command::Set(args) => set::set(args, ctx).await,
+        Command::Keys(args) => keys::keys(&args, ctx),
         Command::Init(args) => init::init(&args, ctx),
         Command::Validate(args) => validate::validate(&args, ctx),
         Command::Pack(args) => pack::pack(args, ctx).await,

@@ -25,7 +25,7 @@ use lockgate_builds::store::{Publication, Store};
 use crate::context::{Context, now_ms};
 use crate::environment::Environment;
 use crate::environment::lock::DeployLock;
-use crate::environment::publish::What;
+use crate::environment::publish::{self, Published, What};
 use crate::error::CommandError;
 use crate::server::control::ControlClient;
 
@@ -130,9 +130,32 @@ fn publication(ctx: &Context, prepared: &Prepared, validated: bool, scope: &Scop
         validated,
         action: match scope {
             Scope::Pin(numbers) => pin_action(numbers),
-            Scope::Environment | Scope::Unpin(_) | Scope::Again(_) => "deploy".to_owned(),
+            Scope::Environment | Scope::Unpin(_) | Scope::Join(_) | Scope::Again(_) => {
+                "deploy".to_owned()
+            }
         },
     }
+}
+
+/// Publishes without following it: where no server runs, gateways get it when one does.
+pub(crate) fn quietly(
+    ctx: &Context,
+    store: &Store,
+    environment: &Environment,
+    what: &What,
+    gateways: &[u32],
+) -> Result<Published, CommandError> {
+    let (home, now) = (&ctx.config.home, now_ms());
+    let seq = publish::number(home, store, environment, now)?;
+    Ok(publish::publish(
+        home,
+        store,
+        environment,
+        what,
+        gateways,
+        seq,
+        now,
+    )?)
 }
 
 /// How the history names a build that only some gateways got: `pin 0, 2`.

@@ -3,12 +3,15 @@
 //! ```text
 //! envs/{env}/env.toml      what this module reads and writes
 //!            key           the signing key, 0600           (create)
+//!            token-key     the key for GATEWAY_TOKEN, 0600 (tokens)
 //!            seq           the last statement's number     (publish)
 //!            desired.json  what its gateways shall run     (desired)
+//!            variables.json  the application's variables, 0600 (variables)
 //!            deploy.lock   who deploys                     (lock)
 //!            gateways/{n}/token  the gateway's token towards the build server, 0600
 //! ```
 
+pub(crate) mod admit;
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod desired;
@@ -16,6 +19,10 @@ pub(crate) mod lock;
 pub(crate) mod pins;
 pub(crate) mod ports;
 pub(crate) mod publish;
+pub(crate) mod registration;
+pub(crate) mod scale;
+pub(crate) mod tokens;
+pub(crate) mod variables;
 
 use std::fs;
 use std::io;

@@ -13,6 +13,7 @@ use crate::context::names;
 use crate::environment::EnvironmentError;
 use crate::environment::create::CreateError;
 use crate::environment::lock::LockError;
+use crate::environment::variables::VariablesError;
 use crate::home::HomeError;
 use crate::server::ServerError;
 use crate::server::control::ControlError;
@@ -260,6 +261,8 @@ macro_rules! failed_from {
 failed_from!(
     lockgate_builds::sign::SignError,
     crate::environment::publish::PublishError,
+    crate::environment::registration::RegistrationError,
+    crate::environment::tokens::TokensError,
     crate::server::detach::DetachError,
 );
 
@@ -349,6 +352,16 @@ impl From<CreateError> for CommandError {
             }
             _ => told,
         }
+    }
+}
+
+impl From<VariablesError> for CommandError {
+    fn from(error: VariablesError) -> Self {
+        let kind = match &error {
+            VariablesError::Name { .. } | VariablesError::Value { .. } => Kind::Usage,
+            VariablesError::File { .. } | VariablesError::Random(_) => Kind::Failed,
+        };
+        Self::from_error(kind, &error)
     }
 }
 

@@ -7,16 +7,17 @@
 pub(crate) mod local;
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use lockgate_model::environment as variable;
 use lockgate_model::{EnvName, GatewayName};
 use tokio::sync::watch;
 
 use self::local::LocalRuntime;
-use crate::environment::create::{APP_TOKEN, TOKEN};
+use crate::environment::create::TOKEN;
+use crate::environment::tokens::{TokensError, renew};
 use crate::environment::{Environment, Gateway};
-use crate::home::{Home, durable};
+use crate::home::Home;
 
 /// One gateway as a runtime needs it. Two that are equal are the same running gateway.
 #[derive(Clone, PartialEq, Eq)]
@@ -83,16 +84,6 @@ impl Runtime {
     }
 }
 
-/// A gateway's tokens cannot be read.
-#[derive(Debug, thiserror::Error)]
-#[error("`{path}` cannot be read")]
-pub(crate) struct SpecError {
-    /// The file.
-    path: PathBuf,
-    /// The cause.
-    source: std::io::Error,
-}
-
 impl GatewaySpec {
     /// What a gateway of this environment is started with, the same in every runtime.
     fn new(
@@ -100,10 +91,10 @@ impl GatewaySpec {
         environment: &Environment,
         gateway: &Gateway,
         server: &str,
-    ) -> Result<Self, SpecError> {
+    ) -> Result<Self, TokensError> {
         let name = environment.gateway_name(gateway);
         let folder = home.gateway_dir(&name);
-        let app_token = read(&folder.join(APP_TOKEN))?;
+        let app_token = renew::first(&folder)?;
         let variables = [
             (variable::ENV_NAME, environment.name.to_string()),
             (variable::GATEWAY_HTTP_PORT, gateway.http_port.to_string()),
@@ -130,7 +121,7 @@ impl GatewaySpec {
         environment: &Environment,
         gateway: &Gateway,
         server: &str,
-    ) -> Result<Self, SpecError> {
+    ) -> Result<Self, TokensError> {
         let mut spec = Self::new(home, environment, gateway, server)?;
         let below = |name: &str| spec.folder.join(name).into_os_string();
         let more = [
@@ -151,18 +142,10 @@ impl GatewaySpec {
     }
 }
 
-fn read(path: &Path) -> Result<String, SpecError> {
-    match durable::read_line(path) {
-        Ok(text) => Ok(text),
-        Err(source) => Err(SpecError {
-            path: path.to_owned(),
-            source,
-        }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::environment::tests::{home, sample};
 
@@ -174,7 +157,7 @@ mod tests {
         let gateway = &environment.gateways[0];
         let place = home.gateway_dir(&environment.gateway_name(gateway));
         std::fs::create_dir_all(&place).unwrap();
-        std::fs::write(place.join(APP_TOKEN), "opaque\n").unwrap();
+        std::fs::write(place.join("app-token"), "opaque\n").unwrap();
         let spec =
             GatewaySpec::local(&home, &environment, gateway, "http://127.0.0.1:8090").unwrap();
         let value = |name: &str| {

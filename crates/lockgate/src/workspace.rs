@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use lockgate_model::EnvName;
 
 pub(crate) use detect::Detected;
+pub(crate) use env_file::{is_name as is_variable_name, parse as parse_env_file};
 pub(crate) use resolve::Resolved;
 
 use file::File;

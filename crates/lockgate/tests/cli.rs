@@ -98,6 +98,9 @@ Environments:
   create     Make an environment: ports, keys and gateways
   delete     Delete an environment: its gateways, ports, builds and keys
   list       List environments
+  scale      Give an environment more or fewer gateways
+  set        Set variables of the application, such as credentials; gateways restart with them
+  keys       Print the keys that verify an environment's gateway tokens, as a JWKS
   start      Start gateways that were stopped
   stop       Stop gateways; they stay stopped until `start`
 

@@ -3,14 +3,19 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use lockgate_builds::validate::{BundleReport, render};
 use lockgate_model::EnvName;
 use serde_json::json;
 
 use crate::context::{Context, now_ms};
-use crate::environment::create::{Wanted, create as make};
+use crate::deploy::{self, prepare};
+use crate::environment::admit::Registered;
+use crate::environment::create::{Draft, Wanted};
+use crate::environment::registration::Registration;
 use crate::environment::{Environment, RuntimeKind};
 use crate::error::CommandError;
 use crate::views::text;
+use crate::workspace::Workspace;
 
 /// Make an environment: ports, keys and gateways
 #[derive(Debug, Args)]
@@ -52,12 +57,17 @@ pub(crate) async fn create(args: CreateArgs, ctx: &Context) -> Result<(), Comman
             RuntimeName::Docker => RuntimeKind::Docker,
         },
     };
-    let environment = make(&ctx.config.home, &ctx.store()?, &wanted, now_ms())?;
+    let environment = make(ctx, &wanted, &workspace).await?;
     let told = ctx.tell_server(&environment.name).await?;
+    let found = found(ctx, &workspace, &environment).await?;
     if ctx.screen.is_json() {
         return ctx
             .screen
-            .json(&json!({"environment": described(&environment), "server_runs": told}));
+            .json(&json!({
+                "environment": described(&environment),
+                "server_runs": told,
+                "validation": found.map(|bundles| json!({"clean": is_clean(&bundles), "bundles": bundles})),
+            }));
     }
     let name = &environment.name;
     ctx.screen.data(&format!(
@@ -72,6 +82,7 @@ pub(crate) async fn create(args: CreateArgs, ctx: &Context) -> Result<(), Comman
             super::urls::direct(gateway)
         ));
     }
+    show_found(ctx, found.as_deref());
     let serve = if told {
         ""
     } else {
@@ -80,6 +91,92 @@ pub(crate) async fn create(args: CreateArgs, ctx: &Context) -> Result<(), Comman
     ctx.screen
         .say(&format!("\nNext: {serve}`lockgate deploy {name}`."));
     Ok(())
+}
+
+/// Makes the environment, its gateways registered where the workspace says how.
+pub(super) async fn make(
+    ctx: &Context,
+    wanted: &Wanted,
+    workspace: &Workspace,
+) -> Result<Environment, CommandError> {
+    let home = &ctx.config.home;
+    let registration = workspace.resolve(&wanted.name)?.registration;
+    let mut draft = Draft::begin(home, wanted, now_ms())?;
+    if let Some(registration) = registration {
+        let registered = register(&registration, draft.environment()).await?;
+        draft.registered(registered);
+    }
+    Ok(draft.finish(home, &ctx.store()?)?)
+}
+
+/// Registers all gateways, one after the other. What the platform knows already when one fails
+/// is said, since nobody here can take it back.
+async fn register(
+    registration: &Registration,
+    environment: &Environment,
+) -> Result<Vec<Registered>, CommandError> {
+    let mut all: Vec<Registered> = Vec::new();
+    for gateway in &environment.gateways {
+        match registration.register(environment, gateway).await {
+            Ok(registered) => all.push(registered),
+            Err(error) => {
+                let error = CommandError::from(error).hint("nothing was made");
+                let ids: Vec<&str> = all.iter().map(|one| one.gateway_id.as_str()).collect();
+                return Err(if ids.is_empty() {
+                    error
+                } else {
+                    error.hint(format!(
+                        "the platform knows gateways by now that nobody uses: {}",
+                        ids.join(", ")
+                    ))
+                });
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// What is found in the bundles that are built already; `None` where none is. The environment
+/// is there whatever they hold: a deploy refuses them, not this.
+async fn found(
+    ctx: &Context,
+    workspace: &Workspace,
+    environment: &Environment,
+) -> Result<Option<Vec<BundleReport>>, CommandError> {
+    let resolved = workspace.resolve(&environment.name)?;
+    let mut paths = prepare::paths(workspace, &resolved)?;
+    let root = workspace.root().to_owned();
+    paths.retain(|path| root.join(path).is_file());
+    if paths.is_empty() {
+        return Ok(None);
+    }
+    let validating = tokio::task::spawn_blocking(move || prepare::reports(&root, &paths)).await;
+    match deploy::joined(validating)? {
+        Ok(reports) => Ok(Some(reports)),
+        Err(error) => {
+            let error = prepare::validate_failed(&error, &resolved);
+            ctx.screen.warn(error.render(ctx.screen.err).trim_end());
+            Ok(None)
+        }
+    }
+}
+
+fn is_clean(bundles: &[BundleReport]) -> bool {
+    bundles.iter().all(|report| report.findings.is_empty())
+}
+
+fn show_found(ctx: &Context, bundles: Option<&[BundleReport]>) {
+    let Some(bundles) = bundles else {
+        return;
+    };
+    if is_clean(bundles) {
+        let bundles = text::count(bundles.len(), "bundle");
+        ctx.screen.say(&format!("  {bundles} validated: clean"));
+    } else {
+        ctx.screen.say(render(bundles).trim_end());
+        ctx.screen
+            .warn("the environment is there; a deploy of these bundles is refused");
+    }
 }
 
 /// An environment for programs.

@@ -1,5 +1,6 @@
 //! `lockgate status`: what every gateway runs, and what it should.
 
+mod own;
 mod whole;
 
 use std::fmt::Write as _;
@@ -8,6 +9,7 @@ use clap::Args;
 use lockgate_model::{EnvName, Phase};
 use serde_json::{Value, json};
 
+use self::own::Own;
 use self::whole::Whole;
 use crate::context::{Context, now_ms};
 use crate::environment::{Environment, Pin};
@@ -57,14 +59,15 @@ pub(crate) async fn status(args: StatusArgs, ctx: &Context) -> Result<(), Comman
                 .collect(),
         };
         let whole = Whole::read(ctx, environment)?;
+        let own = Own::read(ctx, environment)?;
         if ctx.screen.is_json() {
-            documents.push(document(environment, &whole, &views));
+            documents.push(document(environment, &whole, &own, &views));
             continue;
         }
         let gap = if position == 0 { "" } else { "\n" };
         ctx.screen.data(&format!(
             "{gap}{}",
-            rendered(environment, &whole, &views, ctx)
+            rendered(environment, (&whole, &own), &views, ctx)
         ))?;
     }
     if ctx.screen.is_json() {
@@ -136,14 +139,21 @@ pub(crate) fn state(view: &GatewayView) -> (&'static str, Tone) {
     (report.phase.as_str(), tone)
 }
 
-fn document(environment: &Environment, whole: &Whole, views: &[GatewayView]) -> Value {
-    let gateway = |view: &GatewayView| gateway_document(view, pin(environment, view));
+fn document(environment: &Environment, whole: &Whole, own: &Own, views: &[GatewayView]) -> Value {
+    let gateway = |view: &GatewayView| {
+        let mut document = gateway_document(view, pin(environment, view));
+        if let Some(fields) = document.as_object_mut() {
+            fields.insert("token_expires".to_owned(), json!(own.expires(&view.name)));
+        }
+        document
+    };
     json!({
         "env": environment.name,
         "domain": environment.domain,
         "workspace": environment.workspace,
         "build": whole.build(),
         "rollout": whole.document(),
+        "variables": own.variables(),
         "gateways": views.iter().map(gateway).collect::<Vec<_>>(),
     })
 }
@@ -190,7 +200,7 @@ fn problem(view: &GatewayView) -> Option<&String> {
 
 fn rendered(
     environment: &Environment,
-    whole: &Whole,
+    (whole, own): (&Whole, &Own),
     views: &[GatewayView],
     ctx: &Context,
 ) -> String {
@@ -210,7 +220,10 @@ fn rendered(
         let _ = writeln!(text, "{} {note}", paint.tone(Tone::Busy, "!"));
     }
     for view in views {
-        for note in notes(view, now) {
+        for note in notes(view, now)
+            .into_iter()
+            .chain(own.note(&view.name, now))
+        {
             let _ = writeln!(text, "{} {}: {note}", paint.tone(Tone::Bad, "!"), view.name);
         }
         if let Some(pin) = pin(environment, view) {

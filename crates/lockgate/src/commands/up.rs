@@ -12,12 +12,12 @@ use super::deploy::watch::{Watching, watch};
 use super::serve::Interrupted;
 use super::turn::LockArgs;
 use crate::cli::duration;
-use crate::context::{Context, now_ms};
+use crate::context::Context;
 use crate::deploy::prepare::{self, Job};
 use crate::deploy::rollout::How;
 use crate::deploy::strategy::{DeployStrategy, Until};
 use crate::deploy::{Request, clock};
-use crate::environment::create::{Wanted, create};
+use crate::environment::create::Wanted;
 use crate::environment::{Environment, EnvironmentError, RuntimeKind};
 use crate::error::CommandError;
 use crate::server::control::ControlClient;
@@ -185,7 +185,7 @@ async fn environment(
                 gateways: args.gateways,
                 runtime: RuntimeKind::Local,
             };
-            let environment = create(&ctx.config.home, &ctx.store()?, &wanted, now_ms())?;
+            let environment = super::create::make(ctx, &wanted, workspace).await?;
             control.changed(env).await?;
             let number = text::count(environment.gateways.len(), "gateway");
             ctx.screen

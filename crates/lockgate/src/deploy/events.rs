@@ -72,6 +72,13 @@ pub(crate) enum Event {
         /// How long a new build has to stay ready before it is good.
         trial_ms: u64,
     },
+    /// The `GATEWAY_TOKEN` of gateways was made anew; it is part of what was published.
+    Renewed {
+        /// The gateways.
+        gateways: Vec<GatewayName>,
+    },
+    /// Gateways came or went.
+    Scaled(Scaled),
     /// A gateway went on.
     Gateway(GatewayProgress),
     /// All gateways that were told are ready; the trial is waited for.
@@ -134,6 +141,21 @@ pub(crate) struct LeftPinned {
     pub(crate) build: BuildId,
     /// Since when, UNIX milliseconds.
     pub(crate) since: u64,
+}
+
+/// Gateways that came or went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Scaled {
+    /// The environment.
+    pub(crate) env: EnvName,
+    /// How many gateways it has now.
+    pub(crate) gateways: usize,
+    /// Those that are new.
+    pub(crate) added: Vec<GatewayName>,
+    /// Those that are gone.
+    pub(crate) removed: Vec<GatewayName>,
+    /// What could not be removed, a sentence each.
+    pub(crate) left_behind: Vec<String>,
 }
 
 /// Where a gateway is.

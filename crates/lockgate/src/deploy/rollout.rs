@@ -44,6 +44,8 @@ pub(crate) enum Scope {
     Pin(Vec<u32>),
     /// For these, whose pins end.
     Unpin(Vec<u32>),
+    /// For these, which are new.
+    Join(Vec<u32>),
     /// For these, whatever they run.
     Again(Vec<u32>),
 }
@@ -171,7 +173,10 @@ impl Rollout<'_> {
     fn gateways(&self) -> Vec<&Gateway> {
         match &self.scope {
             Scope::Environment => self.environment.unpinned().collect(),
-            Scope::Pin(numbers) | Scope::Unpin(numbers) | Scope::Again(numbers) => {
+            Scope::Pin(numbers)
+            | Scope::Unpin(numbers)
+            | Scope::Join(numbers)
+            | Scope::Again(numbers) => {
                 let all = self.environment.gateways.iter();
                 all.filter(|one| numbers.contains(&one.number)).collect()
             }
@@ -277,6 +282,11 @@ impl Running<'_, '_> {
             stages,
             trial_ms: millis(self.rollout.limits.trial),
         });
+        if !published.renewed.is_empty() {
+            (self.tell)(Event::Renewed {
+                gateways: published.renewed.clone(),
+            });
+        }
         let elapsed = self.began.elapsed();
         // A canary is followed to the end of its trial, however far the others are.
         let until = stage.until.max(self.rollout.how.wait);

@@ -34,6 +34,18 @@ pub(crate) fn last(
         })
 }
 
+/// What these gateways were told last, newest first; nothing where that was nothing.
+pub(crate) fn told(
+    environment: &Environment,
+    numbers: &[u32],
+    store: &Store,
+) -> Result<Vec<Statement>, CommandError> {
+    let mut told = statements(environment, store)?;
+    told.retain(|told| numbers.contains(&told.gateway.number()));
+    told.sort_by_key(|told| std::cmp::Reverse(told.seq));
+    Ok(told)
+}
+
 /// What the environment's gateways shall run. Where that was never written down, it is what
 /// the gateways that are not pinned were told last.
 pub(crate) fn desired(

@@ -1,4 +1,4 @@
-//! Makes an environment: ports, signing key, a token per gateway. All or nothing.
+//! Makes an environment: ports, keys, tokens for each gateway. All or nothing.
 //!
 //! Everything is written into a hidden folder that is renamed to `envs/{env}` at the end, so
 //! nobody ever sees half an environment. The lease on ports is held until then.
@@ -12,24 +12,24 @@ use std::path::{Path, PathBuf};
 
 use lockgate_builds::sign::SigningKey;
 use lockgate_builds::store::Store;
-use lockgate_model::{Digest, EnvName, GatewayName};
-use sha2::{Digest as _, Sha256};
+use lockgate_model::EnvName;
 
 pub(crate) use self::error::CreateError;
+pub(super) use self::error::not_admitted;
 use self::error::{cannot_write, no_key, no_ports};
+use super::admit::{Registered, admit};
 use super::ports::{GatewayPorts, PortsLease};
+use super::tokens::{TOKEN_KEY, TokenKey};
 use super::{Environment, EnvironmentError, Gateway, RuntimeKind};
-use crate::home::{Home, durable, make_private};
+use crate::home::{Home, durable};
 
 /// The file with a gateway's token towards the build server, in the gateway's folder.
 pub(crate) const TOKEN: &str = "token";
-/// The file with the application's token towards the platform's API, in the gateway's folder.
-pub(crate) const APP_TOKEN: &str = "app-token";
 /// The file with the signing key, in the environment's folder.
 pub(crate) const KEY: &str = "key";
 
 /// The most gateways of one environment: as many as there are ports for.
-const MAX_GATEWAYS: u32 = 100;
+pub(crate) const MAX_GATEWAYS: u32 = 100;
 
 /// What is made.
 #[derive(Debug, Clone)]
@@ -47,35 +47,74 @@ pub(crate) struct Wanted {
 }
 
 /// Makes the environment; a server that runs learns of it by `ControlClient::changed`.
+#[cfg(test)]
 pub(crate) fn create(
     home: &Home,
     store: &Store,
     wanted: &Wanted,
     now_ms: u64,
 ) -> Result<Environment, CreateError> {
-    let domain = check(wanted)?;
-    let workspace = workspace(&wanted.workspace)?;
-    home.prepare()?;
-    let lease = PortsLease::take(home).map_err(|source| no_ports(&wanted.name, source))?;
-    refuse_existing(home, &wanted.name)?;
-    sweep(home);
-    let ports = lease
-        .choose(wanted.gateways as usize)
-        .map_err(|source| no_ports(&wanted.name, source))?;
-    let key = SigningKey::generate().map_err(|source| no_key(&wanted.name, source))?;
-    let environment = Environment {
-        name: wanted.name.clone(),
-        domain,
-        workspace,
-        runtime: wanted.runtime,
-        created_at: now_ms,
-        public_key: key.public().to_line(),
-        deleting: false,
-        gateways: (0..).zip(ports).map(gateway).collect(),
-    };
-    build(home, store, &environment, &key)?;
-    drop(lease);
-    Ok(environment)
+    Draft::begin(home, wanted, now_ms)?.finish(home, store)
+}
+
+/// An environment that is not there yet: its ports are chosen and nobody else gets them.
+pub(crate) struct Draft {
+    environment: Environment,
+    key: SigningKey,
+    registered: Vec<Registered>,
+    lease: PortsLease,
+}
+
+impl Draft {
+    /// Chooses ports and makes the signing key; writes nothing but folders of the home.
+    pub(crate) fn begin(home: &Home, wanted: &Wanted, now_ms: u64) -> Result<Self, CreateError> {
+        let domain = check(wanted)?;
+        let workspace = workspace(&wanted.workspace)?;
+        home.prepare()?;
+        let lease = PortsLease::take(home).map_err(|source| no_ports(&wanted.name, source))?;
+        refuse_existing(home, &wanted.name)?;
+        sweep(home);
+        let ports = lease
+            .choose(wanted.gateways as usize)
+            .map_err(|source| no_ports(&wanted.name, source))?;
+        let key = SigningKey::generate().map_err(|source| no_key(&wanted.name, source))?;
+        let environment = Environment {
+            name: wanted.name.clone(),
+            domain,
+            workspace,
+            runtime: wanted.runtime,
+            created_at: now_ms,
+            public_key: key.public().to_line(),
+            deleting: false,
+            gateways: (0..).zip(ports).map(gateway).collect(),
+        };
+        Ok(Self {
+            environment,
+            key,
+            registered: Vec::new(),
+            lease,
+        })
+    }
+
+    /// What is going to be made.
+    pub(crate) fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// The platform's own ids and tokens, for all gateways in their order.
+    pub(crate) fn registered(&mut self, all: Vec<Registered>) {
+        for (gateway, one) in self.environment.gateways.iter_mut().zip(&all) {
+            gateway.id.clone_from(&one.gateway_id);
+        }
+        self.registered = all;
+    }
+
+    /// Makes it.
+    pub(crate) fn finish(self, home: &Home, store: &Store) -> Result<Environment, CreateError> {
+        build(home, store, &self)?;
+        drop(self.lease);
+        Ok(self.environment)
+    }
 }
 
 /// What can be told without looking at anything; gives the domain.
@@ -148,7 +187,8 @@ fn sweep(home: &Home) {
     }
 }
 
-fn gateway((number, ports): (u32, GatewayPorts)) -> Gateway {
+/// A gateway with a fresh id.
+pub(super) fn gateway((number, ports): (u32, GatewayPorts)) -> Gateway {
     Gateway {
         number,
         id: uuid::Uuid::new_v4().to_string(),
@@ -159,12 +199,8 @@ fn gateway((number, ports): (u32, GatewayPorts)) -> Gateway {
     }
 }
 
-fn build(
-    home: &Home,
-    store: &Store,
-    environment: &Environment,
-    key: &SigningKey,
-) -> Result<(), CreateError> {
+fn build(home: &Home, store: &Store, draft: &Draft) -> Result<(), CreateError> {
+    let environment = &draft.environment;
     let env = &environment.name;
     let envs = home.envs_dir();
     let stage = tempfile::Builder::new()
@@ -172,15 +208,24 @@ fn build(
         .permissions(fs::Permissions::from_mode(0o700))
         .tempdir_in(&envs)
         .map_err(|source| cannot_write(&envs, source))?;
-    key.save(&stage.path().join(KEY))
-        .map_err(|source| no_key(env, source))?;
+    let key = stage.path().join(KEY);
+    (draft.key.save(&key)).map_err(|source| no_key(env, source))?;
+    let token_key = token_key(env, stage.path())?;
     for gateway in &environment.gateways {
-        let folder = stage
-            .path()
-            .join("gateways")
-            .join(gateway.number.to_string());
-        make_private(&folder)?;
-        admit(store, &environment.gateway_name(gateway), &folder)?;
+        let number = gateway.number;
+        let folder = stage.path().join("gateways").join(number.to_string());
+        let registered = draft.registered.get(number as usize);
+        let made_at = environment.created_at;
+        admit(
+            store,
+            environment,
+            gateway,
+            registered,
+            &token_key,
+            &folder,
+            made_at,
+        )
+        .map_err(|source| not_admitted(environment, gateway, source))?;
     }
     environment
         .write(&stage.path().join("env.toml"))
@@ -197,28 +242,13 @@ fn build(
     Ok(())
 }
 
-/// Gives a gateway its tokens. Whatever the store knew of an earlier gateway of this name is forgotten.
-fn admit(store: &Store, gateway: &GatewayName, folder: &Path) -> Result<(), CreateError> {
-    let token = random_token()?;
-    for (name, text) in [(TOKEN, &token), (APP_TOKEN, &random_token()?)] {
-        let path = folder.join(name);
-        durable::write(&path, text.as_bytes()).map_err(|source| cannot_write(&path, source))?;
-    }
-    let digest = Digest::from_bytes(Sha256::digest(token.as_bytes()).into());
-    store
-        .dismiss(gateway)
-        .and_then(|()| store.admit(gateway, &digest))
-        .map_err(|source| CreateError::Store {
-            env: gateway.env(),
+fn token_key(env: &EnvName, folder: &Path) -> Result<TokenKey, CreateError> {
+    let made = TokenKey::generate();
+    made.and_then(|key| key.save(&folder.join(TOKEN_KEY)).map(|()| key))
+        .map_err(|source| CreateError::Tokens {
+            env: env.clone(),
             source,
         })
-}
-
-/// 256 random bits as hex digits.
-fn random_token() -> Result<String, CreateError> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(CreateError::Random)?;
-    Ok(Digest::from_bytes(bytes).hex().to_owned())
 }
 
 #[cfg(test)]

@@ -5,11 +5,11 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lockgate_builds::store::Store;
-use lockgate_model::EnvName;
+use lockgate_model::{EnvName, GatewayName};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep_until};
 
@@ -19,7 +19,7 @@ use crate::home::{Home, durable};
 use crate::server::control::ControlClient;
 
 /// How long agents whose server is gone may take to end: their way to the end without a TERM.
-const AGENTS_END: Duration = Duration::from_secs(15);
+pub(super) const AGENTS_END: Duration = Duration::from_secs(15);
 /// How often an agent is asked for meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -39,7 +39,13 @@ pub(crate) async fn delete(
         Ok(mut environment) => {
             environment.deleting = true;
             environment.save(home)?;
-            left.extend(end_gateways(home, &environment, server).await);
+            let all = environment.gateways.iter();
+            let names: Vec<_> = all.map(|one| environment.gateway_name(one)).collect();
+            left.extend(
+                end_gateways(home, env, &names, server, AGENTS_END)
+                    .await
+                    .said,
+            );
         }
         // A folder without its file is what an interrupted removal leaves.
         Err(EnvironmentError::Unknown { .. }) => {}
@@ -49,38 +55,57 @@ pub(crate) async fn delete(
     Ok(left)
 }
 
-/// Ends the gateways; what still runs afterwards is said.
-async fn end_gateways(
+/// What became of gateways that are not wanted any more.
+#[derive(Debug, Default)]
+pub(super) struct Ended {
+    /// Those whose agents run on.
+    pub(super) running: Vec<GatewayName>,
+    /// What is to be said, a sentence each.
+    pub(super) said: Vec<String>,
+}
+
+/// Waits until the agents of gateways have ended that `env.toml` does not want any more.
+pub(super) async fn end_gateways(
     home: &Home,
-    environment: &Environment,
+    env: &EnvName,
+    names: &[GatewayName],
     server: Option<&ControlClient>,
-) -> Vec<String> {
-    let mut left = Vec::new();
+    limit: Duration,
+) -> Ended {
+    let mut ended = Ended::default();
     if let Some(server) = server
-        && let Err(error) = server.changed(&environment.name).await
+        && let Err(error) = server.changed(env).await
     {
-        left.push(format!("{error}: {}", error.source));
+        ended.said.push(format!("{error}: {}", error.source));
     }
     // Without a server they end by themselves, since their input is closed.
-    let deadline = Instant::now() + AGENTS_END;
-    for gateway in &environment.gateways {
-        let name = environment.gateway_name(gateway);
-        let socket = home.agent_socket(&name);
-        while UnixStream::connect(&socket).await.is_ok() {
-            let next = Instant::now() + LOOK_EVERY;
-            if next > deadline {
-                left.push(format!(
-                    "the agent of `{name}` still runs; it answers at `{}`",
-                    socket.display()
-                ));
-                break;
-            }
-            sleep_until(next).await;
+    let deadline = Instant::now() + limit;
+    for name in names {
+        let socket = home.agent_socket(name);
+        if gone_by(&socket, deadline).await {
+            // A socket that nobody answers is only a file.
+            let _ = fs::remove_file(&socket);
+        } else {
+            ended.said.push(format!(
+                "the agent of `{name}` still runs; it answers at `{}`",
+                socket.display()
+            ));
+            ended.running.push(name.clone());
         }
-        // A socket that nobody answers is only a file.
-        let _ = fs::remove_file(&socket);
     }
-    left
+    ended
+}
+
+/// Whether nobody answers at a socket any more before the deadline.
+async fn gone_by(socket: &Path, deadline: Instant) -> bool {
+    while UnixStream::connect(socket).await.is_ok() {
+        let next = Instant::now() + LOOK_EVERY;
+        if next > deadline {
+            return false;
+        }
+        sleep_until(next).await;
+    }
+    true
 }
 
 /// Removes builds and files. The folder loses its name first, so that the name is free at once.
@@ -124,7 +149,7 @@ mod tests {
     use crate::environment::create::{Wanted, create};
     use crate::environment::tests::home;
 
-    fn wanted(folder: &std::path::Path) -> Wanted {
+    fn wanted(folder: &Path) -> Wanted {
         Wanted {
             name: EnvName::parse("dev-001").unwrap(),
             domain: None,

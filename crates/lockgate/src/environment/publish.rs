@@ -8,6 +8,11 @@
 //! Every publication has a new number, also where nothing else changes, so that a build that a gateway
 //! refused is tried again; a gateway that runs what it is told does nothing. The number is written to
 //! `envs/{env}/seq` before the first statement that carries it.
+//!
+//! What a statement says of the application's variables is the settings that a workspace gave, and
+//! over them what the host knows of this gateway alone (`own`).
+
+mod own;
 
 use std::fs;
 use std::io;
@@ -17,6 +22,7 @@ use lockgate_builds::sign::{SignError, SigningKey};
 use lockgate_builds::store::{Store, StoreError};
 use lockgate_model::{AppSettings, BuildId, Digest, EnvName, GatewayName, KeyId, Statement};
 
+use self::own::{Own, OwnError};
 use super::create::KEY;
 use super::{Environment, EnvironmentError, Gateway};
 use crate::home::{Home, durable};
@@ -35,6 +41,8 @@ pub(crate) enum What {
     },
     /// Restart with what was said last. A gateway that was never told anything is left out.
     Again,
+    /// What was said last, with the host's variables of today. Who was never told anything is left out.
+    Variables,
 }
 
 /// What was published.
@@ -44,6 +52,8 @@ pub(crate) struct Published {
     pub(crate) seq: u64,
     /// The gateways it was said to.
     pub(crate) gateways: Vec<Said>,
+    /// Those of them whose `GATEWAY_TOKEN` was made anew.
+    pub(crate) renewed: Vec<GatewayName>,
 }
 
 /// One gateway's statement.
@@ -82,6 +92,22 @@ pub(crate) enum PublishError {
         env: EnvName,
         /// The cause.
         source: SignError,
+    },
+    /// What the host adds to settings cannot be had.
+    #[error("the variables and tokens of environment `{env}` cannot be had")]
+    Variables {
+        /// The environment.
+        env: EnvName,
+        /// The cause.
+        source: OwnError,
+    },
+    /// A gateway's own variables or its token cannot be had.
+    #[error("what gateway `{gateway}` is told cannot be composed")]
+    Own {
+        /// The gateway.
+        gateway: GatewayName,
+        /// The cause.
+        source: OwnError,
     },
     /// The store cannot be read or written.
     #[error("the statements of environment `{env}` cannot be stored")]
@@ -151,7 +177,8 @@ pub(crate) fn publish(
                 restart: *restart,
             }
         }
-        What::Again => Asked::Again,
+        What::Again => Asked::Again { restart: true },
+        What::Variables => Asked::Again { restart: false },
     };
     let publisher = Publisher::open(home, store, environment)?;
     publisher.say(&gateways, &asked, seq, now_ms)
@@ -185,8 +212,8 @@ enum Asked<'a> {
         settings: &'a AppSettings,
         restart: bool,
     },
-    /// What it was told last, with a restart.
-    Again,
+    /// What it was told last.
+    Again { restart: bool },
 }
 
 /// What all statements of one publication share.
@@ -196,15 +223,14 @@ struct Stamp<'a> {
     now_ms: u64,
 }
 
-/// The statement that follows `last`; `None` when there is nothing to say again.
-fn say(
-    environment: &Environment,
-    gateway: &Gateway,
-    asked: &Asked<'_>,
-    stamp: &Stamp<'_>,
-    last: Option<&Statement>,
-) -> Option<Statement> {
-    let (build, manifest, settings, restart) = match (asked, last) {
+/// The build and settings that are asked for; `None` when there is nothing to say again. `base`
+/// is what was asked for last.
+fn asks<'a>(
+    asked: &'a Asked<'_>,
+    last: Option<&'a Statement>,
+    base: Option<&'a AppSettings>,
+) -> Option<(&'a BuildId, &'a Digest, &'a AppSettings, bool)> {
+    match (asked, last) {
         (
             Asked::Run {
                 build,
@@ -213,16 +239,30 @@ fn say(
                 restart,
             },
             _,
-        ) => (*build, *manifest, *settings, *restart),
-        (Asked::Again, Some(last)) => (&last.build, &last.manifest, &last.settings, true),
-        (Asked::Again, None) => return None,
-    };
+        ) => Some((build, manifest, settings, *restart)),
+        (Asked::Again { restart }, Some(last)) => {
+            let settings = base.unwrap_or(&last.settings);
+            Some((&last.build, &last.manifest, settings, *restart))
+        }
+        (Asked::Again { .. }, None) => None,
+    }
+}
+
+/// The statement that follows `last`.
+fn say(
+    environment: &Environment,
+    gateway: &Gateway,
+    (build, manifest, restart): (&BuildId, &Digest, bool),
+    settings: AppSettings,
+    stamp: &Stamp<'_>,
+    last: Option<&Statement>,
+) -> Statement {
     let previous = match last {
         Some(last) if last.build == *build => last.previous.clone(),
         Some(last) => Some(last.build.clone()),
         None => None,
     };
-    Some(Statement {
+    Statement {
         env: environment.name.clone(),
         gateway: environment.gateway_name(gateway),
         build: build.clone(),
@@ -230,12 +270,12 @@ fn say(
         run: true,
         restart: last.map_or(0, |last| last.restart) + u64::from(restart),
         organization: last.and_then(|last| last.organization.clone()),
-        settings: settings.clone(),
+        settings,
         previous,
         key_id: stamp.key_id.clone(),
         seq: stamp.seq,
         issued_at: stamp.now_ms,
-    })
+    }
 }
 
 /// Whether a gateway that runs `last` has anything to do.
@@ -251,6 +291,7 @@ fn differs(next: &Statement, last: Option<&Statement>) -> bool {
 
 /// One environment's key, numbers and statements, held by one process at a time.
 struct Publisher<'a> {
+    home: &'a Home,
     store: &'a Store,
     environment: &'a Environment,
     key: SigningKey,
@@ -260,7 +301,7 @@ struct Publisher<'a> {
 
 impl<'a> Publisher<'a> {
     fn open(
-        home: &Home,
+        home: &'a Home,
         store: &'a Store,
         environment: &'a Environment,
     ) -> Result<Self, PublishError> {
@@ -272,6 +313,7 @@ impl<'a> Publisher<'a> {
             source,
         })?;
         Ok(Self {
+            home,
             store,
             environment,
             key,
@@ -305,23 +347,44 @@ impl<'a> Publisher<'a> {
             seq,
             now_ms,
         };
-        let mut said = Vec::new();
-        for gateway in gateways {
-            let last = self.last(&self.environment.gateway_name(gateway))?;
-            let Some(next) = say(self.environment, gateway, asked, &stamp, last.as_ref()) else {
-                continue;
-            };
-            let signed = self.key.sign(&next).map_err(|source| PublishError::Sign {
+        let own =
+            Own::open(self.home, self.environment).map_err(|source| PublishError::Variables {
                 env: env.clone(),
                 source,
             })?;
-            self.store
-                .put_statement(&next.gateway, next.seq, &signed)
-                .map_err(|source| unstored(env, source))?;
-            tracing::info!(gateway = %next.gateway, build = %next.build, seq = next.seq, "statement published");
+        let (mut said, mut renewed) = (Vec::new(), Vec::new());
+        for gateway in gateways {
+            let name = self.environment.gateway_name(gateway);
+            let uncomposed = |source| PublishError::Own {
+                gateway: name.clone(),
+                source,
+            };
+            let last = self.last(&name)?;
+            let base = own.base(gateway, last.as_ref()).map_err(uncomposed)?;
+            let asked = asks(asked, last.as_ref(), base.as_ref());
+            let Some((build, manifest, settings, restart)) = asked else {
+                continue;
+            };
+            let composed = own
+                .compose(gateway, settings, seq, now_ms)
+                .map_err(uncomposed)?;
+            if composed.renewed {
+                renewed.push(name);
+            }
+            let what = (build, manifest, restart);
+            let next = say(
+                self.environment,
+                gateway,
+                what,
+                composed.settings,
+                &stamp,
+                last.as_ref(),
+            );
+            self.put(&next)?;
             said.push(Said {
                 changed: differs(&next, last.as_ref()),
                 again: last
+                    .as_ref()
                     .is_some_and(|last| last.build == next.build && last.settings == next.settings),
                 run: gateway.enabled,
                 build: next.build,
@@ -331,7 +394,21 @@ impl<'a> Publisher<'a> {
         Ok(Published {
             seq,
             gateways: said,
+            renewed,
         })
+    }
+
+    fn put(&self, next: &Statement) -> Result<(), PublishError> {
+        let env = &self.environment.name;
+        let signed = self.key.sign(next).map_err(|source| PublishError::Sign {
+            env: env.clone(),
+            source,
+        })?;
+        self.store
+            .put_statement(&next.gateway, next.seq, &signed)
+            .map_err(|source| unstored(env, source))?;
+        tracing::info!(gateway = %next.gateway, build = %next.build, seq = next.seq, "statement published");
+        Ok(())
     }
 
     /// What a gateway was told last by this environment's key.

@@ -8,7 +8,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 use lockgate_model::{GatewayName, Phase};
 
 use crate::context::now_ms;
-use crate::deploy::events::{Event, GatewayProgress, LeftPinned, Outcome};
+use crate::deploy::events::{Event, GatewayProgress, LeftPinned, Outcome, Scaled};
 use crate::error::CommandError;
 use crate::views::echo::Unechoed;
 use crate::views::outcome::{log_lines, refusals, summary, verdict_text};
@@ -228,6 +228,7 @@ fn line(event: &Event, paint: Paint) -> Option<String> {
             _ => format!("{done} published to {}", text::count(*gateways, "gateway")),
         },
         Event::Trial { .. } => return trial_text(event, paint),
+        Event::Renewed { gateways } => renewed_text(gateways),
         Event::Gateway(progress) => format!("  {}", gateway_text(progress, paint)),
         Event::News(news) => {
             let (tone, mark) = if news.good {
@@ -239,6 +240,7 @@ fn line(event: &Event, paint: Paint) -> Option<String> {
             let log = log_lines(&news.log, paint);
             format!("{mark} {}: {}{log}", news.gateway, news.message)
         }
+        Event::Scaled(scaled) => format!("{done} {}", scaled_text(scaled)),
         Event::Archive { .. } | Event::Warning { .. } | Event::Result(_) => return None,
     })
 }
@@ -255,6 +257,34 @@ fn pinned_text(pinned: &LeftPinned) -> String {
         "{gateway} is pinned to {build} ({}): left as it is; `lockgate deploy {env} --gateway {number} --unpin` ends that",
         text::ago(*since, now_ms())
     )
+}
+
+/// Which gateways have a new token.
+fn renewed_text(gateways: &[GatewayName]) -> String {
+    let names: Vec<&str> = gateways.iter().map(GatewayName::as_str).collect();
+    format!(
+        "a new GATEWAY_TOKEN, valid for a year, goes to {}",
+        names.join(", ")
+    )
+}
+
+/// `dev-001 has 5 gateways: gw-pool-dev-001-3, gw-pool-dev-001-4 are new`
+fn scaled_text(scaled: &Scaled) -> String {
+    let list = |names: &[GatewayName]| {
+        let names: Vec<&str> = names.iter().map(GatewayName::as_str).collect();
+        let verb = if names.len() == 1 { "is" } else { "are" };
+        format!("{} {verb}", names.join(", "))
+    };
+    let has = format!(
+        "{} has {}",
+        scaled.env,
+        text::count(scaled.gateways, "gateway")
+    );
+    match (scaled.added.as_slice(), scaled.removed.as_slice()) {
+        ([], []) => has,
+        ([], removed) => format!("{has}: {} gone", list(removed)),
+        (added, _) => format!("{has}: {} new", list(added)),
+    }
 }
 
 /// `ready on all 3 in 1.4 s; on trial for 30 s`

@@ -25,6 +25,8 @@ pub(crate) struct File {
     pub(crate) deploy: DeployTable,
     /// `[app]`
     pub(crate) app: AppTable,
+    /// `[registration]`
+    pub(crate) registration: RegistrationTable,
     /// `[env.NAME]`: what differs in one environment.
     pub(crate) env: BTreeMap<EnvName, EnvTable>,
 }
@@ -104,6 +106,17 @@ pub(crate) struct AppTable {
     pub(crate) limits: LimitsTable,
 }
 
+/// `[registration]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RegistrationTable {
+    /// Program and arguments of the command that registers a gateway; empty for none.
+    pub(crate) command: Option<Vec<String>>,
+    /// How long it may take for one gateway.
+    #[serde(deserialize_with = "duration")]
+    pub(crate) timeout: Option<Duration>,
+}
+
 /// `[app.limits]`
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -134,10 +147,14 @@ pub(crate) struct LimitsTable {
 pub(crate) struct EnvTable {
     /// `[env.NAME.build]`
     pub(crate) build: BuildTable,
+    /// `[env.NAME.pack]`
+    pub(crate) pack: PackTable,
     /// `[env.NAME.deploy]`
     pub(crate) deploy: DeployTable,
     /// `[env.NAME.app]`
     pub(crate) app: AppTable,
+    /// `[env.NAME.registration]`
+    pub(crate) registration: RegistrationTable,
 }
 
 impl File {
@@ -218,6 +235,8 @@ mod tests {
             ("[deploy]\nstrategy = 'roling'", "rolling", "line 2"),
             ("[app.limits]\ngrase = '1s'", "grace", "line 2"),
             ("[env.dev-001.app]\nenvfile = 'x'", "env_file", "line 2"),
+            ("[env.dev-001.biuld]\ncommand = 'x'", "build", "line 1"),
+            ("[registration]\ncomand = ['x']", "command", "line 2"),
             (
                 "[[pack.parts]]\nfrom = 'a'\nto = 'b'\nrequire = true",
                 "required",

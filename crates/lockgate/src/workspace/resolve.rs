@@ -1,14 +1,16 @@
 //! lockgate.toml and the defaults made into what one environment needs.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use lockgate_builds::pack::Part;
 use lockgate_model::{Allowance, AppSettings, EnvName, FilePath, Limits, Strategy};
 
 use super::detect::{self, Detected};
-use super::file::{AppTable, File, LimitsTable, PartTable};
+use super::file::{AppTable, File, LimitsTable, PartTable, RegistrationTable};
 use super::{FILE_NAME, WorkspaceError, env_file};
 use crate::deploy::strategy::DeployStrategy;
+use crate::environment::registration::Registration;
 
 /// What to build, check, pack and start for one environment.
 #[derive(Debug, Clone)]
@@ -27,6 +29,8 @@ pub(crate) struct Resolved {
     pub(crate) strategy: DeployStrategy,
     /// How the application is started.
     pub(crate) app: AppSettings,
+    /// What registers new gateways, if something does.
+    pub(crate) registration: Option<Registration>,
 }
 
 /// Applies defaults < file < the environment's own table.
@@ -58,15 +62,41 @@ pub(crate) fn resolve(
             .or(build.validate)
             .unwrap_or_else(|| vec![detect::VALIDATE.to_owned()]),
         sources: sources.iter().map(|source| root.join(source)).collect(),
-        parts: parts(root, file.pack.parts.clone())?,
+        parts: parts(root, own.pack.parts.or_else(|| file.pack.parts.clone()))?,
         strategy: own
             .deploy
             .strategy
             .or(file.deploy.strategy)
             .unwrap_or_default(),
         app: app(root, &file.app, &own.app)?,
+        registration: registration(root, &file.registration, &own.registration)?,
         bundle: root.join(bundle),
     })
+}
+
+/// How long a platform may take to register one gateway: an answer of a slow API, and no more.
+const REGISTRATION_TIMEOUT: Duration = Duration::from_mins(1);
+
+fn registration(
+    root: &Path,
+    file: &RegistrationTable,
+    own: &RegistrationTable,
+) -> Result<Option<Registration>, WorkspaceError> {
+    let timeout = own.timeout.or(file.timeout).unwrap_or(REGISTRATION_TIMEOUT);
+    if timeout.is_zero() {
+        let what = "`[registration] timeout` is zero: no command is done within it";
+        return Err(senseless(root, what.to_owned()));
+    }
+    let command = own.command.clone().or_else(|| file.command.clone());
+    let command = command.filter(|command| !command.is_empty());
+    if command
+        .as_ref()
+        .is_some_and(|words| words.first().is_none_or(String::is_empty))
+    {
+        let what = "`[registration] command` names no program";
+        return Err(senseless(root, what.to_owned()));
+    }
+    Ok(command.map(|command| Registration { command, timeout }))
 }
 
 fn parts(root: &Path, given: Option<Vec<PartTable>>) -> Result<Vec<Part>, WorkspaceError> {
@@ -216,7 +246,6 @@ fn senseless(root: &Path, what: String) -> WorkspaceError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn resolved(text: &str) -> Result<Resolved, WorkspaceError> {
         let file = File::parse(Path::new("/w/lockgate.toml"), text).unwrap();
@@ -270,6 +299,43 @@ mod tests {
     }
 
     #[test]
+    fn variables_are_taken_from_files_before_tables_and_from_the_environment_last() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(
+            folder.path().join("all"),
+            "A=all-file\nB=all-file\nC=all-file\nD=all-file",
+        )
+        .unwrap();
+        std::fs::write(folder.path().join("own"), "C=own-file\nD=own-file").unwrap();
+        let text = "[app]\nenv_file = 'all'\nenv = { B = 'all', C = 'all', D = 'all' }\n\
+             [env.dev-001.app]\nenv_file = 'own'\nenv = { D = 'own' }\n[env.other.app]\nenv = { A = 'no' }";
+        let file = File::parse(Path::new("lockgate.toml"), text).unwrap();
+        let env = EnvName::parse("dev-001").unwrap();
+        let found = resolve(folder.path(), &file, &env, &Detected::default()).unwrap();
+        let all: Vec<String> = (found.app.env.iter())
+            .map(|(n, v)| format!("{n}={v}"))
+            .collect();
+        assert_eq!(all, ["A=all-file", "B=all", "C=own-file", "D=own"]);
+    }
+
+    #[test]
+    fn an_environment_has_its_own_bundles_parts_and_registration() {
+        let text = "[registration]\ncommand = ['register']\ntimeout = '5s'\n\
+             [env.dev-001.build]\nbundle = 'own.js'\nvalidate = ['own/*.js']\n\
+             [[env.dev-001.pack.parts]]\nfrom = 'own'\nto = 'app-gateway'\n";
+        let found = resolved(text).unwrap();
+        assert_eq!(found.bundle, Path::new("/w/own.js"));
+        assert_eq!(found.validate, ["own/*.js"]);
+        assert_eq!(found.parts.len(), 1);
+        let registration = found.registration.unwrap();
+        assert_eq!(registration.command, ["register"]);
+        assert_eq!(registration.timeout, Duration::from_secs(5));
+        let none = format!("{text}[env.dev-001.registration]\ncommand = []");
+        assert_eq!(resolved(&none).unwrap().registration, None);
+        assert_eq!(resolved("").unwrap().registration, None);
+    }
+
+    #[test]
     fn a_strategy_of_an_environment_replaces_the_one_for_all() {
         let strategy = |text| resolved(text).unwrap().strategy;
         assert_eq!(strategy(""), DeployStrategy::All);
@@ -304,6 +370,8 @@ mod tests {
                 "`[app] command` starts `npm`: only Node itself can be held",
             ),
             ("[pack]\nparts = []", "nothing to pack"),
+            ("[registration]\ncommand = ['']", "names no program"),
+            ("[registration]\ntimeout = '0s'", "timeout` is zero"),
             ("[[pack.parts]]\nfrom = 'a'\nto = '/etc'", "`/etc`"),
         ] {
             let error = resolved(text).unwrap_err().to_string();

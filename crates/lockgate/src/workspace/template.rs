@@ -92,6 +92,14 @@ parts = [
 # trial = "30s"        # how long a new build must stay ready to count as good
 # crash_delay = "3s"   # before the first start after a crash; doubles up to 60 s
 
+# Gateways that a platform has to know: run once for each new gateway, in this folder,
+# with ENV_NAME, DOMAIN, GANYMEDE_FQDN, GATEWAY_NAME, GATEWAY_HTTP_PORT and
+# GATEWAY_VPN_PORT in its environment; it prints `gateway_id: UUID` and `token: TEXT`.
+# Without it a gateway gets an id of its own and a token of `lockgate keys`.
+# [registration]
+# command = ["scripts/register-gateway.sh"]
+# timeout = "1m"
+
 # What differs in one environment:
 # [env.{env}.app]
 # env = {{ LOG_LEVEL = "trace" }}

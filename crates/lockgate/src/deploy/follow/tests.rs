@@ -87,6 +87,7 @@ fn published(number: u32, run: bool) -> Published {
     Published {
         seq: SEQ,
         gateways: vec![said],
+        renewed: Vec::new(),
     }
 }
 

@@ -4,12 +4,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use lockgate_builds::sign::SignError;
-use lockgate_builds::store::StoreError;
-use lockgate_model::EnvName;
+use lockgate_model::{EnvName, GatewayName};
 
 use super::MAX_GATEWAYS;
-use crate::environment::EnvironmentError;
+use crate::environment::admit::AdmitError;
 use crate::environment::ports::PortsError;
+use crate::environment::tokens::TokensError;
+use crate::environment::{Environment, EnvironmentError, Gateway};
 use crate::home::HomeError;
 
 /// Why an environment was not made.
@@ -71,13 +72,13 @@ pub(crate) enum CreateError {
         /// The cause.
         source: SignError,
     },
-    /// The store refuses its gateways.
-    #[error("the store does not admit the gateways of `{env}`")]
-    Store {
+    /// No token towards the platform.
+    #[error("the gateways of `{env}` get no tokens")]
+    Tokens {
         /// The environment.
         env: EnvName,
         /// The cause.
-        source: StoreError,
+        source: TokensError,
     },
     /// The environment's file cannot be written.
     #[error("environment `{env}` cannot be written down")]
@@ -95,9 +96,14 @@ pub(crate) enum CreateError {
         /// The cause.
         source: io::Error,
     },
-    /// The system gives no random bytes.
-    #[error("no random bytes for a token")]
-    Random(#[source] getrandom::Error),
+    /// A gateway is not let in.
+    #[error("gateway `{gateway}` cannot be made")]
+    Admit {
+        /// The gateway.
+        gateway: GatewayName,
+        /// The cause.
+        source: AdmitError,
+    },
 }
 
 pub(super) fn no_ports(env: &EnvName, source: PortsError) -> CreateError {
@@ -117,6 +123,17 @@ pub(super) fn no_key(env: &EnvName, source: SignError) -> CreateError {
 pub(super) fn cannot_write(path: &Path, source: io::Error) -> CreateError {
     CreateError::File {
         path: path.to_owned(),
+        source,
+    }
+}
+
+pub(crate) fn not_admitted(
+    environment: &Environment,
+    gateway: &Gateway,
+    source: AdmitError,
+) -> CreateError {
+    CreateError::Admit {
+        gateway: environment.gateway_name(gateway),
         source,
     }
 }

@@ -1,3 +1,6 @@
+use lockgate_model::Digest;
+use sha2::{Digest as _, Sha256};
+
 use super::*;
 use crate::environment::tests::home;
 
@@ -33,9 +36,13 @@ fn an_environment_has_key_tokens_and_ports_of_its_own() {
         let token = fs::read(&path).unwrap();
         assert_eq!(token.len(), 64);
         assert_eq!(mode(&path), 0o600);
+        let app_token = home.gateway_dir(&name).join("app-token");
+        assert!(fs::read(&app_token).unwrap().starts_with(b"eyJ"));
+        assert_eq!(mode(&app_token), 0o600);
         let digest = Digest::from_bytes(Sha256::digest(&token).into());
         assert_eq!(store.token_digest(&name).unwrap(), Some(digest));
     }
+    assert_eq!(mode(&home.env_dir(&one.name).join(TOKEN_KEY)), 0o600);
     let key = SigningKey::load(&home.env_dir(&one.name).join(KEY)).unwrap();
     assert_eq!(key.public().to_line(), one.public_key);
 }

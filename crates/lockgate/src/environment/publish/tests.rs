@@ -14,7 +14,17 @@ fn statement(asked: &Asked<'_>, last: Option<&Statement>) -> Option<Statement> {
         seq: last.map_or(1, |last| last.seq + 1),
         now_ms: 7,
     };
-    say(&environment, &environment.gateways[0], asked, &stamp, last)
+    let (build, manifest, settings, restart) = asks(asked, last, None)?;
+    let what = (build, manifest, restart);
+    let gateway = &environment.gateways[0];
+    Some(say(
+        &environment,
+        gateway,
+        what,
+        settings.clone(),
+        &stamp,
+        last,
+    ))
 }
 
 fn run(digit: char, restart: bool, last: Option<&Statement>) -> Statement {
@@ -55,13 +65,13 @@ fn a_restart_counts_up_and_is_a_change() {
     let second = run('a', true, Some(&first));
     assert_eq!(second.restart, 1);
     assert!(differs(&second, Some(&first)));
-    let third = statement(&Asked::Again, Some(&second)).unwrap();
+    let third = statement(&Asked::Again { restart: true }, Some(&second)).unwrap();
     assert_eq!((third.restart, &third.build), (2, &build('a')));
 }
 
 #[test]
 fn a_gateway_that_was_told_nothing_is_told_nothing_again() {
-    assert_eq!(statement(&Asked::Again, None), None);
+    assert_eq!(statement(&Asked::Again { restart: true }, None), None);
 }
 
 #[test]
