@@ -11,8 +11,8 @@ const INTRODUCTION: &str = "\
 # JSON
 
 What commands print with `--format json`; a test keeps this page so. Most print one
-document. `deploy`, `pack`, `up`, `rollback` and `restart` print one event a line and end with a
-`result`, which has `ok` false and an `error` when there was nothing to report on; while
+document. `deploy`, `pack`, `up`, `rollback`, `restart`, `scale` and `set` print one event a line
+and end with a `result`, which has `ok` false and an `error` when there was nothing to report on; while
 they watch, a `result` follows each deploy and `news` says what became of a gateway since.
 A `gateway` event has `ready_ms` once the build has answered, `on_trial` as long as it may yet
 be refused, and a `verdict` when it is done; `trial` says that all that were told are ready.
@@ -61,6 +61,8 @@ fn the_page_shows_what_commands_print() {
     run(&["deploy", "dev-001"]);
     workspace.set_version("2.0.0");
     page.events("deploy", &run(&["deploy", "dev-001"]).stdout);
+    page.events("set", &run(&["set", "dev-001", "LEVEL=debug"]).stdout);
+    page.section("set --list", &run(&["set", "dev-001", "--list"]).json());
     page.section("status", &run(&["status", "dev-001"]).json());
     let line = run(&["logs", "dev-001", "0", "--tail", "1"]).json();
     page.0 += &format_section("logs", &shape(None, &line).to_string());
@@ -70,6 +72,8 @@ fn the_page_shows_what_commands_print() {
     page.section("wait", &run(&["wait", "dev-001", "--for", "ready"]).json());
     page.section("stop", &run(&["stop", "dev-001", "0"]).json());
     page.section("start", &run(&["start", "dev-001", "0"]).json());
+    page.events("scale", &run(&["scale", "dev-001", "4"]).stdout);
+    page.section("keys", &run(&["keys", "dev-001"]).json());
     page.section("serve status", &run(&["serve", "status"]).json());
     page.section("delete", &run(&["delete", "dev-001", "--yes"]).json());
 

@@ -28,6 +28,7 @@ use crate::environment::lock::DeployLock;
 use crate::environment::publish::{self, Published, What};
 use crate::error::CommandError;
 use crate::server::control::ControlClient;
+use crate::views::progress::Progress;
 
 use events::{Event, Outcome};
 use prepare::{Job, Prepared};
@@ -147,15 +148,12 @@ pub(crate) fn quietly(
 ) -> Result<Published, CommandError> {
     let (home, now) = (&ctx.config.home, now_ms());
     let seq = publish::number(home, store, environment, now)?;
-    Ok(publish::publish(
-        home,
-        store,
-        environment,
-        what,
-        gateways,
-        seq,
-        now,
-    )?)
+    let published = publish::publish(home, store, environment, what, gateways, seq, now)?;
+    if !published.renewed.is_empty() {
+        let gateways = published.renewed.clone();
+        Progress::new(ctx.screen).tell(&Event::Renewed { gateways });
+    }
+    Ok(published)
 }
 
 /// How the history names a build that only some gateways got: `pin 0, 2`.

@@ -9,6 +9,7 @@
 
 mod broken_builds;
 mod convergence;
+mod environments;
 mod everyday;
 mod logs;
 mod side_by_side;

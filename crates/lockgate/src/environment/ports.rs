@@ -120,8 +120,10 @@ fn lowest_free(
     }
 }
 
-/// Whether nobody listens on the port, neither on loopback alone nor on all addresses. Bound and not
-/// listened on, so that two who look at the same time do not see each other.
+/// Whether nobody listens on the port, whatever address that is: loopback, a bridge's, all of them, or
+/// all of both families. A listener on any address is in the way of all addresses, so those are asked
+/// for, and loopback, where nobody listens on all. Bound and not listened on, so that two who look at
+/// the same time do not see each other.
 fn tcp_is_free(port: u16) -> bool {
     let free = |address| {
         let socket = TcpSocket::new_v4()?;
@@ -131,6 +133,7 @@ fn tcp_is_free(port: u16) -> bool {
     free(Ipv4Addr::LOCALHOST).is_ok() && free(Ipv4Addr::UNSPECIFIED).is_ok()
 }
 
+/// The same for UDP, where all who are bound are in each other's way.
 fn udp_is_free(port: u16) -> bool {
     UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
 }
@@ -193,7 +196,27 @@ mod tests {
         assert!(!tcp_is_free(port));
         drop(listener);
         assert!(tcp_is_free(port));
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        assert!(!udp_is_free(socket.local_addr().unwrap().port()));
+    }
+
+    #[test]
+    fn whoever_has_a_port_on_any_address_is_seen() {
+        // 127.0.0.2 stands for a bridge's address: neither loopback's usual one nor all.
+        for address in ["127.0.0.1:0", "127.0.0.2:0", "0.0.0.0:0", "[::]:0"] {
+            let address: SocketAddr = address.parse().unwrap();
+            let Ok(listener) = TcpListener::bind(address) else {
+                assert!(address.is_ipv6(), "{address}");
+                continue;
+            };
+            let port = listener.local_addr().unwrap().port();
+            assert!(!tcp_is_free(port), "{address}");
+            drop(listener);
+            assert!(tcp_is_free(port), "{address}");
+
+            let socket = UdpSocket::bind(address).unwrap();
+            let port = socket.local_addr().unwrap().port();
+            assert!(!udp_is_free(port), "{address}");
+            drop(socket);
+            assert!(udp_is_free(port), "{address}");
+        }
     }
 }
