@@ -386,3 +386,46 @@ fn a_deleted_environment_leaves_no_file_and_no_port() {
     let listed = place.json(&["set", "dev-001", "--list"]);
     assert_eq!(listed["variables"], Value::Array(Vec::new()));
 }
+
+#[test]
+fn ctrl_c_during_a_registration_ends_its_command_and_makes_nothing() {
+    let place = Place::new();
+    let script = "echo $$ > started.new; mv started.new started; exec sleep 600";
+    let settings = format!("[registration]\ncommand = ['sh', '-c', '{script}']\n");
+    place.write("lockgate.toml", &settings);
+    let mut create = place
+        .program("home", "work")
+        .args(["create", "dev-001"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let started = place.path("work/started");
+    let command = until("the command runs", || fs::read_to_string(&started).ok());
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(create.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    let ended = until("`create` ends", || create.try_wait().unwrap());
+    assert_eq!(ended.code(), Some(130));
+    assert_eq!(names(&place.path("home/envs")), BTreeSet::new());
+    let stat = PathBuf::from(format!("/proc/{}/stat", command.trim()));
+    until("the command has ended", || {
+        match fs::read_to_string(&stat) {
+            Ok(stat) => stat.contains(") Z ").then_some(()),
+            Err(_) => Some(()),
+        }
+    });
+}
+
+/// Asks again and again until there is something, for half a minute at most.
+fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    loop {
+        if let Some(found) = condition() {
+            return found;
+        }
+        assert!(
+            std::time::Instant::now() < deadline,
+            "waited in vain until {what}"
+        );
+        std::thread::yield_now();
+    }
+}

@@ -7,6 +7,7 @@ use lockgate_builds::validate::{BundleReport, render};
 use lockgate_model::EnvName;
 use serde_json::json;
 
+use super::deploy::stop_on_signals;
 use crate::context::{Context, now_ms};
 use crate::deploy::{self, prepare};
 use crate::environment::admit::Registered;
@@ -57,7 +58,14 @@ pub(crate) async fn create(args: CreateArgs, ctx: &Context) -> Result<(), Comman
             RuntimeName::Docker => RuntimeKind::Docker,
         },
     };
-    let environment = make(ctx, &wanted, &workspace).await?;
+    let stop = stop_on_signals()?;
+    let environment = tokio::select! {
+        made = make(ctx, &wanted, &workspace) => made?,
+        // Only a command that registers is waited for, and that is before anything is made.
+        () = stop.cancelled() => {
+            return Err(CommandError::interrupted("interrupted").hint("nothing was made"));
+        }
+    };
     let told = ctx.tell_server(&environment.name).await?;
     let found = found(ctx, &workspace, &environment).await?;
     if ctx.screen.is_json() {

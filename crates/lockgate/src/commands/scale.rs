@@ -69,7 +69,7 @@ pub(crate) async fn scale(args: ScaleArgs, ctx: &Context) -> Result<(), CommandE
     if (args.gateways as usize) < has {
         return work.shrink(&args).await;
     }
-    let (added, failed) = work.grow(args.gateways).await;
+    let (added, failed) = work.grow(args.gateways, &stop).await;
     work.tell_scaled(added.clone(), Vec::new(), Vec::new());
     if let Some(error) = failed {
         let have = work.environment.gateways.len();
@@ -80,7 +80,7 @@ pub(crate) async fn scale(args: ScaleArgs, ctx: &Context) -> Result<(), CommandE
             return Err(told);
         }
         // What was made works; that not all of it was is the command's result.
-        ctx.screen.failed(&told);
+        ctx.screen.error(&told);
         work.join(&args, &mut lock, added, &stop).await?;
         return Err(CommandError::said());
     }
@@ -89,9 +89,17 @@ pub(crate) async fn scale(args: ScaleArgs, ctx: &Context) -> Result<(), CommandE
 
 impl Work<'_> {
     /// One gateway after the other, until one cannot be made.
-    async fn grow(&mut self, wanted: u32) -> (Vec<GatewayName>, Option<CommandError>) {
+    async fn grow(
+        &mut self,
+        wanted: u32,
+        stop: &CancellationToken,
+    ) -> (Vec<GatewayName>, Option<CommandError>) {
         let mut added = Vec::new();
-        let failed = self.try_grow(wanted, &mut added).await.err();
+        let failed = tokio::select! {
+            grown = self.try_grow(wanted, &mut added) => grown.err(),
+            // A gateway is made between two waits, so none is half made.
+            () = stop.cancelled() => Some(CommandError::interrupted("interrupted")),
+        };
         (added, failed)
     }
 

@@ -129,14 +129,12 @@ impl Registration {
             .kill_on_drop(true)
             .spawn()
             .map_err(start)?;
-        let group = child.id().and_then(|id| i32::try_from(id).ok());
+        let mut group = Group(child.id().and_then(|id| i32::try_from(id).ok()));
         let output = tokio::time::timeout(self.timeout, child.wait_with_output()).await;
         if let Ok(output) = output {
+            // What it left running on purpose may go on.
+            group.0 = None;
             return output.map_err(start);
-        }
-        if let Some(group) = group {
-            // All of it may have ended by itself meanwhile.
-            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
         }
         Err(Why::Late {
             command: self.command(),
@@ -160,6 +158,18 @@ impl Registration {
             what,
             last,
         })
+    }
+}
+
+/// The processes of a command. Who stops waiting for them, by time or by Ctrl-C, ends them all.
+struct Group(Option<i32>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(leader) = self.0 {
+            // All of them may have ended by themselves.
+            let _ = killpg(Pid::from_raw(leader), Signal::SIGKILL);
+        }
     }
 }
 
