@@ -45,6 +45,8 @@ pub const LOCKGATE_SOCKET: &str = "LOCKGATE_SOCKET";
 pub const LOCKGATE_APP_ADDRESS: &str = "LOCKGATE_APP_ADDRESS";
 /// The address of the gateway's HTTP door; `0.0.0.0` by default.
 pub const LOCKGATE_DOOR_IP: &str = "LOCKGATE_DOOR_IP";
+/// Which driver serves the door: `embedded` (the agent itself; the default) or `nginx`.
+pub const LOCKGATE_DOOR: &str = "LOCKGATE_DOOR";
 
 /// Variables of the shell system that mean nothing any more; the agent says so.
 pub const NO_LONGER_USED: [&str; 3] = ["SERVER_BIND", "RELOAD_TRIGGER", "WORKSPACE"];

@@ -18,6 +18,7 @@ mod names;
 pub mod ports;
 pub mod protocol;
 mod report;
+mod routes;
 mod settings;
 mod statement;
 
@@ -27,5 +28,8 @@ pub use log::{LogEvent, LogLine, LogNews, LogStream};
 pub use manifest::{BUILD_INFO, FilePath, Manifest, ManifestFile};
 pub use names::{BuildId, Digest, EnvName, GatewayName, KeyId, NameError};
 pub use report::{Change, Phase, Refusal, Report, Running, Timings};
+pub use routes::{
+    CONTAINER_PREFIX, Route, RouteError, RouteName, RouteProblems, RouteTable, plain_host,
+};
 pub use settings::{AppSettings, AppSocket, Limits, Readiness, Strategy};
 pub use statement::{SignedStatement, Statement};
