@@ -1,20 +1,32 @@
-//! A route table made real: lookup and the embedded proxy.
+//! A route table made real, by one of two drivers: the embedded proxy and nginx.
 //!
 //! ```text
 //!            ┌ Lookup: (host, path) ─▶ Decision ┐
 //! client ═══ EmbeddedProxy ═══════════════════════▶ upstream
 //!            └ a page of its own when there is none
+//!
+//!            ┌ render(door, table) ─▶ nginx.conf ─▶ test ─▶ reload
+//! client ═══ nginx ═══════════════════════════════▶ upstream
+//!            └ a page that the agent keeps current
 //! ```
 //!
-//! The table itself is a [`Lookup`]: a plain function over a watched value, so that
-//! a route changes by sending a new value and nothing is reloaded. A gateway's door
-//! uses one that sends everything to the application; a front door one that looks
-//! at the host.
+//! Both follow a [`Table`] through the seam [`Proxy`]. The embedded proxy's own table is
+//! a [`Lookup`]: a plain function over a watched value, so that a route changes by
+//! sending a new value and nothing is reloaded. A gateway's door asks [`owner`] whose a
+//! host is; a front door has a lookup of its own.
 //!
-//! Left out on purpose: TLS and names of hosts. They belong to the front door.
+//! Left out on purpose: TLS, which belongs to the front door, and nginx's process,
+//! which belongs to the program that starts it.
 
 mod lookup;
 mod proxy;
 
+mod nginx;
+mod seam;
+
 pub use lookup::{Asked, Decision, Lookup, Unavailable, Upstream};
+pub use nginx::{
+    Master, NginxDoor, NginxProxy, Place, PlaceError, Shown, await_reload, render, workers,
+};
 pub use proxy::{EmbeddedProxy, ForwardedHeaders, ProxyError};
+pub use seam::{EmbeddedRoutes, FollowError, Followed, Owner, Proxy, Table, owner};

@@ -108,6 +108,33 @@ impl Lookup {
         }
     }
 
+    /// A lookup over two watched values: what changes often and what changes seldom.
+    pub fn watching_both<T, U, F>(
+        first: watch::Receiver<T>,
+        second: watch::Receiver<U>,
+        decide: F,
+    ) -> Self
+    where
+        T: Send + Sync + 'static,
+        U: Send + Sync + 'static,
+        F: Fn(&T, &U, &Asked<'_>) -> Decision + Send + Sync + 'static,
+    {
+        let one = Self::watching(first.clone(), |_, _| Decision::NotFound);
+        let other = Self::watching(second.clone(), |_, _| Decision::NotFound);
+        Self {
+            decide: Arc::new(move |asked| decide(&first.borrow(), &second.borrow(), asked)),
+            changed: Arc::new(move || {
+                let (one, other) = (one.changed(), other.changed());
+                Box::pin(async move {
+                    tokio::select! {
+                        () = one => {}
+                        () = other => {}
+                    }
+                })
+            }),
+        }
+    }
+
     pub(crate) fn decide(&self, asked: &Asked<'_>) -> Decision {
         (self.decide)(asked)
     }

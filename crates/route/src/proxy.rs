@@ -16,7 +16,7 @@ mod connection;
 mod forward;
 mod headers;
 mod origin;
-mod page;
+pub(crate) mod page;
 mod pool;
 mod tunnel;
 

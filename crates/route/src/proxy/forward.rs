@@ -209,13 +209,8 @@ impl Forwarder {
             why,
             "request not answered"
         );
-        Page {
-            status: StatusCode::BAD_GATEWAY,
-            gateway: upstream.gateway.clone(),
-            build: self.build_now(upstream, wanted),
-            why,
-            retry_after_secs: None,
-        }
+        let build = self.build_now(upstream, wanted);
+        Page::no_answer(upstream.gateway.clone(), build, why)
     }
 
     /// Turns the upstream's answer into the client's.

@@ -1,4 +1,4 @@
-//! The proxy's own answers: what a person or a program reads when no upstream answered.
+//! A door's own answers: what a person or a program reads when no upstream answered.
 
 use http::header::{ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
@@ -9,19 +9,22 @@ use serde_json::json;
 use super::body::AnswerBody;
 use crate::lookup::Unavailable;
 
+/// After how many seconds a client should ask again whose request was not answered.
+pub(crate) const RETRY_AFTER_SECS: u64 = 2;
+
 /// What a page says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Page {
-    pub(super) status: StatusCode,
-    pub(super) gateway: Option<GatewayName>,
-    pub(super) build: Option<BuildId>,
-    pub(super) why: String,
-    pub(super) retry_after_secs: Option<u64>,
+pub(crate) struct Page {
+    pub(crate) status: StatusCode,
+    pub(crate) gateway: Option<GatewayName>,
+    pub(crate) build: Option<BuildId>,
+    pub(crate) why: String,
+    pub(crate) retry_after_secs: Option<u64>,
 }
 
 impl Page {
     /// A page that names neither gateway nor build.
-    pub(super) fn plain(status: StatusCode, why: &str) -> Self {
+    pub(crate) fn plain(status: StatusCode, why: &str) -> Self {
         Self {
             status,
             gateway: None,
@@ -31,8 +34,23 @@ impl Page {
         }
     }
 
+    /// 502: the upstream did not answer.
+    pub(crate) fn no_answer(
+        gateway: Option<GatewayName>,
+        build: Option<BuildId>,
+        why: String,
+    ) -> Self {
+        Self {
+            status: StatusCode::BAD_GATEWAY,
+            gateway,
+            build,
+            why,
+            retry_after_secs: Some(RETRY_AFTER_SECS),
+        }
+    }
+
     /// 503: the upstream is known and does not run.
-    pub(super) fn unavailable(unavailable: Unavailable) -> Self {
+    pub(crate) fn unavailable(unavailable: Unavailable) -> Self {
         Self {
             status: StatusCode::SERVICE_UNAVAILABLE,
             gateway: unavailable.gateway,
@@ -70,7 +88,7 @@ impl Page {
         answer
     }
 
-    fn json(&self) -> String {
+    pub(crate) fn json(&self) -> String {
         let mut text = json!({
             "error": self.why,
             "status": self.status.as_u16(),
@@ -82,7 +100,7 @@ impl Page {
         text
     }
 
-    fn html(&self) -> String {
+    pub(crate) fn html(&self) -> String {
         let title = self.status.to_string();
         let mut facts = String::new();
         for (name, value) in [
