@@ -6,8 +6,10 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lockgate_model::environment as var;
 
+use crate::commands::application::{StartArgs, StopArgs};
 use crate::commands::{self, logs::LogsArgs, reload::ReloadArgs, restart::RestartArgs};
-use crate::commands::{run::RunArgs, status::StatusArgs};
+use crate::commands::{reset::ResetArgs, routes::RoutesArgs, run::RunArgs};
+use crate::commands::{status::StatusArgs, vpn::VpnArgs};
 use crate::config::DEFAULT_SOCKET;
 use crate::exec_step::{ExecStepArgs, exec_step};
 use crate::logs::say;
@@ -28,6 +30,11 @@ enum Command {
     Run(RunArgs),
     Reload(ReloadArgs),
     Restart(RestartArgs),
+    Reset(ResetArgs),
+    Stop(StopArgs),
+    Start(StartArgs),
+    Routes(RoutesArgs),
+    Vpn(VpnArgs),
     Status(StatusArgs),
     Logs(LogsArgs),
     #[command(hide = true)]
@@ -66,6 +73,11 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(args) => commands::run::run(&args),
         Command::Reload(args) => commands::reload::reload(&args),
         Command::Restart(args) => commands::restart::restart(&args),
+        Command::Reset(args) => commands::reset::reset(&args),
+        Command::Stop(args) => commands::application::stop(&args),
+        Command::Start(args) => commands::application::start(&args),
+        Command::Routes(args) => commands::routes::routes(&args),
+        Command::Vpn(args) => commands::vpn::vpn(&args),
         Command::Status(args) => commands::status::status(&args),
         Command::Logs(args) => commands::logs::logs(&args),
     };

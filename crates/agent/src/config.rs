@@ -16,6 +16,7 @@ use lockgate_model::{EnvName, GatewayName, environment as var, ports};
 use crate::arenas;
 use crate::config::checks::{host_name, json_where_it_looks_like_it, path, port, uuid};
 use crate::config::reader::Reader;
+use crate::door::Driver;
 use crate::server::{Servers, servers};
 
 pub(crate) mod checks;
@@ -57,6 +58,10 @@ pub(crate) struct Config {
     pub(crate) app_address: Option<SocketAddr>,
     /// Where the gateway answers HTTP.
     pub(crate) door: SocketAddr,
+    /// Where user containers ask it by its address in the VPN: in a container alone.
+    pub(crate) door_in_vpn: Option<SocketAddr>,
+    /// What serves the door.
+    pub(crate) driver: Driver,
     /// What the application inherits: everything but what is the agent's own, and
     /// where the agent is asked.
     pub(crate) environment: Vec<(OsString, OsString)>,
@@ -213,12 +218,14 @@ fn read(
         text.parse::<SocketAddr>()
             .map_err(|_| format!("is `{text}`, not an address and port like `127.0.0.1:8888`"))
     });
-    let door_ip = reader
-        .optional(var::LOCKGATE_DOOR_IP, |text| {
-            text.parse::<IpAddr>()
-                .map_err(|_| format!("is `{text}`, not an IP address"))
-        })
-        .unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let driver = reader.optional(var::LOCKGATE_DOOR, Driver::parse);
+    let given_ip = reader.optional(var::LOCKGATE_DOOR_IP, |text| {
+        text.parse::<IpAddr>()
+            .map_err(|_| format!("is `{text}`, not an IP address"))
+    });
+    // An address of its own means that others share the host, and with it port 80.
+    let all = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    let vpn_port = given_ip.is_none().then_some(ports::VPN_HTTP);
 
     let mut warnings = no_longer_used(vars);
     if let Some((file, mode)) = token
@@ -250,7 +257,11 @@ fn read(
         log_file,
         socket,
         app_address,
-        door: SocketAddr::new(door_ip, http_port),
+        door: SocketAddr::new(given_ip.unwrap_or(all), http_port),
+        door_in_vpn: vpn_port
+            .filter(|port| *port != http_port)
+            .map(|port| SocketAddr::new(all, port)),
+        driver: driver.unwrap_or_default(),
         environment: Vec::new(),
         warnings,
     })

@@ -1,7 +1,11 @@
-//! The agent's control socket: what `lockgate-agent status`, `reload` and `restart`
-//! ask. HTTP on a unix socket that only the agent's own user can open.
+//! The agent's control socket: what all commands of `lockgate-agent` but `run` and
+//! `logs` ask. HTTP on a unix socket that only the agent's own user can open.
+//!
+//! A request that comes from below the application's own process is answered when it is
+//! accepted: the application waits for the answer, and its end must not wait for it.
 
 mod ancestry;
+mod routing;
 mod settle;
 mod socket;
 
@@ -11,18 +15,20 @@ use axum::extract::connect_info::{ConnectInfo, Connected};
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use axum::serve::IncomingStream;
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::converge::Converging;
+use crate::door::Routes;
 use crate::report::Reporting;
 use crate::supervisor::Handle;
 
+pub(crate) use routing::{AllRoutes, Lines};
 pub(crate) use settle::Unsettled;
 pub(crate) use socket::bind;
 
@@ -32,6 +38,15 @@ pub(crate) const STATUS: &str = "/v1/status";
 pub(crate) const RELOAD: &str = "/v1/reload";
 /// `POST`: start the application again; answered with the report when it is ready.
 pub(crate) const RESTART: &str = "/v1/restart";
+/// `POST`: begin afresh, all of it or what [`Asked::part`] names; answered with the report
+/// when the application is ready.
+pub(crate) const RESET: &str = "/v1/reset";
+/// `POST`: end the application; answered with the report when it is gone.
+pub(crate) const STOP: &str = "/v1/stop";
+/// `POST`: run it again; answered with the report when it is ready.
+pub(crate) const START: &str = "/v1/start";
+/// `GET`: the routes of user containers. `PUT`: set all of them, as lines.
+pub(crate) const ROUTES: &str = "/v1/routes";
 /// How long a reload or restart may take where the caller does not say: the longest
 /// start (20 s) of a new build and of the old one after it, and a fetch.
 pub(crate) const WITHIN: Duration = Duration::from_mins(1);
@@ -46,8 +61,26 @@ pub(crate) struct Control {
     pub(crate) converging: Converging,
     /// The application.
     pub(crate) supervisor: Handle,
+    /// The door's routes.
+    pub(crate) routes: Routes,
     /// What is answered.
     pub(crate) reporting: Reporting,
+}
+
+/// What a reset is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Part {
+    /// What serves HTTP.
+    Door,
+    /// The application.
+    Application,
+}
+
+/// The part that is meant; all where none is named.
+#[derive(Debug, Clone, Deserialize)]
+struct Asked {
+    part: Option<Part>,
 }
 
 /// How long the caller waits.
@@ -84,6 +117,11 @@ pub(crate) async fn serve(
         .route(STATUS, get(status))
         .route(RELOAD, post(reload))
         .route(RESTART, post(restart))
+        .route(RESET, post(reset))
+        .route(STOP, post(stop_application))
+        .route(START, post(start_application))
+        .route(ROUTES, get(routing::all))
+        .route(ROUTES, put(routing::set))
         .fallback(|| async { said(StatusCode::NOT_FOUND, "there is nothing at this path") })
         .with_state(control);
     let service = router.into_make_service_with_connect_info::<Peer>();
@@ -131,6 +169,57 @@ async fn restart(
     .await
 }
 
+async fn reset(
+    State(mut control): State<Control>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Query(patience): Query<Patience>,
+    Query(asked): Query<Asked>,
+) -> Response {
+    info!(part = ?asked.part, "reset asked");
+    if asks_from_below(&control, peer) {
+        let now = Json(control.reporting.now());
+        tokio::spawn(async move {
+            let done = settle::reset(&mut control, asked.part, patience.within()).await;
+            if let Err(why) = done {
+                warn!(why = crate::error::in_one_line(&why), "reset");
+            }
+        });
+        return (StatusCode::ACCEPTED, now).into_response();
+    }
+    answer(&mut control, async |control| {
+        settle::reset(control, asked.part, patience.within()).await
+    })
+    .await
+}
+
+async fn stop_application(
+    State(mut control): State<Control>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Query(patience): Query<Patience>,
+) -> Response {
+    info!("stop asked");
+    if asks_from_below(&control, peer) {
+        let converging = control.converging.clone();
+        tokio::spawn(async move { converging.stop().await });
+        return (StatusCode::ACCEPTED, Json(control.reporting.now())).into_response();
+    }
+    answer(&mut control, async |control| {
+        settle::stop(control, patience.within()).await
+    })
+    .await
+}
+
+async fn start_application(
+    State(mut control): State<Control>,
+    Query(patience): Query<Patience>,
+) -> Response {
+    info!("start asked");
+    answer(&mut control, async |control| {
+        settle::start(control, patience.within()).await
+    })
+    .await
+}
+
 async fn answer(
     control: &mut Control,
     work: impl AsyncFnOnce(&mut Control) -> Result<(), Unsettled>,
@@ -140,9 +229,10 @@ async fn answer(
         Err(why) => {
             let status = match why {
                 Unsettled::NotWanted => StatusCode::CONFLICT,
-                Unsettled::NoServer(_) | Unsettled::Fetch(_) | Unsettled::Crashed(_) => {
-                    StatusCode::BAD_GATEWAY
-                }
+                Unsettled::Door(_)
+                | Unsettled::NoServer(_)
+                | Unsettled::Fetch(_)
+                | Unsettled::Crashed(_) => StatusCode::BAD_GATEWAY,
                 Unsettled::TooSlow { .. } => StatusCode::GATEWAY_TIMEOUT,
                 Unsettled::Ending => StatusCode::SERVICE_UNAVAILABLE,
             };

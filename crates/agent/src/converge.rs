@@ -65,11 +65,22 @@ pub(crate) struct Means {
 /// Speaks to the loop. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Converging {
-    reloads: mpsc::Sender<Reload>,
+    orders: mpsc::Sender<Order>,
     views: watch::Receiver<View>,
 }
 
-/// Asks the server now; the reply is the accepted statement's number.
+/// What the loop is told.
+enum Order {
+    /// Ask the server now.
+    Reload(Reload),
+    /// End the application and keep it ended until it is told otherwise; the reply says
+    /// whether there was one to be ended.
+    Stop(oneshot::Sender<bool>),
+    /// Run again what was stopped; the reply says whether there is something to run.
+    Start(oneshot::Sender<bool>),
+}
+
+/// The reply is the accepted statement's number.
 type Reload = oneshot::Sender<Result<u64, String>>;
 
 impl Converging {
@@ -78,8 +89,27 @@ impl Converging {
     pub(crate) async fn reload(&self) -> Result<u64, String> {
         let (reply, answer) = oneshot::channel();
         let ended = || "the agent is ending".to_owned();
-        self.reloads.send(reply).await.map_err(|_| ended())?;
+        let order = Order::Reload(reply);
+        self.orders.send(order).await.map_err(|_| ended())?;
         answer.await.map_err(|_| ended())?
+    }
+
+    /// Ends the application, by hand: until [`start`](Self::start), the next statement
+    /// or the agent's own restart. False where none is wanted to run.
+    pub(crate) async fn stop(&self) -> bool {
+        self.order(Order::Stop).await
+    }
+
+    /// Runs what was stopped by hand. False where nothing is wanted to run.
+    pub(crate) async fn start(&self) -> bool {
+        self.order(Order::Start).await
+    }
+
+    async fn order(&self, order: impl FnOnce(oneshot::Sender<bool>) -> Order) -> bool {
+        let (reply, answer) = oneshot::channel();
+        // A loop that has ended has stopped everything.
+        let sent = self.orders.send(order(reply)).await.is_ok();
+        sent && answer.await.unwrap_or_default()
     }
 
     /// What the loop shows of itself.
@@ -94,11 +124,11 @@ pub(crate) fn start(
     remembered: Remembered,
     stop: CancellationToken,
 ) -> (Converging, JoinHandle<()>) {
-    let (reloads, commands) = mpsc::channel(16);
+    let (orders, commands) = mpsc::channel(16);
     let (view, views) = watch::channel(View::of(&remembered));
     let converge = Converge::new(means, remembered, view);
     let task = tokio::spawn(converge.run(commands, stop));
-    (Converging { reloads, views }, task)
+    (Converging { orders, views }, task)
 }
 
 type Asking = Pin<Box<dyn Future<Output = Result<Answer, NoAnswer>> + Send>>;
@@ -160,7 +190,7 @@ impl Converge {
         }
     }
 
-    async fn run(mut self, mut commands: mpsc::Receiver<Reload>, stop: CancellationToken) {
+    async fn run(mut self, mut commands: mpsc::Receiver<Order>, stop: CancellationToken) {
         let mut snapshots = self.means.supervisor.watch();
         self.look_at_releases().await;
         self.act().await;
@@ -172,13 +202,18 @@ impl Converge {
                     let delay = self.answered(answer).await;
                     asking = self.ask(delay);
                 }
-                Some(reload) = commands.recv() => {
-                    self.reloads.push(reload);
-                    self.in_contact = false;
-                    self.retry_fetch_now();
-                    self.means.supervisor.hurry().await;
-                    asking = self.ask(Duration::ZERO);
-                }
+                Some(order) = commands.recv() => match order {
+                    Order::Reload(reload) => {
+                        self.reloads.push(reload);
+                        self.in_contact = false;
+                        self.retry_fetch_now();
+                        self.means.supervisor.hurry().await;
+                        asking = self.ask(Duration::ZERO);
+                    }
+                    // Whoever asked may have gone.
+                    Order::Stop(reply) => drop(reply.send(self.stop_by_hand().await)),
+                    Order::Start(reply) => drop(reply.send(self.start_by_hand().await)),
+                },
                 fetched = fetching::done(&mut self.fetching) => {
                     self.fetched(fetched).await;
                 }
@@ -257,6 +292,32 @@ impl Converge {
                 }
             }
         }
+    }
+
+    /// What the supervisor was told to run last, where it was.
+    fn told_to_run(&self) -> Option<&Accepted> {
+        match self.told {
+            Some(Told::Run(_)) => self.known.back(),
+            Some(Told::Stop(_)) | None => None,
+        }
+    }
+
+    /// The plan is not told: for it the statement is being followed, until the next one.
+    async fn stop_by_hand(&mut self) -> bool {
+        let Some(told) = self.told_to_run() else {
+            return false;
+        };
+        self.means.supervisor.stop(told.statement.seq).await;
+        true
+    }
+
+    async fn start_by_hand(&mut self) -> bool {
+        let Some(told) = self.told_to_run() else {
+            return false;
+        };
+        let target = told.target(&self.means.releases);
+        self.means.supervisor.run(target).await;
+        true
     }
 
     fn of(&self, which: Which) -> Option<&Accepted> {

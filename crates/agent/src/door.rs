@@ -1,33 +1,76 @@
-//! The gateway's door: the HTTP port of the gateway, proxied to the application.
+//! The gateway's door: its HTTP ports, which lead to the application, and for the names
+//! of user containers into the VPN.
+//!
+//! ```text
+//!                  ┌ `embedded`: this process ─┐
+//! clients ═════════┤                           ├═══▶ application, user containers
+//!                  └ `nginx`: a child ─────────┘
+//!                        ▲             ▲
+//!              routes ───┘             └─── Snapshot of the supervisor
+//! ```
+//!
+//! `open` opens it by the driver that `LOCKGATE_DOOR` names; `place` takes its ports.
+
+mod nginx;
+mod nginx_log;
+mod open;
+mod place;
+mod routes;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use lockgate_model::{GatewayName, Phase};
-use lockgate_route::{Decision, EmbeddedProxy, Lookup, ProxyError, Unavailable, Upstream};
-use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use lockgate_model::{GatewayName, Phase, RouteTable};
+use lockgate_route::{Decision, Owner, Shown, Unavailable, Upstream, owner};
 
 use crate::supervisor::Snapshot;
+
+pub(crate) use open::{Opening, Parts, likely_application, open, prepare_place};
+pub(crate) use place::{Taken, take};
+pub(crate) use routes::{Routes, SetError};
+
+/// Which driver serves the door.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Driver {
+    /// The agent itself.
+    #[default]
+    Embedded,
+    /// nginx, as a child of the agent.
+    Nginx,
+}
+
+impl Driver {
+    /// Reads the value of `LOCKGATE_DOOR`.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "embedded" => Ok(Self::Embedded),
+            "nginx" => Ok(Self::Nginx),
+            _ => Err(format!("is `{text}`, not `embedded` or `nginx`")),
+        }
+    }
+}
 
 /// After how long a client should ask again when nothing runs.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
-/// Serves the door until `stop` is cancelled.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    gateway: GatewayName,
-    snapshots: watch::Receiver<Snapshot>,
-    stop: CancellationToken,
-) -> Result<(), ProxyError> {
-    let lookup = Lookup::watching(snapshots, move |snapshot, _| decide(&gateway, snapshot));
-    EmbeddedProxy::new(lookup).serve(listener, stop).await
+/// Where a request for this host goes.
+fn decide(gateway: &GatewayName, snapshot: &Snapshot, routes: &RouteTable, host: &str) -> Decision {
+    match owner(routes, host) {
+        Owner::Application => application(gateway, snapshot),
+        Owner::Nobody => Decision::NotFound,
+        Owner::Container(addr) => Decision::To(Upstream {
+            addr,
+            gateway: None,
+            build: None,
+            epoch: 0,
+            leaves: false,
+        }),
+    }
 }
 
-/// Everything goes to the application. While it changes hands, requests wait in its
+/// What is the application's goes to it. While it changes hands, requests wait in its
 /// socket, which the agent holds; where nobody will come soon, that is said at once.
-fn decide(gateway: &GatewayName, snapshot: &Snapshot) -> Decision {
+fn application(gateway: &GatewayName, snapshot: &Snapshot) -> Decision {
     let build = snapshot.running.as_ref().map(|running| &running.build);
     let wanted = snapshot.wanted.as_ref().map(|target| &target.build);
     let comes_soon = match snapshot.phase {
@@ -93,6 +136,26 @@ fn why(snapshot: &Snapshot) -> String {
     }
 }
 
+/// What nginx is shown: it cannot ask for each request.
+fn shown(gateway: &GatewayName, snapshot: &Snapshot) -> Shown {
+    let running = snapshot.running.as_ref().map(|running| &running.build);
+    let wanted = snapshot.wanted.as_ref().map(|target| &target.build);
+    let unavailable = match application(gateway, snapshot) {
+        Decision::Unavailable(why) => Some(why),
+        Decision::To(_) | Decision::NotFound => None,
+    };
+    let why = match &snapshot.problem {
+        Some(problem) => format!("the application did not answer: {problem}"),
+        None => "the application did not answer, or ended while it did".to_owned(),
+    };
+    Shown {
+        gateway: gateway.clone(),
+        build: running.or(wanted).cloned(),
+        unavailable,
+        why,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,7 +180,11 @@ mod tests {
             on_trial,
             ..running(phase, Some(1))
         };
-        let decision = decide(&gateway, &snapshot);
+        let decision = application(&gateway, &snapshot);
+        assert_eq!(
+            shown(&gateway, &snapshot).unavailable.is_none(),
+            goes_through
+        );
         assert_eq!(
             matches!(decision, Decision::To(_)),
             goes_through,
@@ -156,6 +223,26 @@ mod tests {
         assert_eq!(lives(&[&one[..], &leaving, &next].concat()), 3);
         let crashed = [(Backoff, None)];
         assert_eq!(lives(&[&one[..], &crashed, &next].concat()), 3);
+    }
+
+    #[test]
+    fn names_of_user_containers_lead_into_the_vpn_whatever_the_application_does() {
+        let gateway = GatewayName::parse("gw-pool-dev-001-0").unwrap();
+        let routes = RouteTable::parse("uc-1.domain.local 172.16.0.6 8080").unwrap();
+        let to = |host: &str| match decide(&gateway, &Snapshot::initial(), &routes, host) {
+            Decision::To(upstream) => upstream.addr.to_string(),
+            Decision::Unavailable(_) => "the application".to_owned(),
+            Decision::NotFound => "nobody".to_owned(),
+        };
+        for (host, expected) in [
+            ("UC-1.domain.local", "172.16.0.6:8080"),
+            ("uc-2.domain.local", "nobody"),
+            ("domain.local", "the application"),
+            ("172.16.0.1", "the application"),
+            ("", "the application"),
+        ] {
+            assert_eq!(to(host), expected, "{host}");
+        }
     }
 
     #[test]

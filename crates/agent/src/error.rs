@@ -62,6 +62,15 @@ impl CommandError {
         self
     }
 
+    /// What failed and why, without what to do next.
+    pub(crate) fn in_one_line(&self) -> String {
+        let all: Vec<&str> = std::iter::once(&self.message)
+            .chain(&self.causes)
+            .map(String::as_str)
+            .collect();
+        all.join(": ")
+    }
+
     /// The process's exit code.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self.kind {

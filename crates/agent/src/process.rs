@@ -10,6 +10,7 @@
 mod mark;
 mod sweep;
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -75,17 +76,50 @@ pub(crate) enum SpawnError {
     Ending,
 }
 
-type Answer = oneshot::Sender<Result<Process, SpawnError>>;
+type Answer = oneshot::Sender<Result<(Process, Option<End>), SpawnError>>;
+
+/// How a process ended, once the reaper has taken it in.
+pub(crate) type End = oneshot::Receiver<String>;
 
 /// Held while a process is being started, so that the reaper cannot take a child
 /// away from the standard library, which waits for it when `exec` fails.
-pub(crate) type SpawnLock = Arc<Mutex<()>>;
+pub(crate) type SpawnLock = Arc<Mutex<Awaited>>;
+
+/// The processes of which somebody wants to hear the end: all but the application's,
+/// which the supervisor hears of itself.
+#[derive(Debug, Default)]
+pub(crate) struct Awaited(HashMap<Pid, oneshot::Sender<String>>);
+
+impl Awaited {
+    /// Whether this process's end is waited for.
+    pub(crate) fn has(&self, pid: Pid) -> bool {
+        self.0.contains_key(&pid)
+    }
+
+    /// Tells how it ended; false where nobody waits.
+    pub(crate) fn tell(&mut self, pid: Pid, how: &str) -> bool {
+        let Some(waiting) = self.0.remove(&pid) else {
+            return false;
+        };
+        // Whoever waited may have gone.
+        let _ = waiting.send(how.to_owned());
+        true
+    }
+}
 
 /// The thread that starts processes. When it is dropped, the thread ends, and with
 /// it by KILL what it started.
 #[derive(Debug)]
 pub(crate) struct Spawner {
-    launches: mpsc::Sender<(Launch, Answer)>,
+    launches: mpsc::Sender<Request>,
+}
+
+/// What the thread is asked.
+struct Request {
+    launch: Launch,
+    /// Whether the end shall be told to whoever asks.
+    awaited: bool,
+    answer: Answer,
 }
 
 impl Spawner {
@@ -96,26 +130,56 @@ impl Spawner {
         open_files: Option<u64>,
         lock: SpawnLock,
     ) -> io::Result<Self> {
-        let (launches, requests) = mpsc::channel::<(Launch, Answer)>();
+        let (launches, requests) = mpsc::channel::<Request>();
         let reserved = reserve_low_descriptors()?;
         std::thread::Builder::new()
             .name("spawner".to_owned())
             .spawn(move || {
-                for (launch, answer) in requests {
-                    let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
+                for request in requests {
+                    let mut awaited = lock.lock().unwrap_or_else(PoisonError::into_inner);
+                    let started = spawn(&exec_step, open_files, request.launch);
+                    let started = started.map(|process| {
+                        let end = request.awaited.then(|| {
+                            let (tell, end) = oneshot::channel();
+                            awaited.0.insert(process.pid, tell);
+                            end
+                        });
+                        (process, end)
+                    });
                     // The one who asked may have gone; the process is reaped all the same.
-                    let _ = answer.send(spawn(&exec_step, open_files, launch));
+                    let _ = request.answer.send(started);
                 }
                 drop(reserved);
             })?;
         Ok(Self { launches })
     }
 
-    /// Starts a process.
+    /// Starts a process of whose end the supervisor hears.
     pub(crate) async fn spawn(&self, launch: Launch) -> Result<Process, SpawnError> {
+        let (process, _) = self.start_one(launch, false).await?;
+        Ok(process)
+    }
+
+    /// Starts a process whose end is told here. Once its leader is gone, its group is
+    /// killed.
+    pub(crate) async fn spawn_awaited(&self, launch: Launch) -> Result<(Process, End), SpawnError> {
+        let (process, end) = self.start_one(launch, true).await?;
+        Ok((process, end.ok_or(SpawnError::Ending)?))
+    }
+
+    async fn start_one(
+        &self,
+        launch: Launch,
+        awaited: bool,
+    ) -> Result<(Process, Option<End>), SpawnError> {
         let (answer, answered) = oneshot::channel();
+        let request = Request {
+            launch,
+            awaited,
+            answer,
+        };
         self.launches
-            .send((launch, answer))
+            .send(request)
             .map_err(|_| SpawnError::Ending)?;
         answered.await.map_err(|_| SpawnError::Ending)?
     }

@@ -10,13 +10,13 @@ use std::sync::PoisonError;
 
 use nix::errno::Errno;
 use nix::sys::prctl;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{self, Signal as Sent};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use rustix::process::{WaitOptions, wait, waitpid};
 use tokio::signal::unix::{self, SignalKind};
 
-use crate::process::SpawnLock;
+use crate::process::{self, SpawnLock};
 
 /// A process that has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,14 +56,18 @@ impl Reaper {
         }
     }
 
-    /// Takes in all that have ended. `before` is called for each while its number,
-    /// and so its group's, still cannot belong to anybody else.
+    /// Takes in all that have ended, and gives those of which nobody else wants to hear.
+    /// `before` is called for each while its number, and so its group's, still cannot
+    /// belong to anybody else.
     pub(crate) fn reap(&self, mut before: impl FnMut(Pid)) -> Vec<Gone> {
-        let _held = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut awaited = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         let mut gone = Vec::new();
         while let Some(ended) = next_ended() {
             let reaped = match ended {
                 Ended::Number(pid) => {
+                    if awaited.has(pid) {
+                        process::signal_rest(pid, Sent::SIGKILL);
+                    }
                     before(pid);
                     waitpid(to_rustix(pid), WaitOptions::NOHANG)
                 }
@@ -73,12 +77,16 @@ impl Reaper {
             let Ok(Some((pid, status))) = reaped else {
                 break;
             };
+            let pid = Pid::from_raw(pid.as_raw_nonzero().get());
             let status = ExitStatus::from_raw(status.as_raw());
-            gone.push(Gone {
-                pid: Pid::from_raw(pid.as_raw_nonzero().get()),
-                how: describe(status),
-                killed: status.signal() == Some(Signal::SIGKILL as i32),
-            });
+            let how = describe(status);
+            if !awaited.tell(pid, &how) {
+                gone.push(Gone {
+                    pid,
+                    how,
+                    killed: status.signal() == Some(Sent::SIGKILL as i32),
+                });
+            }
         }
         gone
     }
@@ -129,6 +137,12 @@ fn look_for_it() -> Option<Pid> {
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .map(Pid::from_raw)
         .find(|pid| peek(Id::Pid(*pid)) == Peek::EndedSomehow)
+}
+
+/// Whether a child has ended, taken in or not. For the last moments of the agent, in
+/// which nobody takes in any more.
+pub(crate) fn has_ended(pid: Pid) -> bool {
+    peek(Id::Pid(pid)) != Peek::None || signal::kill(pid, None).is_err()
 }
 
 fn to_rustix(pid: Pid) -> Option<rustix::process::Pid> {

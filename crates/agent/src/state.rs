@@ -1,5 +1,6 @@
 //! What the agent remembers across its own restarts, in the folder beside the
-//! releases: the statement it accepted, the last good one, what it gave up on.
+//! releases: the statement it accepted, the last good one, what it gave up on, the
+//! routes of user containers.
 //!
 //! Statements are kept as they were signed and verified again when they are read,
 //! so that the folder cannot make the agent run what nobody signed.
@@ -10,7 +11,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lockgate_model::{KeyId, Refusal, SignedStatement};
+use lockgate_model::{KeyId, Refusal, RouteTable, SignedStatement};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use serde::de::DeserializeOwned;
@@ -21,6 +22,7 @@ const LOCK: &str = "agent.lock";
 const STATEMENT: &str = "statement.json";
 const GOOD: &str = "good.json";
 const REFUSED: &str = "refused.json";
+const ROUTES: &str = "routes.json";
 
 /// A statement as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,6 +129,16 @@ impl State {
         self.write(REFUSED, refused)
     }
 
+    /// The routes that were set last.
+    pub(crate) fn routes(&self) -> Option<RouteTable> {
+        self.read(ROUTES)
+    }
+
+    /// Keeps the routes.
+    pub(crate) fn keep_routes(&self, routes: &RouteTable) -> Result<(), StateError> {
+        self.write(ROUTES, routes)
+    }
+
     /// A file that cannot be read counts as missing: the gateway shall start.
     fn read<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
         let path = self.dir.join(name);
@@ -186,6 +198,18 @@ mod tests {
         state.keep_refused(&refusal(1)).unwrap();
         state.keep_refused(&refusal(2)).unwrap();
         assert_eq!(state.refused(), Some(refusal(2)));
+    }
+
+    #[test]
+    fn routes_come_back_and_wrong_ones_count_as_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = State::open(dir.path()).unwrap();
+        let routes = RouteTable::parse("uc-1.domain.local 172.16.0.6 80").unwrap();
+        state.keep_routes(&routes).unwrap();
+        assert_eq!(state.routes(), Some(routes));
+        let text = fs::read_to_string(dir.path().join(ROUTES)).unwrap();
+        fs::write(dir.path().join(ROUTES), text.replace("172.16", "127.0")).unwrap();
+        assert_eq!(state.routes(), None);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::ffi::OsString;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::{Arc, Weak};
 
 use lockgate_model::{AppSettings, BuildId, Change, Phase, Refusal, Running, Timings};
 use nix::sys::signal::Signal;
@@ -22,6 +23,7 @@ use tokio::task::JoinHandle;
 
 use self::environment::NODE_OPTIONS;
 use crate::inspect::{self, Inspect};
+use crate::process::Spawner;
 
 mod compile_cache;
 mod driver;
@@ -184,6 +186,8 @@ pub(crate) enum Command {
 pub(crate) struct Handle {
     commands: mpsc::Sender<Command>,
     snapshots: watch::Receiver<Snapshot>,
+    /// The driver's own: what it has started ends with it.
+    spawner: Weak<Spawner>,
 }
 
 impl Handle {
@@ -226,6 +230,13 @@ impl Handle {
         self.snapshots.clone()
     }
 
+    /// What starts the agent's processes, since there is one reaper and it is the
+    /// driver's. `None` when the driver has ended; whoever holds it keeps processes
+    /// alive that the driver would have taken along.
+    pub(crate) fn spawner(&self) -> Option<Arc<Spawner>> {
+        self.spawner.upgrade()
+    }
+
     /// A supervisor that has ended needs no command any more.
     async fn send(&self, command: Command) {
         let _ = self.commands.send(command).await;
@@ -266,6 +277,7 @@ impl Supervisor {
         let handle = Handle {
             commands,
             snapshots,
+            spawner: Arc::downgrade(&driver.spawner()),
         };
         Ok((handle, tokio::spawn(driver.drive())))
     }

@@ -7,6 +7,8 @@ use clap::Args;
 use http::Method;
 use lockgate_builds::client::{Client, Endpoint};
 use lockgate_model::Report;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::view;
 use crate::cli::{Format, SocketArgs};
@@ -28,23 +30,44 @@ pub(crate) struct WaitArgs {
 impl WaitArgs {
     /// Has it done, and shows what runs then.
     pub(super) fn have_done(&self, path: &str) -> Result<Report, CommandError> {
-        let path = patient(path, self.timeout);
-        let report = ask(&self.socket.socket, Method::POST, &path, self.timeout)?;
+        let report = self.have_done_quietly(path)?;
         view::show(&report, self.format)?;
         Ok(report)
+    }
+
+    /// Has it done, and says nothing.
+    pub(super) fn have_done_quietly(&self, path: &str) -> Result<Report, CommandError> {
+        let path = patient(path, self.timeout);
+        ask(&self.socket.socket, Method::POST, &path, self.timeout)
+    }
+
+    /// For whom the output is.
+    pub(super) fn format(&self) -> Format {
+        self.format
     }
 }
 
 /// How much longer than the agent's own work its answer may take.
 const SLACK: Duration = Duration::from_secs(5);
 
-/// Sends one request and gives the agent's report.
-pub(super) fn ask(
+/// Sends one request without a body and gives the agent's answer.
+pub(super) fn ask<T: DeserializeOwned>(
     socket: &Path,
     method: Method,
     path: &str,
     within: Duration,
-) -> Result<Report, CommandError> {
+) -> Result<T, CommandError> {
+    send(socket, method, path, &serde_json::Value::Null, within)
+}
+
+/// Sends one request and gives the agent's answer. A `GET` has no body.
+pub(super) fn send<T: DeserializeOwned, B: Serialize>(
+    socket: &Path,
+    method: Method,
+    path: &str,
+    body: &B,
+    within: Duration,
+) -> Result<T, CommandError> {
     let client = Client {
         endpoint: Endpoint::Unix(socket.to_owned()),
         program: concat!("lockgate-agent/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -55,8 +78,7 @@ pub(super) fn ask(
         if method == Method::GET {
             client.get_json(path, within).await
         } else {
-            let nothing = serde_json::Value::Null;
-            client.send_json(method, path, &nothing, within).await
+            client.send_json(method, path, body, within).await
         }
     };
     runtime()?.block_on(asked).map_err(|error| {
@@ -75,7 +97,8 @@ pub(super) fn ask(
 /// The path of a request that waits this long, in whole seconds, at least one.
 fn patient(path: &str, within: Duration) -> String {
     let seconds = within.as_secs() + u64::from(within.subsec_nanos() > 0);
-    format!("{path}?timeout={}", seconds.max(1))
+    let joint = if path.contains('?') { '&' } else { '?' };
+    format!("{path}{joint}timeout={}", seconds.max(1))
 }
 
 /// A runtime for one thread, started by hand: the agent is at rest most of the time.

@@ -6,8 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use lockgate_builds::fetch::sweep;
-use lockgate_model::{GatewayName, environment as var};
-use tokio::net::{TcpListener, UnixListener};
+use lockgate_model::GatewayName;
+use lockgate_route::Place;
+use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -17,6 +18,7 @@ use super::signals::{Asked, Askers};
 use crate::config::{self, Config};
 use crate::control::{self, Control};
 use crate::converge::{self, Asker, Converging, Means, Remembered};
+use crate::door::{Driver, Opening, Taken};
 use crate::error::{CommandError, in_one_line};
 use crate::logs::OwnLog;
 use crate::report::{Reporting, Us, tell};
@@ -162,12 +164,15 @@ async fn start(config: Config, args: &RunArgs) -> Result<Parts, CommandError> {
     let places = take_places(&config).await?;
     let remembered = Remembered::load(&places.state, &config.key, &config.gateway);
     let releases = places.releases;
+    let place = door::prepare_place(&config).map_err(|error| cannot_start(&gateway, &error))?;
+    let application = door::likely_application(&config);
+    let state_dir = config.state();
     let (supervisor, supervising) = Supervisor::start(SupervisorConfig {
         state_dir: config.state(),
         log_file: config.log_file.clone(),
         copy_to_stdout: !args.quiet,
         app_address: config.app_address,
-        swap: swap(&config, &releases),
+        swap: swap(&config, &releases, &place),
         environment: config.environment,
         exec_step: "/proc/self/exe".into(),
         open_files: open_files::raise(),
@@ -176,13 +181,35 @@ async fn start(config: Config, args: &RunArgs) -> Result<Parts, CommandError> {
     })
     .map_err(|error| cannot_start(&gateway, &error))?;
 
+    // In this order: the VPN, once there is one, whose clients the application reads of
+    // while it loads; then the door; then the application, by the loop's first step.
+    let (ending_first, ending_last) = (CancellationToken::new(), CancellationToken::new());
+    let opening = Opening {
+        taken: places.door,
+        spawner: supervisor.spawner().ok_or_else(|| {
+            CommandError::failed(format!("gateway `{gateway}` cannot start"))
+                .cause("the supervisor has ended")
+        })?,
+        place,
+        state_dir,
+        parts: door::Parts {
+            gateway: gateway.clone(),
+            snapshots: supervisor.watch(),
+            state: places.state.clone(),
+            application,
+            stop: ending_first.clone(),
+        },
+    };
+    let (routes, door) = door::open(opening)
+        .await
+        .map_err(|error| cannot_start(&gateway, &error))?;
+
     let asker = Asker {
         servers: config.servers,
         key: config.key,
         gateway: gateway.clone(),
         token: config.token,
     };
-    let (ending_first, ending_last) = (CancellationToken::new(), CancellationToken::new());
     let means = Means {
         asker: asker.clone(),
         releases,
@@ -198,19 +225,13 @@ async fn start(config: Config, args: &RunArgs) -> Result<Parts, CommandError> {
     let control = Control {
         converging: converging.clone(),
         supervisor: supervisor.clone(),
+        routes,
         reporting: reporting.clone(),
     };
     let stop = ending_first.clone();
     tokio::spawn(async move {
         if let Err(error) = control::serve(places.control, control, stop).await {
             error!(%error, "the control socket failed");
-        }
-    });
-    let snapshots = supervisor.watch();
-    let stop = ending_first.clone();
-    let door = tokio::spawn(async move {
-        if let Err(error) = door::serve(places.door, gateway, snapshots, stop).await {
-            error!(why = in_one_line(&error), "the door failed");
         }
     });
     Ok(Parts {
@@ -235,7 +256,7 @@ struct Places {
     state: State,
     releases: PathBuf,
     control: UnixListener,
-    door: TcpListener,
+    door: Taken,
 }
 
 async fn take_places(config: &Config) -> Result<Places, CommandError> {
@@ -245,17 +266,7 @@ async fn take_places(config: &Config) -> Result<Places, CommandError> {
     let control = control::bind(&config.socket)
         .await
         .map_err(|error| cannot_start(gateway, &error))?;
-    let door = TcpListener::bind(config.door).await.map_err(|error| {
-        CommandError::failed(format!(
-            "cannot listen on the gateway's port {}",
-            config.door
-        ))
-        .because(&error)
-        .hint(format!(
-            "`{}` says the port; is another process using it?",
-            var::GATEWAY_HTTP_PORT
-        ))
-    })?;
+    let door = door::take(config)?;
     Ok(Places {
         state,
         releases,
@@ -294,9 +305,14 @@ struct FolderError {
     clippy::disallowed_methods,
     reason = "what is moved aside is named by the time at which it was found"
 )]
-fn swap(config: &Config, releases: &std::path::Path) -> Swap {
+fn swap(config: &Config, releases: &std::path::Path, place: &Place) -> Swap {
     let (root, releases) = (config.gateway_root.clone(), releases.to_owned());
+    let nginx = (config.driver == Driver::Nginx).then(|| place.clone());
     Box::new(move |target| {
+        // Before the new process can answer: its answers carry its own name.
+        if let Some(Err(error)) = nginx.as_ref().map(|it| it.point_to(Some(&target.build))) {
+            warn!(why = in_one_line(&error), "answers name another build");
+        }
         release::swap(&root, &releases, &target.release, SystemTime::now())
             .map(drop)
             .map_err(std::io::Error::other)
@@ -322,6 +338,7 @@ async fn end(mut parts: Parts, askers: &mut Askers) {
         }
     }
     parts.ending_last.cancel();
+    let stop_door = parts.door.abort_handle();
     let farewell = async {
         let _ = parts.teller.await;
         if !parts.door.is_finished() {
@@ -329,6 +346,8 @@ async fn end(mut parts: Parts, askers: &mut Askers) {
         }
     };
     if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
+        // What serves the door ends with the task that attends to it.
+        stop_door.abort();
         warn!("some connections were cut");
     }
     let _ = std::fs::remove_file(&parts.socket);

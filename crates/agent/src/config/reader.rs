@@ -28,6 +28,7 @@ const OURS: [&str; 21] = [
     var::LOCKGATE_SOCKET,
     var::LOCKGATE_APP_ADDRESS,
     var::LOCKGATE_DOOR_IP,
+    var::LOCKGATE_DOOR,
     "LOCKGATE_TOKEN",
 ];
 

@@ -66,6 +66,8 @@ fn the_required_variables_are_enough() {
     assert_eq!(config.log_file, Path::new("/tmp/gateway.log"));
     assert_eq!(config.socket, Path::new("/run/lockgate/agent.sock"));
     assert_eq!(config.app_address, None);
+    assert_eq!(config.driver, Driver::Embedded);
+    assert_eq!(config.door_in_vpn, Some(([0, 0, 0, 0], 80).into()));
     assert!(config.warnings.is_empty());
 }
 
@@ -121,6 +123,10 @@ fn malformed_values_are_named() {
         &["`LOCKGATE_DOOR_IP` is `localhost`"],
     );
     check(
+        &[(var::LOCKGATE_DOOR, "apache")],
+        &["`LOCKGATE_DOOR` is `apache`, not `embedded` or `nginx`"],
+    );
+    check(
         &[(var::LOCKGATE_APP_ADDRESS, "8888")],
         &["`LOCKGATE_APP_ADDRESS` is `8888`"],
     );
@@ -161,6 +167,24 @@ fn a_gateway_of_another_environment_is_refused() {
         .ok()
         .unwrap();
     assert_eq!(config.gateway.number(), 7);
+}
+
+#[test]
+fn a_door_of_its_own_address_has_no_second_port() {
+    for changes in [
+        [
+            (var::LOCKGATE_DOOR_IP, "127.0.0.1"),
+            (var::LOCKGATE_DOOR, "nginx"),
+        ],
+        [
+            (var::GATEWAY_HTTP_PORT, "80"),
+            (var::LOCKGATE_DOOR, "nginx"),
+        ],
+    ] {
+        let config = read_with(&changes).ok().unwrap();
+        assert_eq!(config.door_in_vpn, None, "{changes:?}");
+        assert_eq!(config.driver, Driver::Nginx);
+    }
 }
 
 #[test]

@@ -5,7 +5,8 @@ use std::time::Duration;
 use lockgate_model::Phase;
 use tokio::time::{Instant, timeout_at};
 
-use super::Control;
+use super::{Control, Part};
+use crate::error::in_one_line;
 use crate::supervisor::Snapshot;
 
 /// Why it did not come to a good end. A refused build is an end: the report says it.
@@ -20,6 +21,9 @@ pub(crate) enum Unsettled {
     /// The application crashed instead of becoming ready.
     #[error("the application did not become ready: {0}")]
     Crashed(String),
+    /// The door's driver.
+    #[error("the door cannot be reset: {0}")]
+    Door(String),
     /// There is nothing to restart.
     #[error("no application is wanted to run in this gateway")]
     NotWanted,
@@ -70,6 +74,68 @@ pub(super) async fn restart(control: &mut Control, within: Duration) -> Result<(
     loop {
         control.reporting.now();
         if let Some(end) = restarted(&before, &control.reporting.snapshot()) {
+            return end;
+        }
+        wait(control, deadline, within).await?;
+    }
+}
+
+/// Begins afresh, in the order of a start: the VPN, where there is one, then the door,
+/// then the application, which may read at its load what the VPN has left.
+pub(super) async fn reset(
+    control: &mut Control,
+    part: Option<Part>,
+    within: Duration,
+) -> Result<(), Unsettled> {
+    if part != Some(Part::Application) {
+        let reset = control.routes.reset().await;
+        reset.map_err(|error| Unsettled::Door(in_one_line(&error)))?;
+    }
+    if part == Some(Part::Door) {
+        return Ok(());
+    }
+    let stopped_by_hand = control.reporting.snapshot().wanted.is_none();
+    if stopped_by_hand {
+        start(control, within).await
+    } else {
+        restart(control, within).await
+    }
+}
+
+/// Ends the application and waits until it is gone.
+pub(super) async fn stop(control: &mut Control, within: Duration) -> Result<(), Unsettled> {
+    let deadline = Instant::now() + within;
+    if !control.converging.stop().await {
+        // Nothing was told to run, so nothing does.
+        return Ok(());
+    }
+    loop {
+        control.reporting.now();
+        let snapshot = control.reporting.snapshot();
+        if snapshot.wanted.is_none() && snapshot.running.is_none() {
+            return Ok(());
+        }
+        wait(control, deadline, within).await?;
+    }
+}
+
+/// Runs the application that was stopped by hand, and waits until it is ready.
+pub(super) async fn start(control: &mut Control, within: Duration) -> Result<(), Unsettled> {
+    let deadline = Instant::now() + within;
+    let before = control.reporting.snapshot();
+    if !control.converging.start().await {
+        return Err(Unsettled::NotWanted);
+    }
+    loop {
+        control.reporting.now();
+        let now = control.reporting.snapshot();
+        // What ran already was left alone.
+        if now.phase == Phase::Ready {
+            return Ok(());
+        }
+        if now.wanted.is_some()
+            && let Some(end) = restarted(&before, &now)
+        {
             return end;
         }
         wait(control, deadline, within).await?;

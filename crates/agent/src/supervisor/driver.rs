@@ -18,6 +18,7 @@ mod start;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use lockgate_model::{Phase, Running};
@@ -54,7 +55,7 @@ pub(super) struct Driver {
     /// What discarded processes had left behind.
     swept: mpsc::Sender<Vec<String>>,
     sweepings: mpsc::Receiver<Vec<String>>,
-    spawner: Spawner,
+    spawner: Arc<Spawner>,
     reaper: Reaper,
     sockets: Sockets,
     log: Log,
@@ -70,6 +71,11 @@ pub(super) struct Driver {
 }
 
 impl Driver {
+    /// What starts processes, also for others.
+    pub(super) fn spawner(&self) -> Arc<Spawner> {
+        Arc::clone(&self.spawner)
+    }
+
     /// Runs until the machine has ended.
     pub(super) async fn drive(mut self) {
         let mut handles_left = true;

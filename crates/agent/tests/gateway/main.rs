@@ -9,6 +9,7 @@
 
 mod asking;
 mod deploys;
+mod doors;
 mod lives;
 mod logs;
 mod pid1;

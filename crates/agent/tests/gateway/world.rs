@@ -40,6 +40,8 @@ pub(crate) struct World {
     pub(crate) settings: AppSettings,
     /// Where the application's first socket is held: any port, unless a test says.
     pub(crate) app_address: SocketAddr,
+    /// Other values of the agent's variables; an empty one takes the variable away.
+    pub(crate) vars: Vec<(&'static str, String)>,
 }
 
 /// A port that was free a moment ago.
@@ -85,9 +87,20 @@ impl World {
             seq: 1,
             settings,
             app_address: ([127, 0, 0, 1], 0).into(),
+            vars: Vec::new(),
             dir,
         };
         world.start_server().await;
+        world
+    }
+
+    /// A world whose gateway's door is nginx.
+    pub(crate) async fn behind_nginx() -> Self {
+        let mut world = Self::new().await;
+        world.vars.push(("LOCKGATE_DOOR", "nginx".to_owned()));
+        // nginx's workers are another user's.
+        let open = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(world.dir.path(), open).unwrap();
         world
     }
 
@@ -142,11 +155,13 @@ impl World {
         let source = PackSource {
             env: self.gateway.env(),
             workspace,
-            parts: vec![Part {
-                from: "dist".into(),
-                to: "app-gateway".to_owned(),
-                required: true,
-            }],
+            parts: [("dist", "app-gateway", true), ("app", "app", false)]
+                .map(|(from, to, required)| Part {
+                    from: from.into(),
+                    to: to.to_owned(),
+                    required,
+                })
+                .into(),
         };
         let provenance = Provenance {
             built_at: UNIX_EPOCH,
@@ -258,6 +273,7 @@ impl World {
             ("LOCKGATE_APP_ADDRESS", self.app_address.to_string()),
             ("LOCKGATE_DOOR_IP", "127.0.0.1".to_owned()),
         ]);
+        command.envs(self.vars.iter().map(|(name, value)| (name, value)));
         command
     }
 

@@ -1,6 +1,7 @@
 //! Opens what the driver needs before anything runs.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -71,6 +72,7 @@ impl Driver {
             sweepings,
             reaper: Reaper::start(SpawnLock::clone(&lock)).map_err(SupervisorError::Start)?,
             spawner: Spawner::start(config.exec_step.clone(), config.open_files, lock)
+                .map(Arc::new)
                 .map_err(SupervisorError::Start)?,
             sockets: Sockets::default(),
             log,

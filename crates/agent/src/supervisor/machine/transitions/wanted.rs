@@ -13,7 +13,8 @@ impl Turn {
             Wish::Run(last) => {
                 last.seq < target.seq || (last.seq == target.seq && same(last, &target))
             }
-            Wish::Nothing { seq: last } => *last < target.seq,
+            // The same number: it was stopped by hand, and is started again.
+            Wish::Nothing { seq: last } => *last <= target.seq,
             Wish::End => false,
         };
         if !fresh {
@@ -34,7 +35,8 @@ impl Turn {
     pub(super) fn wish_nothing(&mut self, seq: u64) -> bool {
         let fresh = match &self.machine.wish {
             Wish::Unknown => true,
-            Wish::Run(last) => last.seq < seq,
+            // The same number: it is stopped by hand.
+            Wish::Run(last) => last.seq <= seq,
             Wish::Nothing { seq: last } => *last <= seq,
             Wish::End => false,
         };

@@ -1,0 +1,248 @@
+//! Opens the door, by either driver.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lockgate_model::{GatewayName, ports};
+use lockgate_route::{
+    EmbeddedProxy, EmbeddedRoutes, FollowError, ForwardedHeaders, Lookup, NginxDoor, NginxProxy,
+    Place, PlaceError, Table,
+};
+use nix::unistd::Uid;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use super::nginx::{Means, Nginx};
+use super::place::Taken;
+use super::routes::{Routes, Served};
+use super::{Driver, decide, shown};
+use crate::config::Config;
+use crate::error::in_one_line;
+use crate::process::Spawner;
+use crate::state::State;
+use crate::supervisor::Snapshot;
+
+/// How long nginx may take to serve before the application is started all the same.
+const UP_WITHIN: Duration = Duration::from_secs(5);
+
+/// Why the door does not open.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    /// A listener that cannot be used.
+    #[error("cannot use the door's listener")]
+    Listener(#[source] std::io::Error),
+    /// The folder of nginx's files.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// The first configuration.
+    #[error(transparent)]
+    Follow(#[from] FollowError),
+}
+
+/// What opening takes.
+pub(crate) struct Opening {
+    /// The ports.
+    pub(crate) taken: Taken,
+    /// Starts nginx.
+    pub(crate) spawner: Arc<Spawner>,
+    /// Where nginx's files lie, where it serves.
+    pub(crate) place: Place,
+    /// The agent's state folder.
+    pub(crate) state_dir: PathBuf,
+    /// What both drivers need.
+    pub(crate) parts: Parts,
+}
+
+/// What both drivers need.
+pub(crate) struct Parts {
+    /// The gateway.
+    pub(crate) gateway: GatewayName,
+    /// What runs.
+    pub(crate) snapshots: watch::Receiver<Snapshot>,
+    /// Where routes are kept.
+    pub(crate) state: State,
+    /// Where the application's socket is held, as far as that is known beforehand.
+    pub(crate) application: SocketAddr,
+    /// Ends the door.
+    pub(crate) stop: CancellationToken,
+}
+
+impl Parts {
+    /// The table with which the door opens: what was kept.
+    fn table(&self) -> Table {
+        Table {
+            application: self.application,
+            routes: self.state.routes().unwrap_or_default(),
+        }
+    }
+}
+
+/// The place of nginx's files in the state folder, as it is before the first build.
+pub(crate) fn prepare_place(config: &Config) -> Result<Place, PlaceError> {
+    let place = Place::new(&config.state().join("door"))?;
+    if config.driver == Driver::Nginx {
+        place.prepare(&config.gateway)?;
+    }
+    Ok(place)
+}
+
+/// Where the application's socket is likely to be held.
+pub(crate) fn likely_application(config: &Config) -> SocketAddr {
+    let given = config.app_address.filter(|addr| addr.port() != 0);
+    given.unwrap_or_else(|| ([127, 0, 0, 1], ports::APP).into())
+}
+
+/// Opens the door and serves it until `stop`; returns once it serves, with the routes
+/// and what serves them.
+pub(crate) async fn open(opening: Opening) -> Result<(Routes, JoinHandle<()>), OpenError> {
+    match opening.taken {
+        Taken::Embedded(listeners) => {
+            // Only a door that starts processes holds what starts them.
+            drop(opening.spawner);
+            open_embedded(listeners, opening.parts).await
+        }
+        Taken::Nginx { program, listen } => {
+            let means = Means {
+                spawner: opening.spawner,
+                program,
+                place: opening.place.clone(),
+                state_dir: opening.state_dir,
+            };
+            open_nginx(listen, means, opening.parts).await
+        }
+    }
+}
+
+async fn open_embedded(
+    listeners: Vec<std::net::TcpListener>,
+    parts: Parts,
+) -> Result<(Routes, JoinHandle<()>), OpenError> {
+    let listeners: Vec<TcpListener> = listeners
+        .into_iter()
+        .map(TcpListener::from_std)
+        .collect::<Result<_, _>>()
+        .map_err(OpenError::Listener)?;
+    let table = parts.table();
+    let embedded = EmbeddedRoutes::new(table.routes.clone());
+    let (gateway, stop) = (parts.gateway, parts.stop);
+    let lookup = Lookup::watching_both(
+        parts.snapshots,
+        embedded.watch(),
+        move |snapshot, routes, asked| decide(&gateway, snapshot, routes, asked.host),
+    );
+    let routes = Routes::open(Served::Embedded(embedded), parts.state, table).await?;
+    let serving = tokio::spawn(async move {
+        let mut doors = JoinSet::new();
+        for listener in listeners {
+            doors.spawn(EmbeddedProxy::new(lookup.clone()).serve(listener, stop.clone()));
+        }
+        while let Some(done) = doors.join_next().await {
+            if let Ok(Err(error)) = done {
+                error!(why = in_one_line(&error), "the door failed");
+            }
+        }
+    });
+    Ok((routes, serving))
+}
+
+async fn open_nginx(
+    listen: Vec<SocketAddr>,
+    means: Means,
+    parts: Parts,
+) -> Result<(Routes, JoinHandle<()>), OpenError> {
+    let place = means.place.clone();
+    let door = NginxDoor {
+        listen,
+        forwarded: ForwardedHeaders::Replace,
+        workers_as_root: Uid::effective().is_root() && is_the_only_user(),
+    };
+    let table = parts.table();
+    let first = shown(&parts.gateway, &parts.snapshots.borrow());
+    place.show(&first)?;
+    let nginx = Nginx::new(means);
+    let served = NginxProxy::new(door, place.clone(), nginx.clone());
+    let routes = Routes::open(Served::Nginx(served), parts.state, table).await?;
+    let (up, mut is_up) = watch::channel(false);
+    let following = follow(
+        parts.snapshots,
+        parts.gateway,
+        place,
+        routes.clone(),
+        parts.stop.clone(),
+    );
+    let supervising = nginx.supervise(up, parts.stop);
+    let serving = tokio::spawn(async move {
+        tokio::join!(supervising, following);
+    });
+    let first_up = timeout(UP_WITHIN, is_up.wait_for(|up| *up)).await;
+    if !matches!(first_up, Ok(Ok(_))) {
+        warn!("nginx does not serve yet; it is tried again while the application starts");
+    }
+    Ok((routes, serving))
+}
+
+/// Shows nginx what the supervisor shows, until `stop`.
+async fn follow(
+    mut snapshots: watch::Receiver<Snapshot>,
+    gateway: GatewayName,
+    place: Place,
+    routes: Routes,
+    stop: CancellationToken,
+) {
+    let mut last = None;
+    loop {
+        let (now, address) = {
+            let snapshot = snapshots.borrow_and_update();
+            (shown(&gateway, &snapshot), snapshot.address)
+        };
+        if last.as_ref() != Some(&now) {
+            if let Err(error) = place.show(&now) {
+                warn!(
+                    why = in_one_line(&error),
+                    "nginx's pages are not what they should be"
+                );
+            }
+            last = Some(now);
+        }
+        if let Some(address) = address {
+            routes.application_moved(address).await;
+        }
+        tokio::select! {
+            changed = snapshots.changed() => if changed.is_err() { return },
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+/// Whether root is the only user of this namespace: then workers can be nobody else.
+fn is_the_only_user() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    maps_one_user(&map)
+}
+
+fn maps_one_user(map: &str) -> bool {
+    let counts: Vec<Option<&str>> = map
+        .lines()
+        .map(|line| line.split_ascii_whitespace().nth(2))
+        .collect();
+    counts == [Some("1")]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_with_one_user_is_known() {
+        assert!(maps_one_user("         0       1000          1\n"));
+        assert!(!maps_one_user("         0          0 4294967295\n"));
+        assert!(!maps_one_user("0 1000 1\n1 100000 65536\n"));
+        assert!(!maps_one_user(""));
+    }
+}

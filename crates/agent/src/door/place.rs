@@ -1,0 +1,99 @@
+//! Takes the door's ports before anything runs.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+
+use lockgate_model::{environment as var, ports};
+use tracing::warn;
+
+use super::Driver;
+use crate::config::Config;
+use crate::error::CommandError;
+use crate::process::{Mark, sweep};
+
+/// What a driver needs to open the door.
+#[derive(Debug)]
+pub(crate) enum Taken {
+    /// Bound sockets.
+    Embedded(Vec<TcpListener>),
+    /// nginx binds them itself.
+    Nginx {
+        /// Its program.
+        program: PathBuf,
+        /// Addresses that were free a moment ago.
+        listen: Vec<SocketAddr>,
+    },
+}
+
+/// Folders in which system programs lie, where `PATH` does not name them.
+const SYSTEM_FOLDERS: &str = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin";
+
+/// Takes the ports. The folder of the agent's state must be locked: what an agent that
+/// was killed has left on a port is ended.
+pub(crate) fn take(config: &Config) -> Result<Taken, CommandError> {
+    let program = match config.driver {
+        Driver::Embedded => None,
+        Driver::Nginx => Some(nginx_program(config)?),
+    };
+    sweep(&Mark::of_state(&config.state()));
+    let mut listeners = vec![listen(config.door).map_err(|error| {
+        CommandError::failed(format!(
+            "cannot listen on the gateway's port {}",
+            config.door
+        ))
+        .because(&error)
+        .hint(format!(
+            "`{}` says the port; is another process using it?",
+            var::GATEWAY_HTTP_PORT
+        ))
+    })?];
+    if let Some(addr) = config.door_in_vpn {
+        match listen(addr) {
+            Ok(listener) => listeners.push(listener),
+            Err(error) => warn!(
+                %error,
+                "cannot listen on {addr}: user containers do not reach the gateway at {}",
+                ports::VPN_GATEWAY
+            ),
+        }
+    }
+    Ok(match program {
+        None => Taken::Embedded(listeners),
+        Some(program) => Taken::Nginx {
+            program,
+            listen: listeners
+                .iter()
+                .filter_map(|listener| listener.local_addr().ok())
+                .collect(),
+        },
+    })
+}
+
+fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(addr)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+fn nginx_program(config: &Config) -> Result<PathBuf, CommandError> {
+    let own = config.environment.iter().find(|(name, _)| name == "PATH");
+    let own = own.map(|(_, value)| value.to_string_lossy().into_owned());
+    let folders = format!("{}:{SYSTEM_FOLDERS}", own.unwrap_or_default());
+    folders
+        .split(':')
+        .filter(|folder| folder.starts_with('/'))
+        .map(|folder| Path::new(folder).join("nginx"))
+        .find(|program| program.is_file())
+        .ok_or_else(|| {
+            CommandError::configuration(format!(
+                "`{}` is `nginx`, and no `nginx` is installed here",
+                var::LOCKGATE_DOOR
+            ))
+            .cause(format!("it is in none of `{folders}`"))
+            .hint(format!(
+                "install it, or set `{}=embedded`: the agent serves the door itself then",
+                var::LOCKGATE_DOOR
+            ))
+        })
+}
