@@ -23,6 +23,7 @@ mod converge;
 mod release;
 mod report;
 mod server;
+mod shims;
 
 mod control;
 mod door;

@@ -10,7 +10,7 @@ use std::sync::PoisonError;
 
 use nix::errno::Errno;
 use nix::sys::prctl;
-use nix::sys::signal::{self, Signal as Sent};
+use nix::sys::signal::{self, Signal};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 use rustix::process::{WaitOptions, wait, waitpid};
@@ -66,7 +66,7 @@ impl Reaper {
             let reaped = match ended {
                 Ended::Number(pid) => {
                     if awaited.has(pid) {
-                        process::signal_rest(pid, Sent::SIGKILL);
+                        process::signal_rest(pid, Signal::SIGKILL);
                     }
                     before(pid);
                     waitpid(to_rustix(pid), WaitOptions::NOHANG)
@@ -84,7 +84,7 @@ impl Reaper {
                 gone.push(Gone {
                     pid,
                     how,
-                    killed: status.signal() == Some(Sent::SIGKILL as i32),
+                    killed: status.signal() == Some(Signal::SIGKILL as i32),
                 });
             }
         }

@@ -24,7 +24,7 @@ use crate::logs::OwnLog;
 use crate::report::{Reporting, Us, tell};
 use crate::state::State;
 use crate::supervisor::{Handle, Supervisor, SupervisorConfig, Swap};
-use crate::{arenas, door, open_files, release};
+use crate::{arenas, door, open_files, release, shims};
 
 /// Run this gateway: the entrypoint of its container
 ///
@@ -307,11 +307,17 @@ struct FolderError {
 )]
 fn swap(config: &Config, releases: &std::path::Path, place: &Place) -> Swap {
     let (root, releases) = (config.gateway_root.clone(), releases.to_owned());
+    let socket = config.socket.clone();
+    // Its link in /proc names the file itself, not how it was called.
+    let agent = std::env::current_exe().unwrap_or_else(|_| "lockgate-agent".into());
     let nginx = (config.driver == Driver::Nginx).then(|| place.clone());
     Box::new(move |target| {
         // Before the new process can answer: its answers carry its own name.
         if let Some(Err(error)) = nginx.as_ref().map(|it| it.point_to(Some(&target.build))) {
             warn!(why = in_one_line(&error), "answers name another build");
+        }
+        if let Err(error) = shims::lay(&target.release, &agent, &socket) {
+            warn!(%error, release = %target.release.display(), "the scripts below app/ do not lead to this agent");
         }
         release::swap(&root, &releases, &target.release, SystemTime::now())
             .map(drop)

@@ -13,6 +13,7 @@ mod doors;
 mod lives;
 mod logs;
 mod pid1;
+mod scripts;
 
 mod application;
 mod sight;
