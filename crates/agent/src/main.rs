@@ -19,6 +19,7 @@ mod error;
 mod config;
 mod state;
 
+mod config_conf;
 mod converge;
 mod release;
 mod report;

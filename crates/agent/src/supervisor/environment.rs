@@ -17,6 +17,9 @@ const SOCKETS: &str = "LOCKGATE_SOCKETS";
 pub(super) const NODE_OPTIONS: &str = "NODE_OPTIONS";
 const NODE_COMPILE_CACHE: &str = "NODE_COMPILE_CACHE";
 
+/// How the agent's own variables begin.
+const OURS: &str = "LOCKGATE_";
+
 /// Never handed on from the agent's own environment: secrets, and what other
 /// supervisors said to the agent.
 const LEFT_OUT: [&str; 5] = [
@@ -31,6 +34,8 @@ const LEFT_OUT: [&str; 5] = [
 pub(super) struct Parts<'a> {
     /// The agent's own.
     pub(super) base: &'a [(OsString, OsString)],
+    /// What the release's `config.conf` exports, below all others.
+    pub(super) exported: &'a [(String, String)],
     /// The application's settings.
     pub(super) settings: &'a AppSettings,
     /// Port and address of each held socket, in order.
@@ -94,11 +99,12 @@ pub(super) fn compose(parts: &Parts<'_>) -> Composed {
         let name = name.to_string_lossy();
         LEFT_OUT.iter().any(|prefix| name.starts_with(prefix))
     };
-    let mut all: BTreeMap<OsString, OsString> = parts
-        .base
-        .iter()
+    let exported = parts.exported.iter();
+    let mut all: BTreeMap<OsString, OsString> = exported
+        .filter(|(name, _)| !name.starts_with(OURS))
+        .map(|(name, value)| (name.into(), value.into()))
+        .chain(parts.base.iter().cloned())
         .filter(|(name, _)| !is_left_out(name))
-        .cloned()
         .collect();
     if let Some((port, _)) = parts.sockets.first() {
         all.insert("PORT".into(), port.to_string().into());
@@ -204,6 +210,12 @@ mod tests {
         settings.env.extend(own);
         compose(&Parts {
             base: &base,
+            exported: &[
+                ("X".to_owned(), "exported".to_owned()),
+                ("Y".to_owned(), "exported".to_owned()),
+                ("LISTEN_PID".to_owned(), "7".to_owned()),
+                ("LOCKGATE_KEY".to_owned(), "k".to_owned()),
+            ],
             settings: &settings,
             sockets: &[
                 (8888, "127.0.0.1:41000".parse().unwrap()),
@@ -234,11 +246,13 @@ mod tests {
             &[],
         );
         assert_eq!(all.get("GATEWAY_TOKEN").unwrap(), "kept");
+        assert_eq!(all.get("X").unwrap(), "exported");
         for name in [
             "LOCKGATE_TOKEN_FILE",
             "LOCKGATE_TOKEN",
             "LISTEN_PID",
             "NOTIFY_SOCKET",
+            "LOCKGATE_KEY",
         ] {
             assert!(!all.contains_key(name), "{name}");
         }
@@ -271,6 +285,8 @@ mod tests {
         );
         assert_eq!(all["NODE_OPTIONS"], "--a --require=\"/a b/preload.cjs\"");
         assert_eq!(all["X"], "own");
+        assert_eq!(composed(&[("X", "base")], &[])["X"], "base");
+        assert_eq!(all["Y"], "exported");
         assert_eq!(all["PORT"], "2");
         assert_eq!(all["LISTEN_FDS"], "2");
     }

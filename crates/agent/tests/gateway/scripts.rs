@@ -48,6 +48,10 @@ fn own_scripts(world: &World) {
             "#!/bin/sh\necho 'the old way'; exit 9\n",
         ),
         ("lib/helper.sh", "#!/bin/sh\necho helped\n"),
+        (
+            "config.conf",
+            "export FROM_CONFIG=\"from the workspace\" # why\nexport DOMAIN=overridden\nexport SKIPPED=$(id)\n",
+        ),
     ] {
         fs::write(app.join(name), text).unwrap();
         fs::set_permissions(app.join(name), fs::Permissions::from_mode(0o755)).unwrap();
@@ -195,4 +199,26 @@ async fn an_application_may_reset_its_own_gateway() {
     world
         .report("is ready", |report| report.phase == Phase::Ready)
         .await;
+}
+
+#[tokio::test]
+async fn what_config_conf_exports_reaches_the_application_below_the_gateway_s_own() {
+    let mut world = World::new().await;
+    own_scripts(&world);
+    world.start_agent();
+    let telling = application("1.0.0").replace(
+        "{ version: \"1.0.0\", pid: process.pid }",
+        "[\"FROM_CONFIG\", \"DOMAIN\", \"SKIPPED\"].map(name => process.env[name] ?? null)",
+    );
+    let packed = world.pack(&telling);
+    let seq = world.state(&packed, |_| {});
+    world.settled(seq).await;
+    let (_, _, body) = world.get().await.unwrap();
+    let values: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(
+        values,
+        serde_json::json!(["from the workspace", "localhost", null])
+    );
+    let log = fs::read_to_string(world.path("gateway.log")).unwrap();
+    assert!(log.contains("app/config.conf: line 3 is skipped"), "{log}");
 }

@@ -12,6 +12,7 @@ use super::super::live::Live;
 use super::super::machine::{Event, Start};
 use super::super::{Target, compile_cache};
 use super::{Driver, unix_millis};
+use crate::config_conf;
 use crate::gate::{Gate, Message, Messages};
 use crate::inspect::Inspect;
 use crate::listener::{DUPLICATES, HoldError};
@@ -75,8 +76,15 @@ impl Driver {
             .iter()
             .map(|it| (it.port, it.address))
             .collect();
+        let exported = config_conf::read(&target.release);
+        for (line, why) in &exported.skipped {
+            self.say(&format!(
+                "app/config.conf: line {line} is skipped: it {why}"
+            ));
+        }
         let composed = environment::compose(&Parts {
             base: &self.config.environment,
+            exported: &exported.variables,
             settings,
             sockets: &sockets,
             duplicates: DUPLICATES,
