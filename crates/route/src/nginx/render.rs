@@ -102,42 +102,54 @@ fn forwarding(text: &mut String, forwarded: ForwardedHeaders) {
             &[][..],
         ),
     };
+    put!(text, "{MAPS}\n\n{PASSING}");
     put!(
         text,
-        "    # A host in the request line counts more than the header. HTTP/1.1 requires one,
+        "    proxy_set_header X-Forwarded-For {chain};
+    proxy_set_header X-Forwarded-Proto {proto};
+    proxy_set_header X-Forwarded-Host {host};"
+    );
+    for name in OF_ONE_CONNECTION.iter().chain(others) {
+        put!(text, "    proxy_set_header {name} \"\";");
+    }
+}
+
+/// What requests say, as it is passed on.
+const MAPS: &str = r#"    # A host in the request line counts more than the header. HTTP/1.1 requires one,
     # also when an old client named none.
-    map $request $lockgate_in_line {{
-        default \"\";
-        \"~^[^ ]+ [hH][tT][tT][pP]://(?<line_host>[^/?# ]+)\" $line_host;
-    }}
-    map $lockgate_in_line $lockgate_host {{
+    map $request $lockgate_in_line {
+        default "";
+        "~^[^ ]+ [hH][tT][tT][pP]://(?<line_host>[^/?# ]+)" $line_host;
+    }
+    map $lockgate_in_line $lockgate_host {
         default $lockgate_in_line;
-        \"\" $lockgate_header;
-    }}
-    map $http_host $lockgate_header {{
+        "" $lockgate_header;
+    }
+    map $http_host $lockgate_header {
         default $http_host;
-        \"\" $host;
-    }}
-    map $http_x_forwarded_proto $lockgate_proto {{
+        "" $host;
+    }
+    map $http_x_forwarded_proto $lockgate_proto {
         default $http_x_forwarded_proto;
-        \"\" http;
-    }}
-    map $http_x_forwarded_host $lockgate_named {{
+        "" http;
+    }
+    map $http_x_forwarded_host $lockgate_named {
         default $http_x_forwarded_host;
-        \"\" $lockgate_host;
-    }}
+        "" $lockgate_host;
+    }
     # An upgrade is one only when `Connection` says so, and never to HTTP/2: its requests
     # would pass the routes by.
-    map \"$http_connection|$http_upgrade\" $lockgate_upgrade {{
-        default \"\";
-        \"~*^[^|]*\\bupgrade\\b[^|]*\\|(?!.*\\bh2c\\b)(?<protocol>.+)$\" $protocol;
-    }}
-    map $lockgate_upgrade $lockgate_connection {{
+    map "$http_connection|$http_upgrade" $lockgate_upgrade {
+        default "";
+        "~*^[^|]*\bupgrade\b[^|]*\|(?!.*\bh2c\b)(?<protocol>.+)$" $protocol;
+    }
+    map $lockgate_upgrade $lockgate_connection {
         default upgrade;
-        \"\" close;
-    }}
+        "" close;
+    }"#;
 
-    # Nothing is kept: bodies of any size go through as they come.
+/// How bodies and heads go through.
+const PASSING: &str = "    # Nothing is kept: bodies of any size go through as they come.
     client_max_body_size 0;
     client_body_buffer_size 64k;
     proxy_buffering off;
@@ -167,15 +179,7 @@ fn forwarding(text: &mut String, forwarded: ForwardedHeaders) {
     proxy_ignore_headers X-Accel-Redirect X-Accel-Expires X-Accel-Limit-Rate X-Accel-Buffering X-Accel-Charset;
     proxy_set_header Host $lockgate_host;
     proxy_set_header Upgrade $lockgate_upgrade;
-    proxy_set_header Connection $lockgate_connection;
-    proxy_set_header X-Forwarded-For {chain};
-    proxy_set_header X-Forwarded-Proto {proto};
-    proxy_set_header X-Forwarded-Host {host};"
-    );
-    for name in OF_ONE_CONNECTION.iter().chain(others) {
-        put!(text, "    proxy_set_header {name} \"\";");
-    }
-}
+    proxy_set_header Connection $lockgate_connection;";
 
 /// Headers that nginx passes on and that belong to the client's connection.
 const OF_ONE_CONNECTION: [&str; 2] = ["Proxy-Connection", "Proxy-Authorization"];
