@@ -214,18 +214,9 @@ fn read(
     let socket = reader
         .optional(var::LOCKGATE_SOCKET, socket_path)
         .unwrap_or_else(|| DEFAULT_SOCKET.into());
-    let app_address = reader.optional(var::LOCKGATE_APP_ADDRESS, |text| {
-        text.parse::<SocketAddr>()
-            .map_err(|_| format!("is `{text}`, not an address and port like `127.0.0.1:8888`"))
-    });
+    let app_address = reader.optional(var::LOCKGATE_APP_ADDRESS, address);
     let driver = reader.optional(var::LOCKGATE_DOOR, Driver::parse);
-    let given_ip = reader.optional(var::LOCKGATE_DOOR_IP, |text| {
-        text.parse::<IpAddr>()
-            .map_err(|_| format!("is `{text}`, not an IP address"))
-    });
-    // An address of its own means that others share the host, and with it port 80.
-    let all = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-    let vpn_port = given_ip.is_none().then_some(ports::VPN_HTTP);
+    let door_ip = reader.optional(var::LOCKGATE_DOOR_IP, ip_address);
 
     let mut warnings = no_longer_used(vars);
     if let Some((file, mode)) = token
@@ -247,6 +238,7 @@ fn read(
     if !problems.is_empty() {
         return Err(problems);
     }
+    let (door, door_in_vpn) = addresses(door_ip, http_port);
     Ok(Config {
         gateway,
         servers,
@@ -257,14 +249,33 @@ fn read(
         log_file,
         socket,
         app_address,
-        door: SocketAddr::new(given_ip.unwrap_or(all), http_port),
-        door_in_vpn: vpn_port
-            .filter(|port| *port != http_port)
-            .map(|port| SocketAddr::new(all, port)),
+        door,
+        door_in_vpn,
         driver: driver.unwrap_or_default(),
         environment: Vec::new(),
         warnings,
     })
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| format!("is `{text}`, not an address and port like `127.0.0.1:8888`"))
+}
+
+fn ip_address(text: &str) -> Result<IpAddr, String> {
+    text.parse()
+        .map_err(|_| format!("is `{text}`, not an IP address"))
+}
+
+/// Where the door listens, and where for user containers. An address of its own means
+/// that others share the host, and with it port 80.
+fn addresses(door_ip: Option<IpAddr>, http_port: u16) -> (SocketAddr, Option<SocketAddr>) {
+    let all = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    let shared = door_ip.is_some() || http_port == ports::VPN_HTTP;
+    (
+        SocketAddr::new(door_ip.unwrap_or(all), http_port),
+        (!shared).then_some(SocketAddr::new(all, ports::VPN_HTTP)),
+    )
 }
 
 /// Turns a parser's error into words that follow the variable's name.

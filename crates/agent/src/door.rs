@@ -25,7 +25,7 @@ use lockgate_route::{Decision, Owner, Shown, Unavailable, Upstream, owner};
 
 use crate::supervisor::Snapshot;
 
-pub(crate) use open::{Opening, Parts, likely_application, open, prepare_place};
+pub(crate) use open::{Door, Opening, Parts, likely_application, open, prepare_place};
 pub(crate) use place::{Taken, take};
 pub(crate) use routes::{Routes, SetError};
 

@@ -18,7 +18,7 @@ use super::signals::{Asked, Askers};
 use crate::config::{self, Config};
 use crate::control::{self, Control};
 use crate::converge::{self, Asker, Converging, Means, Remembered};
-use crate::door::{Driver, Opening, Taken};
+use crate::door::{Door, Driver, Opening, Taken};
 use crate::error::{CommandError, in_one_line};
 use crate::logs::OwnLog;
 use crate::report::{Reporting, Us, tell};
@@ -181,28 +181,18 @@ async fn start(config: Config, args: &RunArgs) -> Result<Parts, CommandError> {
     })
     .map_err(|error| cannot_start(&gateway, &error))?;
 
-    // In this order: the VPN, once there is one, whose clients the application reads of
-    // while it loads; then the door; then the application, by the loop's first step.
     let (ending_first, ending_last) = (CancellationToken::new(), CancellationToken::new());
-    let opening = Opening {
-        taken: places.door,
-        spawner: supervisor.spawner().ok_or_else(|| {
-            CommandError::failed(format!("gateway `{gateway}` cannot start"))
-                .cause("the supervisor has ended")
-        })?,
-        place,
-        state_dir,
-        parts: door::Parts {
-            gateway: gateway.clone(),
-            snapshots: supervisor.watch(),
-            state: places.state.clone(),
-            application,
-            stop: ending_first.clone(),
-        },
+    // In this order: the VPN, once there is one, of whose clients the application reads
+    // while it loads; then the door; then the application, by the loop's first step.
+    let parts = door::Parts {
+        gateway: gateway.clone(),
+        snapshots: supervisor.watch(),
+        state: places.state.clone(),
+        application,
+        stop: ending_first.clone(),
     };
-    let (routes, door) = door::open(opening)
-        .await
-        .map_err(|error| cannot_start(&gateway, &error))?;
+    let opening = (places.door, place, state_dir, parts);
+    let door = open_door(&supervisor, opening).await?;
 
     let asker = Asker {
         servers: config.servers,
@@ -221,30 +211,52 @@ async fn start(config: Config, args: &RunArgs) -> Result<Parts, CommandError> {
         gateway: gateway.clone(),
         pid: std::process::id(),
     };
-    let reporting = Reporting::new(us, converging.watch(), supervisor.watch());
+    let reporting =
+        Reporting::new(us, converging.watch(), supervisor.watch()).with_door(door.problem);
     let control = Control {
         converging: converging.clone(),
         supervisor: supervisor.clone(),
-        routes,
+        routes: door.routes,
         reporting: reporting.clone(),
     };
-    let stop = ending_first.clone();
-    tokio::spawn(async move {
-        if let Err(error) = control::serve(places.control, control, stop).await {
-            error!(%error, "the control socket failed");
-        }
-    });
+    tokio::spawn(answer(places.control, control, ending_first.clone()));
     Ok(Parts {
         supervisor,
         supervising,
         converging,
         following,
         ending_first,
-        door,
+        door: door.serving,
         teller: tokio::spawn(tell(reporting, asker, ending_last.clone())),
         ending_last,
         socket: config.socket,
     })
+}
+
+async fn answer(listener: UnixListener, control: Control, stop: CancellationToken) {
+    if let Err(error) = control::serve(listener, control, stop).await {
+        error!(%error, "the control socket failed");
+    }
+}
+
+async fn open_door(
+    supervisor: &Handle,
+    (taken, place, state_dir, parts): (Taken, Place, PathBuf, door::Parts),
+) -> Result<Door, CommandError> {
+    let gateway = parts.gateway.clone();
+    let spawner = supervisor.spawner().ok_or_else(|| {
+        CommandError::failed(format!("gateway `{gateway}` cannot start"))
+            .cause("the supervisor has ended")
+    })?;
+    let opening = Opening {
+        taken,
+        spawner,
+        place,
+        state_dir,
+        parts,
+    };
+    let opened = door::open(opening).await;
+    opened.map_err(|error| cannot_start(&gateway, &error))
 }
 
 fn cannot_start(gateway: &GatewayName, error: &(dyn std::error::Error + 'static)) -> CommandError {

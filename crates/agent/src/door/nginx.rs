@@ -26,7 +26,6 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::nginx_log;
-use crate::memory::SERVING;
 use crate::process::{self, End, Launch, Mark, Process, SpawnError, Spawner, sweep};
 use crate::reaper::has_ended;
 
@@ -46,6 +45,10 @@ const DRAIN: Duration = Duration::from_secs(5);
 
 /// How long a test of a configuration may take; it takes about 10 ms.
 const TEST_WITHIN: Duration = Duration::from_secs(10);
+
+/// The application is ended before it when memory is short: nginx takes little, and
+/// without it nobody is told why.
+const OOM_SCORE_ADJ: i32 = 0;
 
 /// The marks of nginx's starts lie above those of the application's.
 const FIRST_MARK: u64 = 1 << 18;
@@ -129,26 +132,32 @@ impl Nginx {
             // Nothing of the gateway's own environment is its to know.
             environment: vec![mark.variable()],
             descriptors: Vec::new(),
-            oom_score_adj: SERVING,
+            oom_score_adj: OOM_SCORE_ADJ,
         };
         let (process, end) = means.spawner.spawn_awaited(launch).await?;
         Ok(Started { process, end, mark })
     }
 
-    /// Keeps nginx running until `stop`. `up` tells whether it serves.
-    pub(super) async fn supervise(self, up: watch::Sender<bool>, stop: CancellationToken) {
+    /// Keeps nginx running until `stop`. `problem` tells why it does not serve.
+    pub(super) async fn supervise(
+        self,
+        problem: watch::Sender<Option<String>>,
+        stop: CancellationToken,
+    ) {
         let mut pause = FIRST_PAUSE;
         while !stop.is_cancelled() {
             let begun = Instant::now();
             let config = self.shared.means.place.config();
+            // Whatever is written from now on, it may have read the one before.
+            self.shared.missed.store(false, Ordering::Relaxed);
             let how = match self.spawn(&[], &config).await {
-                Ok(started) => match self.attend(started, &up, &stop).await {
+                Ok(started) => match self.attend(started, &problem, &stop).await {
                     Some(how) => how,
                     None => return,
                 },
-                Err(error) => error.to_string(),
+                Err(error) => format!("was not started: {error}"),
             };
-            up.send_replace(false);
+            problem.send_replace(Some(format!("nginx, which serves the door, {how}")));
             pause = next_pause(pause, begun.elapsed());
             warn!(how, ?pause, "nginx ended; it is started again");
             tokio::select! {
@@ -163,7 +172,7 @@ impl Nginx {
     async fn attend(
         &self,
         started: Started,
-        up: &watch::Sender<bool>,
+        problem: &watch::Sender<Option<String>>,
         stop: &CancellationToken,
     ) -> Option<String> {
         let Started {
@@ -185,7 +194,7 @@ impl Nginx {
             () = coming => {
                 *self.lock() = Some(pid);
                 info!(%pid, "nginx serves the door");
-                up.send_replace(true);
+                problem.send_replace(None);
                 if self.shared.missed.swap(false, Ordering::Relaxed) {
                     process::signal_one(pid, Signal::SIGHUP);
                 }
@@ -196,14 +205,11 @@ impl Nginx {
             }
         };
         *self.lock() = None;
-        let how = match ended {
-            Some(how) => Some(how.unwrap_or_else(|_| "ended unseen".to_owned())),
-            None => {
-                end_in_order(pid, &mut end).await;
-                None
-            }
-        };
-        guard.is_gone();
+        let how = ended.map(|how| how.unwrap_or_else(|_| "ended unseen".to_owned()));
+        if how.is_none() {
+            end_in_order(pid, &mut end).await;
+        }
+        guard.let_go();
         // A worker that has left its group is found by its mark.
         let _ = tokio::task::spawn_blocking(move || sweep(&mark)).await;
         log.abort();
@@ -225,7 +231,8 @@ struct Guard {
 }
 
 impl Guard {
-    fn is_gone(mut self) {
+    /// It is gone.
+    fn let_go(mut self) {
         self.gone = true;
     }
 }
@@ -282,7 +289,7 @@ impl Master for Nginx {
         let Ok((said, ended)) = timeout(TEST_WITHIN, testing).await else {
             return Err(format!("no answer to `nginx -t` within {TEST_WITHIN:?}"));
         };
-        guard.is_gone();
+        guard.let_go();
         match ended {
             Ok(how) if how == "exited with code 0" => Ok(()),
             Ok(how) if said.trim().is_empty() => Err(how),

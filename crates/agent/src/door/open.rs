@@ -98,9 +98,18 @@ pub(crate) fn likely_application(config: &Config) -> SocketAddr {
     given.unwrap_or_else(|| ([127, 0, 0, 1], ports::APP).into())
 }
 
-/// Opens the door and serves it until `stop`; returns once it serves, with the routes
-/// and what serves them.
-pub(crate) async fn open(opening: Opening) -> Result<(Routes, JoinHandle<()>), OpenError> {
+/// An open door.
+pub(crate) struct Door {
+    /// The routes that it serves.
+    pub(crate) routes: Routes,
+    /// Serves until it is told to stop.
+    pub(crate) serving: JoinHandle<()>,
+    /// Why it does not serve now, where it does not.
+    pub(crate) problem: watch::Receiver<Option<String>>,
+}
+
+/// Opens the door and serves it until `stop`; returns once it serves.
+pub(crate) async fn open(opening: Opening) -> Result<Door, OpenError> {
     match opening.taken {
         Taken::Embedded(listeners) => {
             // Only a door that starts processes holds what starts them.
@@ -122,7 +131,7 @@ pub(crate) async fn open(opening: Opening) -> Result<(Routes, JoinHandle<()>), O
 async fn open_embedded(
     listeners: Vec<std::net::TcpListener>,
     parts: Parts,
-) -> Result<(Routes, JoinHandle<()>), OpenError> {
+) -> Result<Door, OpenError> {
     let listeners: Vec<TcpListener> = listeners
         .into_iter()
         .map(TcpListener::from_std)
@@ -148,14 +157,20 @@ async fn open_embedded(
             }
         }
     });
-    Ok((routes, serving))
+    // A socket that is bound has no problem.
+    let (_, problem) = watch::channel(None);
+    Ok(Door {
+        routes,
+        serving,
+        problem,
+    })
 }
 
 async fn open_nginx(
     listen: Vec<SocketAddr>,
     means: Means,
     parts: Parts,
-) -> Result<(Routes, JoinHandle<()>), OpenError> {
+) -> Result<Door, OpenError> {
     let place = means.place.clone();
     let door = NginxDoor {
         listen,
@@ -168,7 +183,8 @@ async fn open_nginx(
     let nginx = Nginx::new(means);
     let served = NginxProxy::new(door, place.clone(), nginx.clone());
     let routes = Routes::open(Served::Nginx(served), parts.state, table).await?;
-    let (up, mut is_up) = watch::channel(false);
+    let not_yet = Some("nginx, which serves the door, has not started yet".to_owned());
+    let (told, problem) = watch::channel(not_yet);
     let following = follow(
         parts.snapshots,
         parts.gateway,
@@ -176,15 +192,20 @@ async fn open_nginx(
         routes.clone(),
         parts.stop.clone(),
     );
-    let supervising = nginx.supervise(up, parts.stop);
+    let supervising = nginx.supervise(told, parts.stop);
     let serving = tokio::spawn(async move {
         tokio::join!(supervising, following);
     });
-    let first_up = timeout(UP_WITHIN, is_up.wait_for(|up| *up)).await;
-    if !matches!(first_up, Ok(Ok(_))) {
+    let mut first = problem.clone();
+    let up = timeout(UP_WITHIN, first.wait_for(Option::is_none)).await;
+    if !matches!(up, Ok(Ok(_))) {
         warn!("nginx does not serve yet; it is tried again while the application starts");
     }
-    Ok((routes, serving))
+    Ok(Door {
+        routes,
+        serving,
+        problem,
+    })
 }
 
 /// Shows nginx what the supervisor shows, until `stop`.

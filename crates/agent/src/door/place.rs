@@ -10,7 +10,7 @@ use tracing::warn;
 use super::Driver;
 use crate::config::Config;
 use crate::error::CommandError;
-use crate::process::{Mark, sweep};
+use crate::process::{Mark, in_words, sweep};
 
 /// What a driver needs to open the door.
 #[derive(Debug)]
@@ -36,7 +36,12 @@ pub(crate) fn take(config: &Config) -> Result<Taken, CommandError> {
         Driver::Embedded => None,
         Driver::Nginx => Some(nginx_program(config)?),
     };
-    sweep(&Mark::of_state(&config.state()));
+    // The supervisor does so too, but only once the ports are taken.
+    let left = sweep(&Mark::of_state(&config.state()));
+    if !left.is_empty() {
+        let left = in_words(&left).join(", ");
+        warn!(left, "killed what an earlier agent had left behind");
+    }
     let mut listeners = vec![listen(config.door).map_err(|error| {
         CommandError::failed(format!(
             "cannot listen on the gateway's port {}",

@@ -22,6 +22,8 @@ pub(crate) struct Reporting {
     us: Us,
     views: watch::Receiver<View>,
     snapshots: watch::Receiver<Snapshot>,
+    /// Why the door does not serve, where something else than the agent serves it.
+    door: Option<watch::Receiver<Option<String>>>,
 }
 
 impl Reporting {
@@ -34,13 +36,24 @@ impl Reporting {
             us,
             views,
             snapshots,
+            door: None,
         }
+    }
+
+    /// Reports what keeps the door from serving, too.
+    pub(crate) fn with_door(mut self, door: watch::Receiver<Option<String>>) -> Self {
+        self.door = Some(door);
+        self
     }
 
     /// The report of this moment; what changes after it is seen by [`changed`](Self::changed).
     pub(crate) fn now(&mut self) -> Report {
         let view = self.views.borrow_and_update();
-        compose(&self.us, &view, &self.snapshots.borrow_and_update())
+        let mut report = compose(&self.us, &view, &self.snapshots.borrow_and_update());
+        let door = self.door.as_mut();
+        let door = door.and_then(|door| door.borrow_and_update().clone());
+        report.problem = report.problem.or(door);
+        report
     }
 
     /// Waits until the report may differ from the last one. False when it never will:
@@ -49,6 +62,7 @@ impl Reporting {
         tokio::select! {
             Ok(()) = self.views.changed() => true,
             Ok(()) = self.snapshots.changed() => true,
+            Some(()) = changed(self.door.as_mut()) => true,
             else => false,
         }
     }
@@ -62,6 +76,11 @@ impl Reporting {
     pub(crate) fn snapshot(&self) -> Snapshot {
         self.snapshots.borrow().clone()
     }
+}
+
+/// The next change of what may not be there; `None` where none will come.
+async fn changed(door: Option<&mut watch::Receiver<Option<String>>>) -> Option<()> {
+    door?.changed().await.ok()
 }
 
 /// The decision what is said, apart from who watches.

@@ -143,6 +143,11 @@ async fn nginx_comes_back_when_it_is_killed_and_the_application_does_not_notice(
     }
     assert_eq!(world.hello().await.pid, application);
     assert_ne!(master(&world), Some(nginx));
+    assert!(
+        world.told().contains("nginx ended; it is started again"),
+        "{}",
+        world.told()
+    );
 }
 
 #[tokio::test]
@@ -178,10 +183,6 @@ async fn an_agent_takes_over_the_port_that_a_killed_one_s_nginx_has() {
 }
 
 /// Sets routes as a script does.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the test starts the program it tests"
-)]
 pub(crate) async fn with_stdin(mut command: Command, text: &str) -> Output {
     let text = text.to_owned();
     tokio::task::spawn_blocking(move || {

@@ -392,3 +392,15 @@ fn every_start_swaps_so_that_a_failed_swap_is_made_up_for() {
     scene.ready().on(Event::Restart).exit();
     assert!(swaps(&scene));
 }
+
+#[test]
+fn what_was_stopped_by_hand_runs_again_under_the_same_number() {
+    let mut scene = settled();
+    scene.on(Event::Stop { seq: 1 }).exit();
+    assert_eq!(scene.machine.phase(), Phase::Stopped);
+    assert_eq!(scene.last.last(), Some(&Action::CloseSockets));
+    scene.on(Event::Run(target("b", 0)));
+    assert_eq!(scene.machine.phase(), Phase::Stopped);
+    scene.on(Event::Run(target("a", 1)));
+    assert!(scene.spawned().is_some());
+}
