@@ -354,9 +354,21 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        if let Some((child, _)) = &mut self.agent {
-            let _ = child.kill();
-            let _ = child.wait();
+        let Some((child, _)) = &mut self.agent else {
+            return;
+        };
+        // A killed agent's nginx is ended by the next one, and there is none.
+        if self.vars.iter().any(|(_, value)| value == "nginx") {
+            let pid = i32::try_from(child.id()).unwrap_or_default();
+            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+            for _ in 0..500 {
+                if !matches!(child.try_wait(), Ok(None)) {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
         }
+        let _ = child.kill();
+        let _ = child.wait();
     }
 }
