@@ -7,7 +7,7 @@ use lockgate_model::environment as var;
 use super::Problem;
 
 /// The variables of a gateway.
-const OURS: [&str; 21] = [
+const OURS: [&str; 22] = [
     var::ENV_NAME,
     var::GATEWAY_HTTP_PORT,
     var::GATEWAY_VPN_PORT,

@@ -17,10 +17,10 @@ use tokio::time::timeout;
 use super::{Handle, Snapshot, Supervisor, SupervisorConfig, Target};
 
 mod acts;
-mod gated;
-mod sockets;
 mod failing;
+mod gated;
 mod memory;
+mod sockets;
 
 /// A supervisor takes in every child of its process: one at a time.
 static ALONE: Mutex<()> = Mutex::const_new(());
