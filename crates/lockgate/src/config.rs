@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use lockgate_model::{EnvName, NameError, ports};
 
 use crate::home::Home;
+use crate::runtime::docker::address::{AddressError, EngineAddress};
 
 /// The default environment's name.
 pub(crate) const LOCKGATE_ENV: &str = "LOCKGATE_ENV";
@@ -20,10 +21,10 @@ pub(crate) const LOCKGATE_BUILDS: &str = "LOCKGATE_BUILDS";
 pub(crate) const LOCKGATE_SERVE_PORT: &str = "LOCKGATE_SERVE_PORT";
 /// The agent program; `lockgate-agent` beside this program where it is not set.
 pub(crate) const LOCKGATE_AGENT: &str = "LOCKGATE_AGENT";
+/// Where the container engine is asked; `unix:///var/run/docker.sock` where it is not set.
+const DOCKER_HOST: &str = "DOCKER_HOST";
 /// What is logged, as in `info,access=warn`.
 pub(crate) const LOCKGATE_LOG: &str = "LOCKGATE_LOG";
-/// The Docker engine's address; its usual socket where it is not set.
-pub(crate) const DOCKER_HOST: &str = "DOCKER_HOST";
 
 /// The agent's program name.
 const AGENT: &str = "lockgate-agent";
@@ -57,10 +58,10 @@ pub(crate) struct Config {
     pub(crate) caller: String,
     /// The log filter, where one was given.
     pub(crate) log: Option<String>,
-    /// The Docker engine's address, where one was given.
-    pub(crate) docker_host: Option<String>,
     /// What an agent in the local runtime inherits.
     pub(crate) child_environment: Vec<(String, OsString)>,
+    /// Where the container engine is asked; whoever needs none does not care.
+    pub(crate) engine: Result<EngineAddress, AddressError>,
 }
 
 /// A variable that cannot be used.
@@ -164,7 +165,7 @@ impl Config {
             agent: given(LOCKGATE_AGENT).map_or_else(|| machine.agent(), PathBuf::from),
             caller: format!("{user}@{}", machine.host),
             log: text(LOCKGATE_LOG)?,
-            docker_host: text(DOCKER_HOST)?,
+            engine: EngineAddress::parse(text(DOCKER_HOST)?.as_deref()),
             child_environment: INHERITED
                 .into_iter()
                 .filter_map(|name| Some((name.to_owned(), given(name)?)))

@@ -111,6 +111,18 @@ impl Context {
             })
     }
 
+    /// As `tell_server`, and gateways that were given up are tried again: one, or all.
+    pub(crate) async fn start_gateways(
+        &self,
+        env: &EnvName,
+        number: Option<u32>,
+    ) -> Result<bool, CommandError> {
+        match ControlClient::connect(&self.config.home).await {
+            Some((control, _)) => Ok(control.start(env, number).await.map(|()| true)?),
+            None => Ok(false),
+        }
+    }
+
     /// Tells a running server that an environment changed; without one there is nobody to tell.
     pub(crate) async fn tell_server(&self, env: &EnvName) -> Result<bool, CommandError> {
         match ControlClient::connect(&self.config.home).await {

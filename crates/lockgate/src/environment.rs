@@ -15,6 +15,7 @@ pub(crate) mod admit;
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod desired;
+pub(crate) mod docker;
 pub(crate) mod lock;
 pub(crate) mod pins;
 pub(crate) mod ports;
@@ -31,6 +32,7 @@ use std::path::{Path, PathBuf};
 use lockgate_model::{EnvName, GatewayName};
 use serde::{Deserialize, Serialize};
 
+use self::docker::DockerSettings;
 pub(crate) use self::pins::Pin;
 use crate::home::{Home, durable};
 
@@ -52,6 +54,9 @@ pub(crate) struct Environment {
     /// True while it is being deleted; its gateways are not wanted any more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) deleting: bool,
+    /// What its containers are made from, where its gateways are some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) docker: Option<DockerSettings>,
     /// Its gateways, by number.
     pub(crate) gateways: Vec<Gateway>,
 }
@@ -312,6 +317,7 @@ pub(crate) mod tests {
             created_at: 1_700_000_000_000,
             public_key: "key".into(),
             deleting: false,
+            docker: None,
             gateways: vec![Gateway {
                 number: 0,
                 id: "id".into(),

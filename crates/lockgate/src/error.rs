@@ -15,6 +15,8 @@ use crate::environment::create::CreateError;
 use crate::environment::lock::LockError;
 use crate::environment::variables::VariablesError;
 use crate::home::HomeError;
+use crate::runtime::docker::check::CheckError;
+use crate::runtime::docker::engine::EngineError;
 use crate::server::ServerError;
 use crate::server::control::ControlError;
 use crate::server::listen::ListenError;
@@ -340,9 +342,6 @@ impl From<CreateError> for CommandError {
             CreateError::Exists { env } => told.hint(format!(
                 "`lockgate deploy {env}` uses it, `lockgate delete {env}` ends it"
             )),
-            CreateError::Runtime => {
-                told.hint("`--runtime local` runs gateways as child processes of `lockgate serve`")
-            }
             CreateError::Domain { .. } => {
                 told.hint("the workspace comes after it: `lockgate create ENV DOMAIN WORKSPACE`")
             }
@@ -362,6 +361,41 @@ impl From<VariablesError> for CommandError {
             VariablesError::File { .. } | VariablesError::Random(_) => Kind::Failed,
         };
         Self::from_error(kind, &error)
+    }
+}
+
+/// What to do where no engine answers.
+const ENGINE: &str = "start Docker, or set DOCKER_HOST to where it listens (`unix:///PATH`, `tcp://HOST:PORT`); \
+     who asks has to be root or in the group `docker`";
+
+impl From<CheckError> for CommandError {
+    fn from(error: CheckError) -> Self {
+        match &error {
+            CheckError::Address(source) => {
+                Self::from_error(Kind::Configuration, source).hint(ENGINE)
+            }
+            CheckError::Engine(source) => EngineError::told(source),
+            CheckError::NoImage { image, .. } => {
+                let told = Self::from_error(Kind::Failed, &error);
+                told.hint(format!(
+                    "`lockgate image build --tag {image}` makes it; `[docker] image` in lockgate.toml names another"
+                ))
+            }
+        }
+    }
+}
+
+impl EngineError {
+    /// The error with what to do about it.
+    pub(crate) fn told(&self) -> CommandError {
+        let told = CommandError::from_error(Kind::Failed, self);
+        match self {
+            Self::Away { .. } | Self::Silent { .. } | Self::Closed { .. } => told.hint(ENGINE),
+            Self::NoGateway { .. } => told.hint(
+                "`[docker] network` in lockgate.toml names another; `bridge` is in every engine",
+            ),
+            _ => told,
+        }
     }
 }
 

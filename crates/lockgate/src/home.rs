@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! $LOCKGATE_HOME/envs/{env}/{env.toml,key,seq,…}     0700, private
+//!               /id                               what containers of this home carry
 //! $LOCKGATE_HOME/builds/                             what the build server may open
 //! $XDG_RUNTIME_DIR/lockgate/{home}.sock              the server's control socket
 //!                           {home}-{gateway}.sock    an agent's control socket
@@ -94,6 +95,21 @@ impl Home {
             }
         }
         Ok(())
+    }
+
+    /// The home's id, which its containers carry; made the first time it is asked for.
+    pub(crate) fn id(&self) -> Result<String, HomeError> {
+        let path = self.dir.join("id");
+        let wrap = |source| HomeError::Unusable {
+            path: path.clone(),
+            source,
+        };
+        make_private(&self.dir)?;
+        if !path.exists() {
+            let id = uuid::Uuid::new_v4().to_string();
+            durable::write_once(&path, id.as_bytes()).map_err(wrap)?;
+        }
+        durable::read_line(&path).map_err(wrap)
     }
 
     /// The home's folder.
@@ -261,6 +277,17 @@ mod tests {
             name.file_name().unwrap().len(),
             "01234567-01234567.sock".len()
         );
+    }
+
+    #[test]
+    fn a_home_keeps_its_id() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("home");
+        let home = |dir: &Path| Home::new(dir, &dir.join("builds"), folder.path());
+        let id = home(&dir).id().unwrap();
+        assert_eq!(id.len(), 36);
+        assert_eq!(home(&dir).id().unwrap(), id);
+        assert_ne!(home(&folder.path().join("other")).id().unwrap(), id);
     }
 
     #[test]

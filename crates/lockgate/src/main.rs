@@ -17,7 +17,6 @@ mod environment;
 mod runtime;
 mod server;
 
-mod engine;
 mod image;
 
 mod deploy;

@@ -1,9 +1,12 @@
 //! Where gateways run: the seam between an environment and what its gateways are made of.
 //!
 //! A runtime is told what is wanted and sees to it; it starts, restarts and ends agents and
-//! knows nothing of builds. One runtime so far, `local`: agents as child processes of the server.
-//! Containers are the second; they take the same `GatewaySpec`.
+//! knows nothing of builds. `local`: agents as child processes of the server, which end with it.
+//! `docker`: containers, which outlive it.
 
+mod backoff;
+pub(crate) mod docker;
+mod last_words;
 pub(crate) mod local;
 
 use std::ffi::OsString;
@@ -11,12 +14,15 @@ use std::path::PathBuf;
 
 use lockgate_model::environment as variable;
 use lockgate_model::{EnvName, GatewayName};
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use self::docker::DockerRuntime;
 use self::local::LocalRuntime;
 use crate::environment::create::TOKEN;
+use crate::environment::docker::Publish;
 use crate::environment::tokens::{TokensError, renew};
-use crate::environment::{Environment, Gateway};
+use crate::environment::{Environment, Gateway, RuntimeKind};
 use crate::home::Home;
 
 /// One gateway as a runtime needs it. Two that are equal are the same running gateway.
@@ -28,15 +34,97 @@ pub(crate) struct GatewaySpec {
     pub(crate) folder: PathBuf,
     /// The variables of its agent; one of them is a secret, so this has no `Debug`.
     pub(crate) variables: Vec<(&'static str, OsString)>,
+    /// What its container is made from, where it is one.
+    pub(crate) container: Option<ContainerPart>,
+}
+
+/// What a container needs besides variables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ContainerPart {
+    /// The image.
+    pub(crate) image: String,
+    /// The network.
+    pub(crate) network: String,
+    /// On which of the host's addresses its ports are open.
+    pub(crate) publish: Publish,
+    /// The HTTP port, in the container and on the host.
+    pub(crate) http_port: u16,
+    /// The OpenVPN port, in the container and on the host, UDP.
+    pub(crate) vpn_port: u16,
+    /// The build server's port on the network's address.
+    pub(crate) server_port: u16,
+}
+
+/// What is wanted of one gateway of an environment.
+#[derive(Clone)]
+pub(crate) enum Wanted {
+    /// It runs.
+    Running(GatewaySpec),
+    /// It does not run; what is kept of it stays.
+    Stopped(GatewayName),
+    /// It should run, and cannot be described: why. What runs of it stays as it is.
+    Unclear(GatewayName, String),
+}
+
+impl Wanted {
+    /// Whose wish it is.
+    pub(crate) fn gateway(&self) -> &GatewayName {
+        match self {
+            Self::Running(spec) => &spec.name,
+            Self::Stopped(gateway) | Self::Unclear(gateway, _) => gateway,
+        }
+    }
 }
 
 /// What a runtime sees of one gateway.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Observed {
-    /// The agent's process, while it runs.
+    /// The agent's process on this host, where the runtime started it and it runs.
     pub(crate) pid: Option<u32>,
     /// Why the agent does not run, or did not the last time.
     pub(crate) problem: Option<String>,
+    /// Its container, where it has one.
+    pub(crate) container: Option<Container>,
+}
+
+/// A gateway's container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Container {
+    /// The beginning of its id.
+    pub(crate) id: String,
+    /// The image it was made from.
+    pub(crate) image: String,
+    /// When it was started, UNIX milliseconds; `None` where it does not run.
+    pub(crate) started: Option<u64>,
+    /// Whether it runs.
+    pub(crate) running: bool,
+}
+
+/// The runtimes of a server, one of each kind.
+#[derive(Debug)]
+pub(crate) struct Runtimes {
+    /// Child processes.
+    pub(crate) local: Runtime,
+    /// Containers.
+    pub(crate) docker: Runtime,
+}
+
+impl Runtimes {
+    /// The runtime of this kind.
+    pub(crate) fn of(&self, kind: RuntimeKind) -> &Runtime {
+        match kind {
+            RuntimeKind::Local => &self.local,
+            RuntimeKind::Docker => &self.docker,
+        }
+    }
+
+    /// Both, for what concerns all.
+    pub(crate) fn each(&self) -> [(RuntimeKind, &Runtime); 2] {
+        [
+            (RuntimeKind::Local, &self.local),
+            (RuntimeKind::Docker, &self.docker),
+        ]
+    }
 }
 
 /// The runtime of an environment, chosen once by its `RuntimeKind`.
@@ -44,21 +132,31 @@ pub(crate) struct Observed {
 pub(crate) enum Runtime {
     /// Child processes of this server.
     Local(LocalRuntime),
+    /// Containers of an engine.
+    Docker(DockerRuntime),
 }
 
 impl Runtime {
-    /// The runtime's name in messages.
-    pub(crate) fn name(&self) -> &'static str {
+    /// Makes an environment run exactly these gateways; returns when those not wanted have ended.
+    /// The others are started, not awaited.
+    pub(crate) async fn reconcile(&self, env: &EnvName, wanted: Vec<Wanted>) {
         match self {
-            Self::Local(_) => "local",
+            Self::Local(local) => {
+                let running = |one| match one {
+                    Wanted::Running(spec) => Some(spec),
+                    Wanted::Stopped(_) | Wanted::Unclear(..) => None,
+                };
+                let wanted = wanted.into_iter().filter_map(running).collect();
+                local.reconcile(env, wanted).await;
+            }
+            Self::Docker(docker) => docker.reconcile(env, wanted).await,
         }
     }
 
-    /// Makes an environment run exactly these gateways; returns when those not wanted have ended.
-    /// The others are started, not awaited.
-    pub(crate) async fn reconcile(&self, env: &EnvName, wanted: Vec<GatewaySpec>) {
-        match self {
-            Self::Local(local) => local.reconcile(env, wanted).await,
+    /// Tries gateways again that were given up. Child processes are tried again all the time.
+    pub(crate) fn try_again(&self, gateways: impl Iterator<Item = GatewayName>) {
+        if let Self::Docker(docker) = self {
+            docker.try_again(gateways);
         }
     }
 
@@ -66,6 +164,7 @@ impl Runtime {
     pub(crate) fn observe(&self, gateway: &GatewayName) -> Option<Observed> {
         match self {
             Self::Local(local) => local.observe(gateway),
+            Self::Docker(docker) => docker.observe(gateway),
         }
     }
 
@@ -73,25 +172,22 @@ impl Runtime {
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         match self {
             Self::Local(local) => local.changes(),
+            Self::Docker(docker) => docker.changes(),
         }
     }
 
-    /// Ends all gateways and returns when they are gone.
-    pub(crate) async fn end_all(&self) {
+    /// Ends what ends with the server, and returns when it is gone.
+    pub(crate) async fn end(&self) {
         match self {
             Self::Local(local) => local.end_all().await,
+            Self::Docker(docker) => docker.end().await,
         }
     }
 }
 
 impl GatewaySpec {
     /// What a gateway of this environment is started with, the same in every runtime.
-    fn new(
-        home: &Home,
-        environment: &Environment,
-        gateway: &Gateway,
-        server: &str,
-    ) -> Result<Self, TokensError> {
+    fn new(home: &Home, environment: &Environment, gateway: &Gateway) -> Result<Self, TokensError> {
         let name = environment.gateway_name(gateway);
         let folder = home.gateway_dir(&name);
         let app_token = renew::first(&folder)?;
@@ -105,14 +201,35 @@ impl GatewaySpec {
             (variable::DOMAIN, environment.domain.clone()),
             (variable::LOCKGATE_GATEWAY, name.to_string()),
             (variable::LOCKGATE_KEY, environment.public_key.clone()),
-            (variable::LOCKGATE_SERVER, server.to_owned()),
         ];
         let variables = variables.map(|(name, text)| (name, text.into())).into();
         Ok(Self {
             name,
             folder,
             variables,
+            container: None,
         })
+    }
+
+    /// The gateway as a container; the runtime adds where it finds the build server, since that is
+    /// known only when the engine answers.
+    pub(crate) fn docker(
+        home: &Home,
+        environment: &Environment,
+        gateway: &Gateway,
+        server_port: u16,
+    ) -> Result<Self, TokensError> {
+        let settings = environment.docker.clone().unwrap_or_default();
+        let mut spec = Self::new(home, environment, gateway)?;
+        spec.container = Some(ContainerPart {
+            image: settings.image().to_owned(),
+            network: settings.network().to_owned(),
+            publish: settings.publish,
+            http_port: gateway.http_port,
+            vpn_port: gateway.vpn_port,
+            server_port,
+        });
+        Ok(spec)
     }
 
     /// The gateway as a child process: everything in its own folder, on loopback.
@@ -122,9 +239,10 @@ impl GatewaySpec {
         gateway: &Gateway,
         server: &str,
     ) -> Result<Self, TokensError> {
-        let mut spec = Self::new(home, environment, gateway, server)?;
+        let mut spec = Self::new(home, environment, gateway)?;
         let below = |name: &str| spec.folder.join(name).into_os_string();
         let more = [
+            (variable::LOCKGATE_SERVER, server.into()),
             (variable::LOCKGATE_TOKEN_FILE, below(TOKEN)),
             (variable::GATEWAY_ROOT, below("gateway")),
             (variable::LOCKGATE_RELEASES, below("releases")),

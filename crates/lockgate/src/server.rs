@@ -1,4 +1,4 @@
-//! The one server of a home: build server, control socket, gateways of the local runtime.
+//! The one server of a home: build server, control socket, gateways.
 //!
 //! ```text
 //! 127.0.0.1:8090  agents, curl ─▶ BuildServer ─┬─ Notice ◀── control socket ◀─ deploy, status, …
@@ -6,10 +6,11 @@
 //!                                                         runtime ◀┘ reconcile
 //! ```
 //!
-//! One flock over the home decides who serves it. Everything stops in this order: gateways (their
-//! last reports still arrive), then listeners.
+//! One flock over the home decides who serves it. Everything stops in this order: gateways of the
+//! local runtime (their last reports still arrive; containers go on), then listeners.
 
 mod api;
+pub(crate) mod bridge;
 pub(crate) mod control;
 pub(crate) mod detach;
 mod gateways;
@@ -31,6 +32,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::bridge::Bridges;
 use self::gateways::Gateways;
 use self::listen::ListenError;
 use crate::config::Config;
@@ -38,8 +40,10 @@ use crate::context::now_ms;
 use crate::environment::lock::{self, Holder};
 use crate::environment::{Environment, EnvironmentError};
 use crate::home::{Home, HomeError};
-use crate::runtime::Runtime;
+use crate::runtime::docker::DockerRuntime;
+use crate::runtime::docker::address::{AddressError, EngineAddress};
 use crate::runtime::local::{LocalRuntime, Program};
+use crate::runtime::{Runtime, Runtimes};
 
 /// This program in headers: `lockgate/0.1.0`.
 pub(crate) const PROGRAM: &str = concat!("lockgate/", env!("CARGO_PKG_VERSION"));
@@ -59,6 +63,8 @@ pub(crate) struct ServeOptions {
     pub(crate) agent: PathBuf,
     /// What agents inherit.
     pub(crate) child_environment: Vec<(String, OsString)>,
+    /// Where the container engine is asked.
+    pub(crate) engine: Result<EngineAddress, AddressError>,
 }
 
 /// A server as it describes itself.
@@ -121,6 +127,7 @@ impl ServeOptions {
             allow_plain: Vec::new(),
             agent: config.agent.clone(),
             child_environment: config.child_environment.clone(),
+            engine: config.engine.clone(),
         }
     }
 }
@@ -128,7 +135,7 @@ impl ServeOptions {
 /// A server that runs in this process.
 #[derive(Debug)]
 pub(crate) struct RunningServer {
-    description: ServerDescription,
+    bridges: Arc<Bridges>,
     gateways: Arc<Gateways>,
     asked: CancellationToken,
     stop: CancellationToken,
@@ -139,9 +146,10 @@ pub(crate) struct RunningServer {
 
 /// Starts the server: takes the home's lock, binds, starts the gateways of all local environments.
 pub(crate) async fn start(options: ServeOptions) -> Result<RunningServer, ServerError> {
-    let home = &options.home;
+    let home = &options.home.clone();
     home.prepare()?;
     let lock = take_lock(home)?;
+    let id = home.id()?;
     let store = Store::open(home.builds())?;
     let environments = Environment::names(home)?;
     let (addresses, listeners) = bind_all(&options)?;
@@ -157,21 +165,21 @@ pub(crate) async fn start(options: ServeOptions) -> Result<RunningServer, Server
         started_at: now_ms(),
     };
     let (reports, notice) = (Reports::default(), Notice::default());
-    let gateways = Arc::new(Gateways::new(
-        home.clone(),
-        Runtime::Local(LocalRuntime::new(Program {
+    let (asked, stop) = (CancellationToken::new(), CancellationToken::new());
+    let mut tasks = JoinSet::new();
+    let builds = BuildServer::new(store, reports.clone(), notice.clone(), PROGRAM.to_owned());
+    let opened = options.allow_plain.into_iter();
+    let builds = Arc::new(opened.fold(builds, BuildServer::allow_plain));
+    let bridges = Arc::new(Bridges::new(Arc::clone(&builds), description, stop.clone()));
+    let runtimes = Runtimes {
+        local: Runtime::Local(LocalRuntime::new(Program {
             path: options.agent,
             inherited: options.child_environment,
         })),
-        reports.clone(),
-        notice.clone(),
-        &description,
-    ));
-    let (asked, stop) = (CancellationToken::new(), CancellationToken::new());
-    let mut tasks = JoinSet::new();
-    let builds = BuildServer::new(store, reports, notice, PROGRAM.to_owned());
-    let opened = options.allow_plain.into_iter();
-    let builds = Arc::new(opened.fold(builds, BuildServer::allow_plain));
+        docker: Runtime::Docker(DockerRuntime::new(options.engine, id, bridges.clone())),
+    };
+    let gateways = Gateways::new(home.clone(), runtimes, reports, notice, &bridges);
+    let gateways = Arc::new(gateways);
     for (listener, reach) in listeners {
         let serve = Arc::clone(&builds).serve(listener, reach, stop.clone());
         let asked = asked.clone();
@@ -183,8 +191,8 @@ pub(crate) async fn start(options: ServeOptions) -> Result<RunningServer, Server
         });
     }
     let api = api::router(
-        description.clone(),
-        Arc::clone(&gateways),
+        bridges.clone(),
+        gateways.clone(),
         asked.clone(),
         stop.clone(),
     );
@@ -192,9 +200,10 @@ pub(crate) async fn start(options: ServeOptions) -> Result<RunningServer, Server
     for env in &environments {
         gateways.reconcile(env).await;
     }
-    tracing::info!(listeners = ?description.listeners, home = %description.home.display(), "server started");
+    let listeners = bridges.description().listeners;
+    tracing::info!(?listeners, home = %home.dir().display(), "server started");
     Ok(RunningServer {
-        description,
+        bridges,
         gateways,
         asked,
         stop,
@@ -206,8 +215,8 @@ pub(crate) async fn start(options: ServeOptions) -> Result<RunningServer, Server
 
 impl RunningServer {
     /// What it says of itself.
-    pub(crate) fn description(&self) -> &ServerDescription {
-        &self.description
+    pub(crate) fn description(&self) -> ServerDescription {
+        self.bridges.description()
     }
 
     /// Waits until somebody asks it to stop (`POST /v1/stop`), or a listener broke, which is logged.
@@ -218,8 +227,9 @@ impl RunningServer {
     /// Ends gateways and listeners, in this order, and returns when they are gone.
     pub(crate) async fn stop(mut self) {
         tracing::info!("server stops");
-        self.gateways.end_all().await;
+        self.gateways.end().await;
         self.stop.cancel();
+        self.bridges.ended().await;
         while let Some(ended) = self.tasks.join_next().await {
             if let Err(error) = ended {
                 tracing::error!(%error, "listener did not end as it should");

@@ -25,6 +25,7 @@ struct Shared {
 struct Heard {
     report: Option<Report>,
     last_contact: u64,
+    reported_at: u64,
 }
 
 /// A gateway's newest report.
@@ -34,6 +35,8 @@ pub struct Received {
     pub report: Report,
     /// When it was last in contact, in any way: UNIX milliseconds.
     pub last_contact: u64,
+    /// When the report came last, be it the same as before: UNIX milliseconds.
+    pub reported_at: u64,
 }
 
 impl Reports {
@@ -42,6 +45,7 @@ impl Reports {
         let mut gateways = self.gateways();
         let heard = gateways.entry(report.gateway.clone()).or_default();
         heard.last_contact = now_ms;
+        heard.reported_at = now_ms;
         let changed = heard.report.as_ref() != Some(&report);
         heard.report = Some(report);
         drop(gateways);
@@ -59,8 +63,8 @@ impl Reports {
                 gateways.insert(
                     gateway.clone(),
                     Heard {
-                        report: None,
                         last_contact: now_ms,
+                        ..Heard::default()
                     },
                 );
             }
@@ -73,6 +77,7 @@ impl Reports {
             heard.report.clone().map(|report| Received {
                 report,
                 last_contact: heard.last_contact,
+                reported_at: heard.reported_at,
             })
         };
         self.gateways().values().filter_map(received).collect()

@@ -12,9 +12,11 @@ use crate::context::{Context, now_ms};
 use crate::deploy::{self, prepare};
 use crate::environment::admit::Registered;
 use crate::environment::create::{Draft, Wanted};
+use crate::environment::docker::DockerSettings;
 use crate::environment::registration::Registration;
 use crate::environment::{Environment, RuntimeKind};
 use crate::error::CommandError;
+use crate::runtime::docker::check::check;
 use crate::views::text;
 use crate::workspace::Workspace;
 
@@ -31,7 +33,7 @@ pub(crate) struct CreateArgs {
     /// How many gateways
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     gateways: u32,
-    /// Where they run: `local`, as child processes of `lockgate serve`
+    /// Where they run: `local`, as child processes of `lockgate serve`; `docker`, in containers
     #[arg(long, value_enum, default_value_t = RuntimeName::Local, hide_possible_values = true)]
     runtime: RuntimeName,
 }
@@ -45,18 +47,44 @@ pub(crate) enum RuntimeName {
     Docker,
 }
 
+impl RuntimeName {
+    /// What it is called elsewhere.
+    pub(crate) fn kind(self) -> RuntimeKind {
+        match self {
+            Self::Local => RuntimeKind::Local,
+            Self::Docker => RuntimeKind::Docker,
+        }
+    }
+}
+
+/// What containers of a workspace's environment are made from. Refused here where the engine could
+/// not make them: afterwards there would be an environment that cannot run.
+pub(crate) async fn docker_settings(
+    ctx: &Context,
+    workspace: &Workspace,
+    env: &EnvName,
+    runtime: RuntimeKind,
+) -> Result<DockerSettings, CommandError> {
+    if runtime == RuntimeKind::Local {
+        return Ok(DockerSettings::default());
+    }
+    let settings = workspace.resolve(env)?.docker;
+    check(&ctx.config.engine, &settings).await?;
+    Ok(settings)
+}
+
 /// Makes the environment; a running server starts its gateways.
 pub(crate) async fn create(args: CreateArgs, ctx: &Context) -> Result<(), CommandError> {
     let workspace = ctx.workspace(args.workspace.as_deref())?;
+    let runtime = args.runtime.kind();
+    let docker = docker_settings(ctx, &workspace, &args.named, runtime).await?;
     let wanted = Wanted {
         name: args.named,
         domain: args.domain,
         workspace: workspace.root().to_owned(),
         gateways: args.gateways,
-        runtime: match args.runtime {
-            RuntimeName::Local => RuntimeKind::Local,
-            RuntimeName::Docker => RuntimeKind::Docker,
-        },
+        runtime,
+        docker,
     };
     let stop = stop_on_signals()?;
     let environment = tokio::select! {

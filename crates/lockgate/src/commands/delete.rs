@@ -46,7 +46,15 @@ pub(crate) async fn delete(args: DeleteArgs, ctx: &Context) -> Result<(), Comman
         .map(|(control, _)| control);
     let lock = args.lock.turn(ctx, name, "delete", false).await?;
     let store = ctx.store()?;
-    let left = remove(&ctx.config.home, &store, name, server.as_ref(), lock).await?;
+    let left = remove(
+        &ctx.config.home,
+        &store,
+        name,
+        server.as_ref(),
+        &ctx.config.engine,
+        lock,
+    )
+    .await?;
     if ctx.screen.is_json() {
         ctx.screen
             .json(&json!({"deleted": name, "left_behind": left}))?;

@@ -21,6 +21,7 @@ use crate::deploy::prepare::Job;
 use crate::deploy::rollout::How;
 use crate::deploy::strategy::{DeployStrategy, Until};
 use crate::deploy::{self, Request, clock};
+use crate::environment::docker::renew;
 use crate::error::CommandError;
 use crate::server::control::{ControlClient, GatewaysView};
 use crate::views::progress::Progress;
@@ -198,6 +199,9 @@ pub(crate) async fn once(
         Ok(lock) => lock,
         Err(error) => return Deployed::failed(error),
     };
+    if let Err(error) = renew_containers(ctx, control, request).await {
+        return Deployed::failed(error);
+    }
     let mut progress = Progress::new(ctx.screen);
     let deployed =
         deploy::deploy(ctx, control, request, &mut lock, &mut teller(&mut progress)).await;
@@ -216,6 +220,22 @@ pub(crate) async fn once(
             }
         }
     }
+}
+
+/// Makes containers anew where lockgate.toml's `[docker]` says something else than before.
+async fn renew_containers(
+    ctx: &Context,
+    control: &ControlClient,
+    request: &Request,
+) -> Result<(), CommandError> {
+    let env = &request.environment.name;
+    if renew(&ctx.config.home, env, &request.job.resolved.docker)? {
+        ctx.screen.say(&format!(
+            "the containers of {env} are made anew: `[docker]` changed"
+        ));
+        control.changed(env).await?;
+    }
+    Ok(())
 }
 
 /// Shows events of a command that deploys in its own way.

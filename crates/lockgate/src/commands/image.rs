@@ -5,11 +5,11 @@ use serde_json::json;
 
 use crate::context::Context;
 use crate::deploy::{clock, millis};
-use crate::engine;
 use crate::error::CommandError;
 use crate::image::build::{self, Order};
 use crate::image::reference::Reference;
 use crate::image::{DEFAULT_BASE, DEFAULT_TAG};
+use crate::runtime::docker::check::connect;
 use crate::views::text;
 
 /// Build the image that gateways in containers are made from
@@ -44,7 +44,7 @@ pub(crate) async fn image(args: ImageArgs, ctx: &Context) -> Result<(), CommandE
 
 async fn build(args: &BuildArgs, ctx: &Context) -> Result<(), CommandError> {
     let started = clock();
-    let docker = engine::connect(ctx.config.docker_host.as_deref()).await?;
+    let engine = connect(&ctx.config.engine).await?;
     let order = Order {
         base: &args.base,
         tag: &args.tag,
@@ -60,7 +60,7 @@ async fn build(args: &BuildArgs, ctx: &Context) -> Result<(), CommandError> {
             screen.say(&screen.err.dim(line));
         }
     };
-    let built = build::build(&docker, &order, &mut tell).await?;
+    let built = build::build(engine.api(), &order, &mut tell).await?;
     let took = started.elapsed();
     if screen.is_json() {
         return screen.json(&json!({

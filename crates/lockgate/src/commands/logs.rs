@@ -4,7 +4,10 @@
 //!   gateway.log ─▶ lockgate-agent logs ─┐            ┌─▶ what was there: merged by time
 //!   gateway.log ─▶ lockgate-agent logs ─┴▶ source ───┴─▶ what comes: held for a moment
 //! ```
+//!
+//! Of a gateway in a container the reader runs in there.
 
+mod container;
 mod follow;
 mod order;
 mod show;
@@ -16,12 +19,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::Args;
 use lockgate_model::{EnvName, GatewayName, LogEvent, LogLine};
 
+use self::container::Container;
 use self::follow::Following;
 use self::order::Clock;
 use self::show::{Look, Show};
 use self::source::{Reading, Source};
 use crate::context::Context;
-use crate::environment::Environment;
+use crate::environment::{Environment, RuntimeKind};
 use crate::error::CommandError;
 
 /// Show what the applications wrote
@@ -78,8 +82,9 @@ pub(crate) async fn logs(args: LogsArgs, ctx: &Context) -> Result<(), CommandErr
     };
     let mut sources = Vec::new();
     for gateway in gateways {
-        if is_there(&reading, ctx, &gateway) {
-            sources.push(Source::start(&reading, ctx, gateway)?);
+        let runtime = environment.runtime;
+        if is_there(&reading, ctx, &gateway, runtime).await? {
+            sources.push(Source::start(&reading, ctx, gateway, runtime)?);
         }
     }
     if reading.crash.is_some() {
@@ -121,21 +126,25 @@ fn full(name: &str) -> String {
 }
 
 /// Whether there is something to read; says so where there is not.
-fn is_there(reading: &Reading, ctx: &Context, gateway: &GatewayName) -> bool {
+async fn is_there(
+    reading: &Reading,
+    ctx: &Context,
+    gateway: &GatewayName,
+    runtime: RuntimeKind,
+) -> Result<bool, CommandError> {
     let home = &ctx.config.home;
-    if reading.crash.is_some() {
-        let crashed = has_crashed(&home.gateway_dir(gateway));
-        if !crashed {
-            ctx.screen.say(&format!("no crash of {gateway} is kept"));
-        }
-        return crashed;
-    }
-    let written = home.gateway_log(gateway).exists();
-    if !written {
+    let found = match runtime {
+        RuntimeKind::Local if reading.crash.is_some() => has_crashed(&home.gateway_dir(gateway)),
+        RuntimeKind::Local => home.gateway_log(gateway).exists(),
+        RuntimeKind::Docker => Container::new(reading, ctx, gateway.clone())?.has().await?,
+    };
+    if !found && reading.crash.is_some() {
+        ctx.screen.say(&format!("no crash of {gateway} is kept"));
+    } else if !found {
         ctx.screen
             .say(&format!("{gateway} has written nothing yet"));
     }
-    written || reading.follow
+    Ok(found || reading.follow)
 }
 
 /// Whether the agent keeps the last lines of a start that went wrong.

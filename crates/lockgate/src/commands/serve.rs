@@ -93,9 +93,9 @@ pub(crate) async fn serve(args: ServeArgs, ctx: &Context) -> Result<(), CommandE
     let mut interrupted = Interrupted::new()?;
     let running = server::start(options).await?;
     if args.in_background {
-        detach::announce(running.description())?;
+        detach::announce(&running.description())?;
     } else {
-        describe(ctx, running.description())?;
+        describe(ctx, &running.description())?;
     }
     tokio::select! {
         () = interrupted.wait() => {}

@@ -60,7 +60,11 @@ async fn set(which: &Which, ctx: &Context, enabled: bool) -> Result<(), CommandE
     let mut environment = Environment::load(&ctx.config.home, &environment.name)?;
     let changed = environment.enable(&ctx.config.home, number, enabled)?;
     drop(lock);
-    let told = ctx.tell_server(&environment.name).await?;
+    let told = if enabled {
+        ctx.start_gateways(&environment.name, number).await?
+    } else {
+        ctx.tell_server(&environment.name).await?
+    };
     if ctx.screen.is_json() {
         return ctx
             .screen

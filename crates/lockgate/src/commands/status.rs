@@ -3,10 +3,11 @@
 mod own;
 mod whole;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use clap::Args;
-use lockgate_model::{EnvName, Phase};
+use lockgate_model::{EnvName, GatewayName, Phase};
 use serde_json::{Value, json};
 
 use self::own::Own;
@@ -14,6 +15,7 @@ use self::whole::Whole;
 use crate::context::{Context, now_ms};
 use crate::environment::{Environment, Pin};
 use crate::error::CommandError;
+use crate::runtime::docker::engine::Engine;
 use crate::server::control::{ControlClient, GatewayView};
 use crate::views::outcome::unavailable;
 use crate::views::paint::Tone;
@@ -61,7 +63,8 @@ pub(crate) async fn status(args: StatusArgs, ctx: &Context) -> Result<(), Comman
         let whole = Whole::read(ctx, environment)?;
         let own = Own::read(ctx, environment)?;
         if ctx.screen.is_json() {
-            documents.push(document(environment, &whole, &own, &views));
+            let memory = memory(ctx, &views).await;
+            documents.push(document(environment, &whole, &own, &views, &memory));
             continue;
         }
         let gap = if position == 0 { "" } else { "\n" };
@@ -103,6 +106,7 @@ fn unknown(environment: &Environment, gateway: &crate::environment::Gateway) -> 
         enabled: gateway.enabled,
         agent_pid: None,
         agent_problem: None,
+        container: None,
         last_contact: None,
         report: None,
     }
@@ -116,6 +120,7 @@ pub(crate) fn state(view: &GatewayView) -> (&'static str, Tone) {
             (true, Some(_), _) => ("no agent", Tone::Bad),
             // The agent runs and has not said anything yet.
             (true, None, Some(_)) => ("silent", Tone::Busy),
+            (true, None, None) if view.container.is_some() => ("silent", Tone::Busy),
             (true, None, None) => ("unknown", Tone::Dim),
         };
     };
@@ -139,9 +144,38 @@ pub(crate) fn state(view: &GatewayView) -> (&'static str, Tone) {
     (report.phase.as_str(), tone)
 }
 
-fn document(environment: &Environment, whole: &Whole, own: &Own, views: &[GatewayView]) -> Value {
+/// The memory of each container that runs, in bytes. Asked only for programs: it takes a moment.
+async fn memory(ctx: &Context, views: &[GatewayView]) -> BTreeMap<GatewayName, u64> {
+    let running = |view: &&GatewayView| view.container.as_ref().is_some_and(|it| it.running);
+    let running: Vec<_> = views.iter().filter(running).collect();
+    let Ok(address) = ctx.config.engine.as_ref() else {
+        return BTreeMap::new();
+    };
+    if running.is_empty() {
+        return BTreeMap::new();
+    }
+    // What the engine does not tell is left out; the rest of the status does not need it.
+    let Ok(engine) = Engine::connect(address).await else {
+        return BTreeMap::new();
+    };
+    let asked = running.into_iter().map(|view| async {
+        let bytes = engine.memory(view.name.as_str()).await?;
+        Some((view.name.clone(), bytes))
+    });
+    let told = futures_util::future::join_all(asked).await;
+    told.into_iter().flatten().collect()
+}
+
+fn document(
+    environment: &Environment,
+    whole: &Whole,
+    own: &Own,
+    views: &[GatewayView],
+    memory: &BTreeMap<GatewayName, u64>,
+) -> Value {
     let gateway = |view: &GatewayView| {
-        let mut document = gateway_document(view, pin(environment, view));
+        let memory = memory.get(&view.name).copied();
+        let mut document = gateway_document(view, pin(environment, view), memory);
         if let Some(fields) = document.as_object_mut() {
             fields.insert("token_expires".to_owned(), json!(own.expires(&view.name)));
         }
@@ -164,7 +198,7 @@ fn pin<'e>(environment: &'e Environment, view: &GatewayView) -> Option<&'e Pin> 
     Some(pin)
 }
 
-fn gateway_document(view: &GatewayView, pin: Option<&Pin>) -> Value {
+fn gateway_document(view: &GatewayView, pin: Option<&Pin>, memory: Option<u64>) -> Value {
     let report = view.report.as_ref();
     let running = report.and_then(|report| report.running.as_ref());
     json!({
@@ -188,6 +222,8 @@ fn gateway_document(view: &GatewayView, pin: Option<&Pin>) -> Value {
         "agent_version": report.map(|report| &report.agent_version),
         "agent_pid": view.agent_pid.or(report.map(|report| report.agent_pid)),
         "last_contact": view.last_contact,
+        "container": view.container,
+        "memory_bytes": memory,
     })
 }
 
@@ -300,7 +336,7 @@ fn notes(view: &GatewayView, now: u64) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lockgate_model::{BuildId, GatewayName, Refusal, Report, Running, Timings};
+    use lockgate_model::{BuildId, Refusal, Report, Running, Timings};
 
     fn view() -> GatewayView {
         let name = GatewayName::parse("gw-pool-dev-0").unwrap();
@@ -311,6 +347,7 @@ mod tests {
             enabled: true,
             agent_pid: Some(5),
             agent_problem: None,
+            container: None,
             last_contact: Some(0),
             report: Some(Report {
                 on_trial: false,
@@ -402,7 +439,7 @@ mod tests {
             build: BuildId::parse(&"c".repeat(12)).unwrap(),
             since: 3,
         };
-        let document = gateway_document(&view(), Some(&pin));
+        let document = gateway_document(&view(), Some(&pin), None);
         for (field, expected) in [
             ("running_build", json!("aaaaaaaaaaaa")),
             ("desired_build", json!("bbbbbbbbbbbb")),

@@ -7,6 +7,7 @@ use clap::Args;
 use lockgate_model::EnvName;
 use tokio_util::sync::CancellationToken;
 
+use super::create::{RuntimeName, docker_settings};
 use super::deploy::once;
 use super::deploy::watch::{Watching, watch};
 use super::serve::Interrupted;
@@ -18,7 +19,7 @@ use crate::deploy::rollout::How;
 use crate::deploy::strategy::{DeployStrategy, Until};
 use crate::deploy::{Request, clock};
 use crate::environment::create::Wanted;
-use crate::environment::{Environment, EnvironmentError, RuntimeKind};
+use crate::environment::{Environment, EnvironmentError};
 use crate::error::CommandError;
 use crate::server::control::ControlClient;
 use crate::server::{self, RunningServer, ServeOptions, ServerDescription};
@@ -30,6 +31,9 @@ use crate::workspace::Workspace;
 pub(crate) struct UpArgs {
     /// The workspace; the one around the current folder where none is given
     workspace: Option<PathBuf>,
+    /// Where a new environment's gateways run: `local`, as child processes; `docker`, in containers
+    #[arg(long, value_enum, default_value_t = RuntimeName::Local, hide_possible_values = true)]
+    runtime: RuntimeName,
     /// How many gateways a new environment gets
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     gateways: u32,
@@ -98,7 +102,7 @@ impl Server {
         }
         let own = server::start(ServeOptions::from_config(&ctx.config)).await?;
         ctx.screen
-            .say(&format!("serving on {}", address(own.description())));
+            .say(&format!("serving on {}", address(&own.description())));
         Ok(Self {
             control: ControlClient::new(&ctx.config.home),
             own: Some(own),
@@ -178,12 +182,15 @@ async fn environment(
         ))
         .hint("`--env` with another name makes an environment for this checkout")),
         Err(EnvironmentError::Unknown { .. }) => {
+            let runtime = args.runtime.kind();
+            let docker = docker_settings(ctx, workspace, env, runtime).await?;
             let wanted = Wanted {
                 name: env.clone(),
                 domain: None,
                 workspace: workspace.root().to_owned(),
                 gateways: args.gateways,
-                runtime: RuntimeKind::Local,
+                runtime,
+                docker,
             };
             let environment = super::create::make(ctx, &wanted, workspace).await?;
             control.changed(env).await?;

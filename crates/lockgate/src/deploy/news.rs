@@ -164,6 +164,7 @@ mod tests {
             enabled: true,
             agent_pid: Some(1),
             agent_problem: None,
+            container: None,
             last_contact: None,
             report: Some(report),
         };

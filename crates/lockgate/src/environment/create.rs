@@ -18,6 +18,7 @@ pub(crate) use self::error::CreateError;
 pub(super) use self::error::not_admitted;
 use self::error::{cannot_write, no_key, no_ports};
 use super::admit::{Registered, admit};
+use super::docker::DockerSettings;
 use super::ports::{GatewayPorts, PortsLease};
 use super::tokens::{TOKEN_KEY, TokenKey};
 use super::{Environment, EnvironmentError, Gateway, RuntimeKind};
@@ -44,6 +45,8 @@ pub(crate) struct Wanted {
     pub(crate) gateways: u32,
     /// Where they run.
     pub(crate) runtime: RuntimeKind,
+    /// What their containers are made from, where they are some.
+    pub(crate) docker: DockerSettings,
 }
 
 /// Makes the environment; a server that runs learns of it by `ControlClient::changed`.
@@ -86,6 +89,7 @@ impl Draft {
             created_at: now_ms,
             public_key: key.public().to_line(),
             deleting: false,
+            docker: (wanted.runtime == RuntimeKind::Docker).then(|| wanted.docker.clone()),
             gateways: (0..).zip(ports).map(gateway).collect(),
         };
         Ok(Self {
@@ -123,9 +127,6 @@ fn check(wanted: &Wanted) -> Result<String, CreateError> {
         return Err(CreateError::Gateways {
             asked: wanted.gateways,
         });
-    }
-    if wanted.runtime == RuntimeKind::Docker {
-        return Err(CreateError::Runtime);
     }
     match &wanted.domain {
         None => Ok(format!("{}.localhost", wanted.name)),

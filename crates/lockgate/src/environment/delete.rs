@@ -14,8 +14,10 @@ use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep_until};
 
 use super::lock::DeployLock;
-use super::{Environment, EnvironmentError};
+use super::{Environment, EnvironmentError, RuntimeKind};
 use crate::home::{Home, durable};
+use crate::runtime::docker;
+use crate::runtime::docker::address::{AddressError, EngineAddress};
 use crate::server::control::ControlClient;
 
 /// How long agents whose server is gone may take to end: their way to the end without a TERM.
@@ -25,12 +27,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Ends the gateways (through the server, when one runs), then removes builds, statements and files.
 /// Goes on after a failure; returns what was left behind, a sentence each, empty when all is gone.
-/// The lock's file is removed with the others.
+/// The lock's file is removed with the others. Where containers stay, so do the files: they are what
+/// a second call, or a server that finds the engine again, knows them by.
 pub(crate) async fn delete(
     home: &Home,
     store: &Store,
     env: &EnvName,
     server: Option<&ControlClient>,
+    engine: &Result<EngineAddress, AddressError>,
     _lock: DeployLock,
 ) -> Result<Vec<String>, EnvironmentError> {
     let environment = Environment::load(home, env);
@@ -39,13 +43,18 @@ pub(crate) async fn delete(
         Ok(mut environment) => {
             environment.deleting = true;
             environment.save(home)?;
-            let all = environment.gateways.iter();
-            let names: Vec<_> = all.map(|one| environment.gateway_name(one)).collect();
-            left.extend(
-                end_gateways(home, env, &names, server, AGENTS_END)
-                    .await
-                    .said,
-            );
+            left.extend(tell(server, env).await);
+            if environment.runtime == RuntimeKind::Docker {
+                let stays = remove_containers(home, engine, env).await;
+                if !stays.is_empty() {
+                    left.extend(stays);
+                    return Ok(left);
+                }
+            } else {
+                let all = environment.gateways.iter();
+                let names: Vec<_> = all.map(|one| environment.gateway_name(one)).collect();
+                left.extend(end_agents(home, &names, AGENTS_END).await.said);
+            }
         }
         // A folder without its file is what an interrupted removal leaves.
         Err(EnvironmentError::Unknown { .. }) => {}
@@ -64,7 +73,8 @@ pub(super) struct Ended {
     pub(super) said: Vec<String>,
 }
 
-/// Waits until the agents of gateways have ended that `env.toml` does not want any more.
+/// Has the server end gateways that `env.toml` does not want any more, and waits until
+/// their agents have ended.
 pub(super) async fn end_gateways(
     home: &Home,
     env: &EnvName,
@@ -72,12 +82,33 @@ pub(super) async fn end_gateways(
     server: Option<&ControlClient>,
     limit: Duration,
 ) -> Ended {
-    let mut ended = Ended::default();
-    if let Some(server) = server
-        && let Err(error) = server.changed(env).await
-    {
-        ended.said.push(format!("{error}: {}", error.source));
+    let told = tell(server, env).await;
+    let mut ended = end_agents(home, names, limit).await;
+    ended.said.splice(0..0, told);
+    ended
+}
+
+/// Has the server end the gateways, where one runs.
+async fn tell(server: Option<&ControlClient>, env: &EnvName) -> Option<String> {
+    let error = server?.changed(env).await.err()?;
+    Some(format!("{error}: {}", error.source))
+}
+
+/// Removes what the server has left, or all where none runs.
+async fn remove_containers(
+    home: &Home,
+    engine: &Result<EngineAddress, AddressError>,
+    env: &EnvName,
+) -> Vec<String> {
+    match home.id() {
+        Ok(id) => docker::remove::remove(engine, &id, env).await,
+        Err(error) => vec![format!("the containers of `{env}` stay: {error}")],
     }
+}
+
+/// Waits for the agents' end; what still runs afterwards is said.
+async fn end_agents(home: &Home, names: &[GatewayName], limit: Duration) -> Ended {
+    let mut ended = Ended::default();
     // Without a server they end by themselves, since their input is closed.
     let deadline = Instant::now() + limit;
     for name in names {
@@ -145,8 +176,8 @@ fn nameless(home: &Home, env: &EnvName) -> std::io::Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::environment::RuntimeKind;
     use crate::environment::create::{Wanted, create};
+    use crate::environment::docker::DockerSettings;
     use crate::environment::tests::home;
 
     fn wanted(folder: &Path) -> Wanted {
@@ -156,7 +187,13 @@ mod tests {
             workspace: folder.to_owned(),
             gateways: 3,
             runtime: RuntimeKind::Local,
+            docker: DockerSettings::default(),
         }
+    }
+
+    /// No environment here has containers.
+    fn no_engine() -> Result<EngineAddress, AddressError> {
+        EngineAddress::parse(Some("unix:///nowhere/docker.sock"))
     }
 
     fn lock(home: &Home, wanted: &Wanted) -> DeployLock {
@@ -171,7 +208,7 @@ mod tests {
         let wanted = wanted(folder.path());
         let first = create(&home, &store, &wanted, 1).unwrap();
         let lock = lock(&home, &wanted);
-        let left = delete(&home, &store, &wanted.name, None, lock)
+        let left = delete(&home, &store, &wanted.name, None, &no_engine(), lock)
             .await
             .unwrap();
         assert_eq!(left, Vec::<String>::new());
@@ -203,7 +240,7 @@ mod tests {
         );
 
         let lock = lock(&home, &wanted);
-        delete(&home, &store, &wanted.name, None, lock)
+        delete(&home, &store, &wanted.name, None, &no_engine(), lock)
             .await
             .unwrap();
         create(&home, &store, &wanted, 4).unwrap();

@@ -223,6 +223,7 @@ mod tests {
     use super::*;
     use crate::environment::RuntimeKind;
     use crate::environment::create::{TOKEN, Wanted, create};
+    use crate::environment::docker::DockerSettings;
     use crate::environment::tests::home;
     use crate::environment::variables::Change;
 
@@ -242,6 +243,7 @@ mod tests {
                 workspace: folder.to_owned(),
                 gateways,
                 runtime: RuntimeKind::Local,
+                docker: DockerSettings::default(),
             };
             let environment = create(&home, &store, &wanted, 1).unwrap();
             Self {

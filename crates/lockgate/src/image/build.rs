@@ -11,11 +11,11 @@ use bollard::query_parameters::{
 use futures_util::StreamExt as _;
 
 use super::failure::{Heard, check_version, not_pulled};
+use super::failure::{is_missing, said};
 use super::output::Lines;
 use super::recipe::{self, Recipe};
 use super::reference::Reference;
 use super::trial;
-use crate::engine::{is_missing, said};
 use crate::error::CommandError;
 
 /// What to build, from what.

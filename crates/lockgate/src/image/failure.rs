@@ -2,10 +2,32 @@
 
 use std::path::Path;
 
+use bollard::errors::Error;
+
 use super::DEFAULT_BASE;
 use super::recipe::Needed;
 use super::reference::Reference;
 use crate::error::CommandError;
+
+/// What the engine says of a failed request, without the words of the library around it.
+pub(super) fn said(error: &Error) -> String {
+    match error {
+        Error::DockerResponseServerError { message, .. } => message.clone(),
+        Error::DockerStreamError { error } => error.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Whether the engine says that there is no such thing.
+pub(super) fn is_missing(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::DockerResponseServerError {
+            status_code: 404,
+            ..
+        }
+    )
+}
 
 /// What a build has said so far.
 #[derive(Debug, Default)]

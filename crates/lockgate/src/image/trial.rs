@@ -9,10 +9,10 @@ use bollard::query_parameters::{LogsOptionsBuilder, RemoveContainerOptionsBuilde
 use futures_util::StreamExt as _;
 
 use super::failure::agent_failed;
+use super::failure::said;
 use super::output::Lines;
 use super::recipe::AGENT;
 use super::reference::Reference;
-use crate::engine::said;
 use crate::error::CommandError;
 
 /// Runs `lockgate-agent --version` in a container of `image` and gives what it wrote.

@@ -10,7 +10,6 @@
 //! are in process groups of their own: a Ctrl-C at the terminal reaches the server alone.
 
 mod agent;
-mod backoff;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -24,7 +23,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::agent::Agent;
-use self::backoff::Backoff;
+use super::backoff::Backoff;
 use super::{GatewaySpec, Observed};
 
 /// The program that is started, and what it inherits.
@@ -182,8 +181,8 @@ impl Shift {
             let delay = backoff.after(started.elapsed());
             tracing::warn!(%gateway, %problem, ?delay, "agent starts again");
             self.tell(Observed {
-                pid: None,
                 problem: Some(problem),
+                ..Observed::default()
             });
             let _ = self
                 .stop
@@ -202,6 +201,7 @@ impl Shift {
         self.tell(Observed {
             pid: agent.pid(),
             problem,
+            ..Observed::default()
         });
         let ended = self.stop.run_until_cancelled(agent.ended()).await;
         if ended.is_none() {

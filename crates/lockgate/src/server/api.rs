@@ -17,12 +17,13 @@ use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
 use super::ServerDescription;
+use super::bridge::Bridges;
 use super::gateways::Gateways;
 use crate::environment::EnvironmentError;
 
 /// What requests are answered from.
 struct Control {
-    description: ServerDescription,
+    bridges: Arc<Bridges>,
     gateways: Arc<Gateways>,
     asked: CancellationToken,
     stop: CancellationToken,
@@ -30,13 +31,13 @@ struct Control {
 
 /// All paths of the control socket.
 pub(super) fn router(
-    description: ServerDescription,
+    bridges: Arc<Bridges>,
     gateways: Arc<Gateways>,
     asked: CancellationToken,
     stop: CancellationToken,
 ) -> Router {
     let control = Arc::new(Control {
-        description,
+        bridges,
         gateways,
         asked,
         stop,
@@ -45,6 +46,7 @@ pub(super) fn router(
         .route("/v1/server", get(server))
         .route("/v1/stop", post(ask_to_stop))
         .route("/v1/environments/{env}/changed", post(changed))
+        .route("/v1/environments/{env}/start", post(start))
         .route("/v1/environments/{env}/gateways", get(gateways_of))
         .method_not_allowed_fallback(|| async {
             refuse(
@@ -65,7 +67,7 @@ pub(super) async fn serve(listener: UnixListener, router: Router, stop: Cancella
 }
 
 async fn server(State(control): State<Arc<Control>>) -> Json<ServerDescription> {
-    Json(control.description.clone())
+    Json(control.bridges.description())
 }
 
 async fn ask_to_stop(State(control): State<Arc<Control>>) -> Response {
@@ -76,14 +78,35 @@ async fn ask_to_stop(State(control): State<Arc<Control>>) -> Response {
 async fn changed(State(control): State<Arc<Control>>, Path(env): Path<String>) -> Response {
     match EnvName::parse(&env) {
         Err(error) => refuse(StatusCode::BAD_REQUEST, &error.to_string()),
-        Ok(env) => {
-            // In a task of its own: who asked may leave before the last gateway has ended.
-            let reconciled = tokio::spawn(async move { control.gateways.changed(&env).await });
-            match reconciled.await {
-                Ok(()) => Json(json!({})).into_response(),
-                Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
-            }
-        }
+        Ok(env) => to_its_end(async move { control.gateways.changed(&env).await }).await,
+    }
+}
+
+#[derive(Deserialize)]
+struct Which {
+    gateway: Option<u32>,
+}
+
+async fn start(
+    State(control): State<Arc<Control>>,
+    Path(env): Path<String>,
+    which: Result<Query<Which>, QueryRejection>,
+) -> Response {
+    let number = match which {
+        Ok(Query(which)) => which.gateway,
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, &error.body_text()),
+    };
+    match EnvName::parse(&env) {
+        Err(error) => refuse(StatusCode::BAD_REQUEST, &error.to_string()),
+        Ok(env) => to_its_end(async move { control.gateways.start(&env, number).await }).await,
+    }
+}
+
+/// In a task of its own: who asked may leave before the last gateway has ended.
+async fn to_its_end(work: impl Future<Output = ()> + Send + 'static) -> Response {
+    match tokio::spawn(work).await {
+        Ok(()) => Json(json!({})).into_response(),
+        Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
     }
 }
 

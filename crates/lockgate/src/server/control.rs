@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{PROGRAM, ServerDescription};
 use crate::home::Home;
+use crate::runtime::Container;
 
 /// How long the server may take for what needs no waiting.
 const AT_ONCE: Duration = Duration::from_secs(5);
@@ -60,6 +61,9 @@ pub(crate) struct GatewayView {
     pub(crate) agent_pid: Option<u32>,
     /// Why the agent does not run, as in `exited with code 78: …`.
     pub(crate) agent_problem: Option<String>,
+    /// Its container, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) container: Option<Container>,
     /// UNIX milliseconds of its last request to the build server.
     pub(crate) last_contact: Option<u64>,
     /// Its own account, since the server started.
@@ -117,6 +121,17 @@ impl ControlClient {
     /// those that are not wanted have ended. Quick where nothing has to end.
     pub(crate) async fn changed(&self, env: &EnvName) -> Result<(), ControlError> {
         let path = format!("/v1/environments/{env}/changed");
+        self.post(&path, GATEWAYS_END).await
+    }
+
+    /// `POST /v1/environments/{env}/start`: as `changed`, and gateways that were given up are tried again.
+    pub(crate) async fn start(
+        &self,
+        env: &EnvName,
+        gateway: Option<u32>,
+    ) -> Result<(), ControlError> {
+        let which = gateway.map_or_else(String::new, |number| format!("?gateway={number}"));
+        let path = format!("/v1/environments/{env}/start{which}");
         self.post(&path, GATEWAYS_END).await
     }
 

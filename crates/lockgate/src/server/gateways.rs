@@ -10,21 +10,23 @@ use lockgate_model::{EnvName, GatewayName, Report};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::ServerDescription;
+use super::bridge::Bridges;
 use super::control::{GatewayView, GatewaysView};
 use crate::environment::{Environment, EnvironmentError, Gateway, RuntimeKind};
 use crate::home::Home;
-use crate::runtime::{GatewaySpec, Observed, Runtime};
+use crate::runtime::{GatewaySpec, Observed, Runtimes, Wanted};
 
 /// All gateways of a home.
 #[derive(Debug)]
 pub(super) struct Gateways {
     home: Home,
-    runtime: Runtime,
+    runtimes: Runtimes,
     reports: Reports,
     notice: Notice,
     /// The build server as agents of the local runtime reach it.
     server: String,
+    /// The build server's port on networks of containers.
+    server_port: u16,
     /// Where versions begin, so that those of an earlier server differ.
     first_version: u64,
     /// Counts changes of env.toml.
@@ -36,18 +38,20 @@ pub(super) struct Gateways {
 impl Gateways {
     pub(super) fn new(
         home: Home,
-        runtime: Runtime,
+        runtimes: Runtimes,
         reports: Reports,
         notice: Notice,
-        server: &ServerDescription,
+        bridges: &Bridges,
     ) -> Self {
+        let server = bridges.description();
         let address = server.listeners.first();
         Self {
             home,
-            runtime,
+            runtimes,
             reports,
             notice,
             server: address.map_or_else(String::new, |address| format!("http://{address}")),
+            server_port: bridges.port(),
             first_version: server.started_at,
             changed: watch::Sender::new(0),
             turns: Mutex::default(),
@@ -59,6 +63,17 @@ impl Gateways {
     pub(super) async fn changed(&self, env: &EnvName) {
         self.notice.ring();
         self.reconcile(env).await;
+    }
+
+    /// As `changed`, and gateways that were given up are tried again: one, or all.
+    pub(super) async fn start(&self, env: &EnvName, number: Option<u32>) {
+        self.changed(env).await;
+        if let Ok(environment) = Environment::load(&self.home, env) {
+            let gateways = environment.gateways.iter();
+            let meant = gateways.filter(|one| number.is_none_or(|number| number == one.number));
+            let names = meant.map(|one| environment.gateway_name(one));
+            self.runtimes.of(environment.runtime).try_again(names);
+        }
     }
 
     /// Makes an environment run what its file wants. A file that cannot be read changes nothing.
@@ -79,23 +94,44 @@ impl Gateways {
                 return;
             }
         };
-        let wanted = environment.as_ref().map_or_else(Vec::new, wanted);
-        let specs = wanted
-            .iter()
-            .filter_map(|(environment, gateway)| self.spec(environment, gateway))
-            .collect();
-        self.runtime.reconcile(env, specs).await;
+        for (kind, runtime) in self.runtimes.each() {
+            let wanted = environment
+                .as_ref()
+                .filter(|environment| environment.runtime == kind && !environment.deleting)
+                .map_or_else(Vec::new, |environment| self.wanted(environment));
+            runtime.reconcile(env, wanted).await;
+        }
         self.forget_unwanted(env, environment.as_ref());
         self.changed.send_modify(|count| *count += 1);
     }
 
-    fn spec(&self, environment: &Environment, gateway: &Gateway) -> Option<GatewaySpec> {
-        GatewaySpec::local(&self.home, environment, gateway, &self.server)
-            .inspect_err(|error| {
-                let gateway = environment.gateway_name(gateway);
-                tracing::error!(%gateway, %error, runtime = self.runtime.name(), "gateway cannot be started");
-            })
-            .ok()
+    /// The gateways of an environment as its runtime shall have them.
+    fn wanted(&self, environment: &Environment) -> Vec<Wanted> {
+        let gateways = environment.gateways.iter();
+        let one = |gateway: &Gateway| {
+            let name = environment.gateway_name(gateway);
+            if !gateway.enabled {
+                return Wanted::Stopped(name);
+            }
+            let spec = match environment.runtime {
+                RuntimeKind::Local => {
+                    GatewaySpec::local(&self.home, environment, gateway, &self.server)
+                }
+                RuntimeKind::Docker => {
+                    GatewaySpec::docker(&self.home, environment, gateway, self.server_port)
+                }
+            };
+            spec.map_or_else(
+                |error| {
+                    tracing::error!(gateway = %name, %error, "gateway cannot be started");
+                    let cause = std::error::Error::source(&error).map(ToString::to_string);
+                    let why = format!("{error}: {}", cause.unwrap_or_default());
+                    Wanted::Unclear(name.clone(), why)
+                },
+                Wanted::Running,
+            )
+        };
+        gateways.map(one).collect()
     }
 
     /// An account of a gateway that is not wanted any more would be taken for its present.
@@ -115,9 +151,11 @@ impl Gateways {
         }
     }
 
-    /// Ends all gateways.
-    pub(super) async fn end_all(&self) {
-        self.runtime.end_all().await;
+    /// Ends what ends with the server.
+    pub(super) async fn end(&self) {
+        for (_, runtime) in self.runtimes.each() {
+            runtime.end().await;
+        }
     }
 
     /// The gateways of an environment: at once when the version is not `after`, else when it changes
@@ -130,7 +168,7 @@ impl Gateways {
     ) -> Result<GatewaysView, EnvironmentError> {
         let mut seen = Seen {
             reports: self.reports.version(),
-            runtime: self.runtime.changes(),
+            runtimes: self.runtimes.each().map(|(_, runtime)| runtime.changes()),
             files: self.changed.subscribe(),
         };
         // Runs out quietly: the answer then has the version that was asked with.
@@ -154,14 +192,16 @@ impl Gateways {
     ) -> GatewayView {
         let name = environment.gateway_name(gateway);
         let report = received.iter().find(|one| one.report.gateway == name);
-        let report = report.map(|one| one.report.clone());
-        let (pid, problem, report) = present(self.runtime.observe(&name), report);
+        let observed = self.runtimes.of(environment.runtime).observe(&name);
+        let container = observed.as_ref().and_then(|it| it.container.clone());
+        let (pid, problem, report) = present(observed, report.cloned());
         GatewayView {
             http_port: gateway.http_port,
             vpn_port: gateway.vpn_port,
             enabled: gateway.enabled,
             agent_pid: pid,
             agent_problem: problem,
+            container,
             last_contact: self.reports.last_contact(&name),
             report,
             name,
@@ -169,43 +209,49 @@ impl Gateways {
     }
 }
 
-/// What is true now of an agent's process, its problem and its own account. Where the runtime knows the
-/// process, the account of another one is past; and an agent that reports speaks for itself, so what
-/// ended the one before it is past.
+/// What is true now of an agent's process, its problem and its own account.
+///
+/// Where the runtime knows the process, the account of another one is past; and an agent that reports
+/// speaks for itself, so what ended the one before it is past. In a container every agent is process
+/// 1: there the account counts that came since the container's start, and the runtime's problem is
+/// of now.
 fn present(
     observed: Option<Observed>,
-    report: Option<Report>,
+    received: Option<Received>,
 ) -> (Option<u32>, Option<String>, Option<Report>) {
-    let Some(Observed { pid, problem }) = observed else {
-        return (None, None, report);
+    let Some(Observed {
+        pid,
+        problem,
+        container,
+    }) = observed
+    else {
+        return (None, None, received.map(|one| one.report));
     };
+    if let Some(container) = container {
+        let since = container.started.filter(|_| container.running);
+        let received = received.filter(|one| since.is_some_and(|since| one.reported_at >= since));
+        return (None, problem, received.map(|one| one.report));
+    }
+    let report = received.map(|one| one.report);
     let report = report.filter(|report| Some(report.agent_pid) == pid);
     let problem = problem.filter(|_| report.is_none());
     (pid, problem, report)
 }
 
-/// The gateways that shall run in this server's runtime.
-fn wanted(environment: &Environment) -> Vec<(&Environment, &Gateway)> {
-    let here = environment.runtime == RuntimeKind::Local && !environment.deleting;
-    let enabled = environment.gateways.iter().filter(|one| one.enabled);
-    enabled
-        .filter(|_| here)
-        .map(|gateway| (environment, gateway))
-        .collect()
-}
-
 /// Everything a view is made of. Each counter only grows, so their sum differs when one of them does.
 struct Seen {
     reports: watch::Receiver<u64>,
-    runtime: watch::Receiver<u64>,
+    runtimes: [watch::Receiver<u64>; 2],
     files: watch::Receiver<u64>,
 }
 
 impl Seen {
     fn version(&mut self, first: u64) -> u64 {
+        let [local, docker] = &mut self.runtimes;
         first
             + *self.reports.borrow_and_update()
-            + *self.runtime.borrow_and_update()
+            + *local.borrow_and_update()
+            + *docker.borrow_and_update()
             + *self.files.borrow_and_update()
     }
 
@@ -213,9 +259,11 @@ impl Seen {
     async fn differs(&mut self, first: u64, after: Option<u64>) {
         while Some(self.version(first)) == after {
             // A sender that is gone changes nothing any more; all of them live as long as the server.
+            let [local, docker] = &mut self.runtimes;
             let _ = tokio::select! {
                 changed = self.reports.changed() => changed,
-                changed = self.runtime.changed() => changed,
+                changed = local.changed() => changed,
+                changed = docker.changed() => changed,
                 changed = self.files.changed() => changed,
             };
         }
@@ -227,10 +275,11 @@ mod tests {
     use lockgate_model::{Phase, Timings};
 
     use super::*;
+    use crate::runtime::Container;
 
-    fn report(agent_pid: u32) -> Report {
+    fn report(agent_pid: u32) -> Received {
         let env = EnvName::parse("dev-001").unwrap();
-        Report {
+        let report = Report {
             on_trial: false,
             change: None,
             gateway: GatewayName::new(&env, 0),
@@ -247,7 +296,35 @@ mod tests {
             problem: None,
             server: None,
             timings: Timings::default(),
+        };
+        Received {
+            report,
+            last_contact: 2000,
+            reported_at: 1000,
         }
+    }
+
+    #[test]
+    fn in_a_container_the_account_since_its_start_counts() {
+        let check = |running, started, problem: Option<&str>, expected| {
+            let observed = Observed {
+                pid: None,
+                problem: problem.map(String::from),
+                container: Some(Container {
+                    id: "id".into(),
+                    image: "image".into(),
+                    started,
+                    running,
+                }),
+            };
+            let (pid, told, report) = present(Some(observed), Some(report(1)));
+            assert_eq!((pid, told.as_deref()), (None, problem));
+            assert_eq!(report.is_some(), expected);
+        };
+        check(true, Some(999), None, true);
+        check(true, Some(1000), Some("the engine is away"), true);
+        check(true, Some(1001), None, false);
+        check(false, None, Some("ended"), false);
     }
 
     #[test]
@@ -256,6 +333,7 @@ mod tests {
             let observed = observed.map(|(pid, problem)| Observed {
                 pid,
                 problem: problem.map(String::from),
+                container: None,
             });
             let (pid, problem, report) = present(observed, reported);
             let agent = report.map(|report| report.agent_pid);

@@ -5,6 +5,7 @@ use super::*;
 use crate::environment::RuntimeKind;
 use crate::environment::create::{Wanted, create};
 use crate::environment::delete::delete;
+use crate::environment::docker::DockerSettings;
 use crate::environment::lock::DeployLock;
 use crate::environment::tests::home;
 
@@ -23,6 +24,8 @@ fn options(folder: &Path) -> ServeOptions {
         allow_plain: Vec::new(),
         agent,
         child_environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
+        // No test of this program asks an engine.
+        engine: EngineAddress::parse(Some("unix:///nowhere/docker.sock")),
     }
 }
 
@@ -33,6 +36,7 @@ fn make(home: &Home, store: &Store, gateways: u32) -> Environment {
         workspace: home.dir().to_owned(),
         gateways,
         runtime: RuntimeKind::Local,
+        docker: DockerSettings::default(),
     };
     create(home, store, &wanted, 1).unwrap()
 }
@@ -70,7 +74,7 @@ async fn a_home_has_one_server() {
     assert!(ControlClient::connect(&options.home).await.is_none());
     let first = start(options.clone()).await.unwrap();
     let (_, description) = ControlClient::connect(&options.home).await.unwrap();
-    assert_eq!(&description, first.description());
+    assert_eq!(description, first.description());
     assert_ne!(description.listeners[0].port(), 0);
 
     let error = start(options.clone()).await.unwrap_err().to_string();
@@ -127,6 +131,7 @@ async fn asking_it_to_stop_is_heard() {
 async fn gateways_follow_their_environment() {
     let folder = tempfile::tempdir().unwrap();
     let options = options(folder.path());
+    let engine = options.engine.clone();
     let home = options.home.clone();
     let server = start(options).await.unwrap();
     let store = Store::open(home.builds()).unwrap();
@@ -150,7 +155,7 @@ async fn gateways_follow_their_environment() {
     until(&control, &environment, all).await;
 
     let lock = DeployLock::take(&home, env, "delete", 4).unwrap();
-    let left = delete(&home, &store, env, Some(&control), lock)
+    let left = delete(&home, &store, env, Some(&control), &engine, lock)
         .await
         .unwrap();
     assert_eq!(left, Vec::<String>::new());
@@ -233,5 +238,46 @@ async fn a_broken_environment_does_not_keep_the_others_from_running() {
     let control = ControlClient::new(&options.home);
     let some = |view: &GatewaysView| pids(view)[0].is_some();
     until(&control, &environment, some).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_engine_that_is_away_is_a_problem_and_no_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(folder.path());
+    let home = options.home.clone();
+    let store = Store::open(home.builds()).unwrap();
+    let wanted = Wanted {
+        name: EnvName::parse("dev-001").unwrap(),
+        domain: None,
+        workspace: home.dir().to_owned(),
+        gateways: 2,
+        runtime: RuntimeKind::Docker,
+        docker: DockerSettings::default(),
+    };
+    let environment = create(&home, &store, &wanted, 1).unwrap();
+    let engine = options.engine.clone();
+    let server = start(options).await.unwrap();
+    let control = ControlClient::new(&home);
+    let told = |view: &GatewaysView| {
+        view.gateways.iter().all(|one| {
+            let problem = one.agent_problem.as_deref().unwrap_or_default();
+            problem.starts_with("no engine answers at `unix:///nowhere/docker.sock`")
+        })
+    };
+    until(&control, &environment, told).await;
+
+    // What cannot be removed is said, and the environment is kept so that it can be.
+    let env = &environment.name;
+    let lock = DeployLock::take(&home, env, "delete", 4).unwrap();
+    let left = delete(&home, &store, env, Some(&control), &engine, lock)
+        .await
+        .unwrap();
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert!(
+        left[0].starts_with("the containers of `dev-001` stay: no engine"),
+        "{left:?}"
+    );
+    assert!(Environment::load(&home, env).unwrap().deleting);
     server.stop().await;
 }

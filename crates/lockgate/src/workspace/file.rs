@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use super::WorkspaceError;
 use super::nearest::nearest;
 use crate::deploy::strategy::DeployStrategy;
+use crate::environment::docker::DockerSettings;
 
 /// lockgate.toml.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -23,6 +24,8 @@ pub(crate) struct File {
     pub(crate) pack: PackTable,
     /// `[deploy]`
     pub(crate) deploy: DeployTable,
+    /// `[docker]`
+    pub(crate) docker: DockerSettings,
     /// `[app]`
     pub(crate) app: AppTable,
     /// `[registration]`

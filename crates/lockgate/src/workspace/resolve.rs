@@ -10,6 +10,7 @@ use super::detect::{self, Detected};
 use super::file::{AppTable, File, LimitsTable, PartTable, RegistrationTable};
 use super::{FILE_NAME, WorkspaceError, env_file};
 use crate::deploy::strategy::DeployStrategy;
+use crate::environment::docker::DockerSettings;
 use crate::environment::registration::Registration;
 
 /// What to build, check, pack and start for one environment.
@@ -31,6 +32,8 @@ pub(crate) struct Resolved {
     pub(crate) app: AppSettings,
     /// What registers new gateways, if something does.
     pub(crate) registration: Option<Registration>,
+    /// What containers are made from.
+    pub(crate) docker: DockerSettings,
 }
 
 /// Applies defaults < file < the environment's own table.
@@ -71,6 +74,7 @@ pub(crate) fn resolve(
         app: app(root, &file.app, &own.app)?,
         registration: registration(root, &file.registration, &own.registration)?,
         bundle: root.join(bundle),
+        docker: docker(root, &file.docker)?,
     })
 }
 
@@ -97,6 +101,30 @@ fn registration(
         return Err(senseless(root, what.to_owned()));
     }
     Ok(command.map(|command| Registration { command, timeout }))
+}
+
+/// Containers have ports of their own and reach the build server through a network's gateway.
+fn docker(root: &Path, given: &DockerSettings) -> Result<DockerSettings, WorkspaceError> {
+    let named = |what: &Option<String>| what.as_deref().is_some_and(|it| it.trim().is_empty());
+    if named(&given.image) || named(&given.network) {
+        let what = "`[docker] image` and `network` are names, not empty".to_owned();
+        return Err(senseless(root, what));
+    }
+    match given.network() {
+        network @ ("host" | "none") => Err(senseless(
+            root,
+            format!(
+                "`[docker] network` is `{network}`: gateways need a network of their own, such as `bridge`"
+            ),
+        )),
+        network if network.starts_with("container:") => Err(senseless(
+            root,
+            format!(
+                "`[docker] network` is `{network}`: a gateway does not share another container's"
+            ),
+        )),
+        _ => Ok(given.clone()),
+    }
 }
 
 fn parts(root: &Path, given: Option<Vec<PartTable>>) -> Result<Vec<Part>, WorkspaceError> {
@@ -369,6 +397,8 @@ mod tests {
                 "[app]\nstrategy = 'gated'\ncommand = ['npm', 'start']",
                 "`[app] command` starts `npm`: only Node itself can be held",
             ),
+            ("[docker]\nnetwork = 'host'", "`[docker] network` is `host`"),
+            ("[docker]\nimage = ''", "not empty"),
             ("[pack]\nparts = []", "nothing to pack"),
             ("[registration]\ncommand = ['']", "names no program"),
             ("[registration]\ntimeout = '0s'", "timeout` is zero"),

@@ -3,6 +3,7 @@
 use lockgate_model::EnvName;
 
 use super::detect::{BUNDLE, Detected, PARTS, VALIDATE};
+use crate::environment::docker::DockerSettings;
 
 /// The file's text.
 pub(crate) fn render(env: &EnvName, found: &Detected) -> String {
@@ -21,6 +22,7 @@ pub(crate) fn render(env: &EnvName, found: &Detected) -> String {
         format!("    {{ from = \"{from}\", to = \"{to}\"{rest} }},")
     });
     let parts = parts.join("\n");
+    let image = DockerSettings::default().image().to_owned();
     format!(
         r#"# What Lockgate builds, checks, packs and starts. Keys that are left out keep
 # the value shown; unknown keys are refused.
@@ -53,6 +55,13 @@ parts = [
 # its trial, then the others. `deploy --strategy` says it for once; `up` and
 # `deploy --watch` take all at once.
 # strategy = "all"
+
+[docker]
+# What gateways of `create --runtime docker` are made from. Their ports are open to this
+# host and its containers ("loopback"), or to whoever reaches this host ("all").
+# image = "{image}"
+# network = "bridge"
+# publish = "loopback"
 
 [app]
 # How a gateway starts the application; `cwd` is a folder of the build.

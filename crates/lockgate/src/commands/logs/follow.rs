@@ -163,7 +163,7 @@ impl Following<'_> {
         for gateway in chosen(&environment, None) {
             if self.known.insert(gateway.clone()) {
                 self.show.widen(std::slice::from_ref(&gateway));
-                let source = Source::start(&self.anew, self.ctx, gateway)?;
+                let source = Source::start(&self.anew, self.ctx, gateway, environment.runtime)?;
                 self.sources.push((source, Clock::default()));
                 self.hold.wait_for_others(self.sources.len() > 1);
             }

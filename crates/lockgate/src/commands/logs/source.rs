@@ -1,5 +1,6 @@
 //! One gateway's log, as its agent's program reads it.
 
+use std::path::Path;
 use std::process::Stdio;
 use std::time::SystemTime;
 
@@ -9,14 +10,16 @@ use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::container::Container;
 use crate::context::Context;
+use crate::environment::RuntimeKind;
 use crate::error::CommandError;
 
 /// Lines that are read ahead.
 const AHEAD: usize = 256;
 
 /// What of a log is read.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Reading {
     /// Go on with what comes later.
     pub(super) follow: bool,
@@ -57,17 +60,26 @@ impl Source {
         reading: &Reading,
         ctx: &Context,
         gateway: GatewayName,
+        runtime: RuntimeKind,
     ) -> Result<Self, CommandError> {
-        let mut child = command(reading, ctx, &gateway).spawn().map_err(|error| {
-            let agent = ctx.config.agent.display();
-            CommandError::failed(format!("cannot start `{agent}`"))
-                .because(&error)
-                .hint("`lockgate-agent` lies beside `lockgate`, or where LOCKGATE_AGENT says")
-        })?;
         let (tell, told) = mpsc::channel(AHEAD);
         let mut reader = JoinSet::new();
-        if let Some(stdout) = child.stdout.take() {
-            reader.spawn(read(child, stdout, tell));
+        match runtime {
+            RuntimeKind::Local => {
+                let home = &ctx.config.home;
+                let releases = home.gateway_dir(&gateway).join("releases");
+                let log = home.gateway_log(&gateway);
+                let mut child = command(reading, &ctx.config.agent, &log, &releases)
+                    .spawn()
+                    .map_err(|error| cannot_start(ctx, &error))?;
+                if let Some(stdout) = child.stdout.take() {
+                    reader.spawn(async move { read(child, stdout, &tell, |_| true).await });
+                }
+            }
+            RuntimeKind::Docker => {
+                let container = Container::new(reading, ctx, gateway.clone())?;
+                reader.spawn(container.read(tell));
+            }
         }
         Ok(Self {
             gateway,
@@ -82,41 +94,76 @@ impl Source {
     }
 }
 
-/// The reader of a local gateway. One in a container would be started in there.
-fn command(reading: &Reading, ctx: &Context, gateway: &GatewayName) -> Command {
-    let home = &ctx.config.home;
-    let mut command = Command::new(&ctx.config.agent);
+impl Reading {
+    /// What the agent's reader is told of it.
+    pub(super) fn flags(&self) -> Vec<String> {
+        let mut flags = Vec::new();
+        if self.follow {
+            flags.push("--follow".to_owned());
+        }
+        if let Some(crash) = &self.crash {
+            flags.push(format!("--crash={crash}"));
+        }
+        if let Some(since) = self.since {
+            let since = humantime::format_rfc3339_millis(since).to_string();
+            flags.extend(["--since".to_owned(), since]);
+        }
+        if let Some(lines) = self.lines {
+            flags.extend(["--lines".to_owned(), lines.to_string()]);
+        }
+        flags
+    }
+}
+
+fn cannot_start(ctx: &Context, error: &std::io::Error) -> CommandError {
+    let agent = ctx.config.agent.display();
+    CommandError::failed(format!("cannot start `{agent}`"))
+        .because(error)
+        .hint("`lockgate-agent` lies beside `lockgate`, or where LOCKGATE_AGENT says")
+}
+
+/// The reader of files on this host.
+pub(super) fn command(reading: &Reading, agent: &Path, log: &Path, releases: &Path) -> Command {
+    let mut command = Command::new(agent);
     command
         .args(["logs", "--format", "json", "--file"])
-        .arg(home.gateway_log(gateway))
+        .arg(log)
         .arg("--releases")
-        .arg(home.gateway_dir(gateway).join("releases"));
-    if reading.follow {
-        command.arg("--follow");
-    }
-    if let Some(crash) = &reading.crash {
-        command.arg(format!("--crash={crash}"));
-    }
-    if let Some(since) = reading.since {
-        let since = humantime::format_rfc3339_millis(since).to_string();
-        command.args(["--since", &since]);
-    }
-    if let Some(lines) = reading.lines {
-        command.args(["--lines", &lines.to_string()]);
-    }
-    command
+        .arg(releases)
+        .args(reading.flags())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .kill_on_drop(true);
     command
 }
 
+/// Starts a reader and passes on what it says that is wanted; whether it ended well.
+pub(super) async fn pass_on(
+    mut reader: Command,
+    tell: &mpsc::Sender<LogEvent>,
+    is_wanted: impl FnMut(&LogEvent) -> bool,
+) -> bool {
+    let Ok(mut child) = reader.spawn() else {
+        return false;
+    };
+    match child.stdout.take() {
+        Some(stdout) => read(child, stdout, tell, is_wanted).await,
+        None => false,
+    }
+}
+
 /// Passes on what the reader says until it ends; whether it ended well.
-async fn read(mut child: Child, stdout: ChildStdout, tell: mpsc::Sender<LogEvent>) -> bool {
+async fn read(
+    mut child: Child,
+    stdout: ChildStdout,
+    tell: &mpsc::Sender<LogEvent>,
+    mut is_wanted: impl FnMut(&LogEvent) -> bool,
+) -> bool {
     let mut lines = BufReader::new(stdout).split(b'\n');
     while let Ok(Some(line)) = lines.next_segment().await {
         // What a newer agent says besides is not for us.
         if let Ok(event) = serde_json::from_slice(&line)
+            && is_wanted(&event)
             && tell.send(event).await.is_err()
         {
             break;

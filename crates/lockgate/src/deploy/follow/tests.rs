@@ -67,6 +67,7 @@ fn view(reports: &[(u32, Option<Report>)]) -> GatewaysView {
         enabled: true,
         agent_pid: Some(1),
         agent_problem: None,
+        container: None,
         last_contact: None,
         report: report.clone(),
     };

@@ -50,9 +50,6 @@ pub(crate) enum CreateError {
         /// The cause.
         source: io::Error,
     },
-    /// The runtime is none that this version has.
-    #[error("the runtime `docker` is not part of this version")]
-    Runtime,
     /// The home cannot be used.
     #[error("the home cannot be used")]
     Home(#[from] HomeError),

@@ -11,6 +11,7 @@ fn wanted(name: &str, workspace: &Path) -> Wanted {
         workspace: workspace.to_owned(),
         gateways: 2,
         runtime: RuntimeKind::Local,
+        docker: DockerSettings::default(),
     }
 }
 
@@ -98,13 +99,6 @@ fn what_cannot_be_made_leaves_nothing() {
             ..base()
         },
         "/no/where",
-    );
-    check(
-        Wanted {
-            runtime: RuntimeKind::Docker,
-            ..base()
-        },
-        "docker",
     );
 }
 

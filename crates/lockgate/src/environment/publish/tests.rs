@@ -1,6 +1,7 @@
 use super::*;
 use crate::environment::RuntimeKind;
 use crate::environment::create::{Wanted, create};
+use crate::environment::docker::DockerSettings;
 use crate::environment::tests::{home, sample};
 
 fn build(digit: char) -> BuildId {
@@ -91,6 +92,7 @@ fn made(folder: &std::path::Path) -> (Home, Store, Environment) {
         workspace: folder.to_owned(),
         gateways: 2,
         runtime: RuntimeKind::Local,
+        docker: DockerSettings::default(),
     };
     let environment = create(&home, &store, &wanted, 1).unwrap();
     (home, store, environment)

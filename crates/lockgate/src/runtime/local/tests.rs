@@ -24,6 +24,7 @@ fn spec(folder: &Path, number: u32) -> GatewaySpec {
         name: GatewayName::new(&env, number),
         folder,
         variables: vec![("GATEWAY_ID", "id".into())],
+        container: None,
     }
 }
 

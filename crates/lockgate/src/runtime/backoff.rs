@@ -11,13 +11,13 @@ const WELL: Duration = Duration::from_secs(30);
 
 /// Delays that double while an agent keeps ending.
 #[derive(Debug, Default)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     last: Option<Duration>,
 }
 
 impl Backoff {
     /// The delay after an agent that lived this long.
-    pub(super) fn after(&mut self, lived: Duration) -> Duration {
+    pub(crate) fn after(&mut self, lived: Duration) -> Duration {
         let next = match self.last {
             Some(last) if lived < WELL => (last * 2).min(LONGEST),
             _ => FIRST,

@@ -1,0 +1,50 @@
+//! Whether an engine can have gateways at all, asked before an environment is made.
+
+use super::address::{AddressError, EngineAddress};
+use super::engine::{Engine, EngineError};
+use crate::environment::docker::DockerSettings;
+
+/// Why it cannot.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CheckError {
+    /// Nothing says where it is.
+    #[error("there is no engine to ask")]
+    Address(#[from] AddressError),
+    /// It is away, or lacks the network.
+    #[error("containers cannot be made")]
+    Engine(#[from] EngineError),
+    /// It has no such image.
+    #[error("the engine at `{address}` has no image `{image}`")]
+    NoImage {
+        /// Where it was asked.
+        address: EngineAddress,
+        /// The image.
+        image: String,
+    },
+}
+
+/// An engine for a command that needs one.
+pub(crate) async fn connect(
+    address: &Result<EngineAddress, AddressError>,
+) -> Result<Engine, CheckError> {
+    let address = address.as_ref().map_err(Clone::clone)?;
+    Ok(Engine::connect(address).await?)
+}
+
+/// Asks the engine for the image and the network of an environment.
+pub(crate) async fn check(
+    address: &Result<EngineAddress, AddressError>,
+    settings: &DockerSettings,
+) -> Result<(), CheckError> {
+    let address = address.as_ref().map_err(Clone::clone)?;
+    let engine = Engine::connect(address).await?;
+    let image = settings.image();
+    if !engine.has_image(image).await? {
+        return Err(CheckError::NoImage {
+            address: address.clone(),
+            image: image.to_owned(),
+        });
+    }
+    engine.gateway_of(settings.network()).await?;
+    Ok(())
+}

@@ -1,0 +1,682 @@
+//! The engine over its API: each method one request, named in its error.
+
+use std::collections::HashMap;
+use std::io::Read as _;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::time::{Duration, UNIX_EPOCH};
+
+use bollard::container::LogOutput;
+use bollard::errors::Error;
+use bollard::exec::{CreateExecOptions, StartExecResults};
+use bollard::models::{ContainerSummary, ContainerSummaryStateEnum, EventMessage};
+use bollard::query_parameters::{
+    ContainerArchiveInfoOptionsBuilder, CreateContainerOptionsBuilder,
+    DownloadFromContainerOptionsBuilder, EventsOptionsBuilder, ListContainersOptionsBuilder,
+    LogsOptionsBuilder, RemoveContainerOptionsBuilder, StatsOptionsBuilder,
+    UploadToContainerOptionsBuilder,
+};
+use bollard::{API_DEFAULT_VERSION, Docker};
+use futures_util::{Stream, StreamExt as _};
+use tokio::io::AsyncWrite;
+use tokio::time::timeout;
+
+use super::address::EngineAddress;
+use super::blueprint::{Blueprint, TOKEN_PLACE};
+use super::plan::State;
+
+/// The oldest API that is spoken: that of Docker 20.10.
+const OLDEST_API: (usize, usize) = (1, 41);
+/// How long one request may take, in seconds: a container that is stopped takes its twenty.
+const REQUEST_SECS: u64 = 60;
+/// How long an engine may take to say who it is.
+const ANSWER: Duration = Duration::from_secs(5);
+/// How long somebody else's removal may take, and how often it is looked.
+const GONE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_millis(100));
+/// How long a container's own figures may take.
+const FIGURES: Duration = Duration::from_secs(2);
+/// What happens to containers and changes what has to be done.
+const EVENTS: [&str; 8] = [
+    "create", "start", "die", "stop", "destroy", "rename", "pause", "unpause",
+];
+
+/// An engine that answered.
+#[derive(Debug, Clone)]
+pub(crate) struct Engine {
+    docker: Docker,
+    address: EngineAddress,
+    /// Podman's log drivers are others.
+    rotates_logs: bool,
+}
+
+/// What an engine did not do.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EngineError {
+    /// Nobody is there.
+    #[error("no engine answers at `{address}`")]
+    Away {
+        /// Where it was asked.
+        address: EngineAddress,
+        /// The cause.
+        source: Error,
+    },
+    /// Somebody is there and says nothing.
+    #[error(
+        "the engine at `{address}` does not answer within {}",
+        humantime::format_duration(ANSWER)
+    )]
+    Silent {
+        /// Where it was asked.
+        address: EngineAddress,
+    },
+    /// It went away.
+    #[error("the engine at `{address}` tells nothing any more")]
+    Closed {
+        /// Where it was asked.
+        address: EngineAddress,
+    },
+    /// A gateway's token cannot be read.
+    #[error("`{path}` cannot be read")]
+    Token {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// What was copied out of a container cannot be kept.
+    #[error("`{path}` cannot be written")]
+    Copy {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// It speaks too old a language.
+    #[error("the engine at `{address}` speaks API {api}, needed is {}.{} or newer (Docker 20.10)", OLDEST_API.0, OLDEST_API.1)]
+    TooOld {
+        /// Where it was asked.
+        address: EngineAddress,
+        /// What it speaks.
+        api: String,
+    },
+    /// It refused.
+    #[error("the engine at `{address}` did not {act}")]
+    Refused {
+        /// Where it was asked.
+        address: EngineAddress,
+        /// What it should have done.
+        act: String,
+        /// The cause.
+        source: Error,
+    },
+    /// A network through which nothing reaches the host.
+    #[error(
+        "the network `{network}` of the engine at `{address}` has no gateway address: containers in it do not reach the build server"
+    )]
+    NoGateway {
+        /// Where it was asked.
+        address: EngineAddress,
+        /// The network.
+        network: String,
+    },
+}
+
+impl EngineError {
+    /// The error and its causes on one line.
+    pub(crate) fn in_one_line(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            let said = error.to_string();
+            // Some libraries repeat their source in their own text.
+            if !text.ends_with(&said) {
+                text = format!("{text}: {said}");
+            }
+            cause = error.source();
+        }
+        text
+    }
+
+    /// Whether the engine said that there is no such thing.
+    pub(crate) fn is_missing(&self) -> bool {
+        self.status() == Some(404)
+    }
+
+    /// Whether the engine said that this does not go with what is, such as a container that does not run.
+    pub(crate) fn is_conflict(&self) -> bool {
+        self.status() == Some(409)
+    }
+
+    fn status(&self) -> Option<u16> {
+        match self {
+            Self::Refused {
+                source: Error::DockerResponseServerError { status_code, .. },
+                ..
+            } => Some(*status_code),
+            _ => None,
+        }
+    }
+}
+
+/// A container in the engine's list.
+#[derive(Debug, Clone)]
+pub(crate) struct Listed {
+    /// Its id.
+    pub(crate) id: String,
+    /// Its name.
+    pub(crate) name: String,
+    /// The image it was made from, as it was named.
+    pub(crate) image: String,
+    /// Its labels.
+    pub(crate) labels: HashMap<String, String>,
+    /// What it does.
+    pub(super) state: State,
+    /// The code it ended with, where it ended.
+    pub(super) exit_code: Option<i64>,
+}
+
+/// Something that happened to a container.
+#[derive(Debug)]
+pub(super) struct Happened {
+    /// Which.
+    pub(super) id: String,
+    /// The code, where its process ended.
+    pub(super) exit_code: Option<i64>,
+}
+
+impl Engine {
+    /// Asks the engine who it is.
+    pub(crate) async fn connect(address: &EngineAddress) -> Result<Self, EngineError> {
+        let away = |source| EngineError::Away {
+            address: address.clone(),
+            source,
+        };
+        let text = address.to_string();
+        let docker = match address {
+            EngineAddress::Socket(_) => {
+                Docker::connect_with_unix(&text, REQUEST_SECS, API_DEFAULT_VERSION)
+            }
+            EngineAddress::Tcp(_) => {
+                Docker::connect_with_http(&text, REQUEST_SECS, API_DEFAULT_VERSION)
+            }
+        };
+        let introduced = async {
+            let docker = docker?.negotiate_version().await?;
+            let version = docker.version().await?;
+            Ok((docker, version))
+        };
+        let (docker, version) = timeout(ANSWER, introduced)
+            .await
+            .map_err(|_| EngineError::Silent {
+                address: address.clone(),
+            })?
+            .map_err(away)?;
+        let spoken = docker.client_version();
+        if (spoken.major_version, spoken.minor_version) < OLDEST_API {
+            return Err(EngineError::TooOld {
+                address: address.clone(),
+                api: spoken.to_string(),
+            });
+        }
+        let components = version.components.unwrap_or_default();
+        Ok(Self {
+            docker,
+            address: address.clone(),
+            rotates_logs: !components.iter().any(|one| one.name.contains("Podman")),
+        })
+    }
+
+    /// The API itself, for what is not about gateways: images.
+    pub(crate) fn api(&self) -> &Docker {
+        &self.docker
+    }
+
+    /// What is to be said when it tells nothing any more.
+    pub(super) fn closed(&self) -> EngineError {
+        EngineError::Closed {
+            address: self.address.clone(),
+        }
+    }
+
+    fn refused(&self, act: impl Into<String>) -> impl FnOnce(Error) -> EngineError {
+        let (address, act) = (self.address.clone(), act.into());
+        |source| EngineError::Refused {
+            address,
+            act,
+            source,
+        }
+    }
+
+    /// All containers, also those that do not run; of one home where one is named.
+    pub(crate) async fn containers(&self, label: Option<&str>) -> Result<Vec<Listed>, EngineError> {
+        let options = ListContainersOptionsBuilder::default().all(true);
+        let options = match label {
+            Some(label) => options.filters(&HashMap::from([("label", vec![label])])),
+            None => options,
+        };
+        let all = self.docker.list_containers(Some(options.build())).await;
+        let all = all.map_err(self.refused("list its containers"))?;
+        Ok(all.into_iter().filter_map(listed).collect())
+    }
+
+    /// What happens to containers from now on.
+    pub(super) fn events(
+        &self,
+    ) -> impl Stream<Item = Result<Happened, EngineError>> + Send + use<> {
+        let filters = HashMap::from([("type", vec!["container"]), ("event", EVENTS.to_vec())]);
+        let options = EventsOptionsBuilder::default().filters(&filters).build();
+        let address = self.address.clone();
+        self.docker.events(Some(options)).map(move |event| {
+            event.map(happened).map_err(|source| EngineError::Refused {
+                address: address.clone(),
+                act: "go on telling what happens".to_owned(),
+                source,
+            })
+        })
+    }
+
+    /// Whether there is an image of this name.
+    pub(crate) async fn has_image(&self, image: &str) -> Result<bool, EngineError> {
+        match self.docker.inspect_image(image).await {
+            Ok(_) => Ok(true),
+            Err(Error::DockerResponseServerError {
+                status_code: 404, ..
+            }) => Ok(false),
+            Err(error) => Err(self.refused(format!("show the image `{image}`"))(error)),
+        }
+    }
+
+    /// The host's address in a network.
+    pub(crate) async fn gateway_of(&self, network: &str) -> Result<IpAddr, EngineError> {
+        let found = self.docker.inspect_network(network, None).await;
+        let found = found.map_err(self.refused(format!("show the network `{network}`")))?;
+        let configs = found.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
+        let addresses = configs
+            .iter()
+            .filter_map(|config| config.gateway.as_deref());
+        // A dual network names both; IPv4 is what every container has.
+        let mut parsed: Vec<IpAddr> = addresses.filter_map(|text| text.parse().ok()).collect();
+        parsed.sort_by_key(IpAddr::is_ipv6);
+        let address = parsed.first().copied();
+        address.ok_or_else(|| EngineError::NoGateway {
+            address: self.address.clone(),
+            network: network.to_owned(),
+        })
+    }
+
+    /// Makes a container, puts its token in, starts it.
+    pub(super) async fn create(
+        &self,
+        blueprint: &Blueprint,
+        token: &[u8],
+    ) -> Result<(), EngineError> {
+        let name = blueprint.gateway().as_str();
+        let options = CreateContainerOptionsBuilder::default().name(name).build();
+        let created = self
+            .docker
+            .create_container(Some(options), blueprint.body(self.rotates_logs))
+            .await
+            .map_err(self.refused(format!(
+                "create the container `{name}` from `{}`",
+                blueprint.image()
+            )))?;
+        let (folder, _) = TOKEN_PLACE;
+        let archive = archive(token).map_err(|error| Error::IOError { err: error });
+        let put = async {
+            // The folder's parent is there in every image.
+            let options = UploadToContainerOptionsBuilder::default().path("/").build();
+            let body = bollard::body_full(archive?.into());
+            self.docker
+                .upload_to_container(&created.id, Some(options), body)
+                .await
+        };
+        put.await
+            .map_err(self.refused(format!("put the token into `{name}:{folder}`")))?;
+        self.start(&created.id, name).await
+    }
+
+    /// Starts a container.
+    pub(super) async fn start(&self, id: &str, name: &str) -> Result<(), EngineError> {
+        let started = self.docker.start_container(id, None).await;
+        started.map_err(self.refused(format!("start the container `{name}`")))
+    }
+
+    /// Stops a container in the time that it was made with; one that is gone or stopped is.
+    pub(super) async fn stop(&self, id: &str, name: &str) -> Result<(), EngineError> {
+        let stopped = self.docker.stop_container(id, None).await;
+        gone_is_done(stopped).map_err(self.refused(format!("stop the container `{name}`")))
+    }
+
+    /// Removes a container, after it had the time to stop.
+    pub(crate) async fn remove(&self, id: &str, name: &str) -> Result<(), EngineError> {
+        let options = RemoveContainerOptionsBuilder::default()
+            .force(true)
+            .v(true)
+            .build();
+        self.stop(id, name).await?;
+        let removed = self.docker.remove_container(id, Some(options)).await;
+        let removed =
+            gone_is_done(removed).map_err(self.refused(format!("remove the container `{name}`")));
+        match removed {
+            // Somebody else is at it.
+            Err(error) if error.is_conflict() && self.goes(id).await => Ok(()),
+            removed => removed,
+        }
+    }
+
+    /// Waits until a container that is being removed is gone; false where that takes too long.
+    async fn goes(&self, id: &str) -> bool {
+        let gone = async {
+            while self.started(id).await.is_ok() {
+                tokio::time::sleep(GONE.1).await;
+            }
+        };
+        timeout(GONE.0, gone).await.is_ok()
+    }
+
+    /// The last lines that a container's first process wrote to its standard error.
+    pub(super) async fn last_errors(&self, id: &str, lines: usize) -> Result<String, EngineError> {
+        let options = LogsOptionsBuilder::default()
+            .stderr(true)
+            .tail(&lines.to_string())
+            .build();
+        let mut log = self.docker.logs(id, Some(options));
+        let mut text = Vec::new();
+        while let Some(part) = log.next().await {
+            let part = part.map_err(self.refused("show a container's log"))?;
+            text.extend_from_slice(&part.into_bytes());
+        }
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// When a container was started, UNIX milliseconds.
+    pub(super) async fn started(&self, id: &str) -> Result<Option<u64>, EngineError> {
+        let found = self.docker.inspect_container(id, None).await;
+        let found = found.map_err(self.refused("show a container"))?;
+        let text = found.state.and_then(|state| state.started_at);
+        Ok(text.as_deref().and_then(unix_ms))
+    }
+
+    /// The memory that a container uses, without what the kernel would give up for others.
+    pub(crate) async fn memory(&self, id: &str) -> Option<u64> {
+        let options = StatsOptionsBuilder::default()
+            .stream(false)
+            .one_shot(true)
+            .build();
+        let mut figures = Box::pin(self.docker.stats(id, Some(options)));
+        let first = timeout(FIGURES, figures.next()).await.ok()??.ok()?;
+        let memory = first.memory_stats?;
+        let detail = memory.stats.unwrap_or_default();
+        let cache = detail
+            .get("total_inactive_file")
+            .or(detail.get("inactive_file"));
+        Some(memory.usage?.saturating_sub(cache.copied().unwrap_or(0)))
+    }
+
+    /// Runs a program in a container; what it writes, as it comes, and then how it ended.
+    pub(crate) async fn exec(
+        &self,
+        container: &str,
+        command: Vec<String>,
+        how: Exec,
+    ) -> Result<Running, EngineError> {
+        let act = format!(
+            "run `{}` in `{container}`",
+            command.first().map_or("", String::as_str)
+        );
+        let options = CreateExecOptions {
+            attach_stdin: Some(how == Exec::Tied),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            cmd: Some(command),
+            ..CreateExecOptions::default()
+        };
+        let made = self.docker.create_exec(container, options).await;
+        let id = made.map_err(self.refused(act.clone()))?.id;
+        let started = self.docker.start_exec(&id, None).await;
+        let StartExecResults::Attached { output, input } = started.map_err(self.refused(act))?
+        else {
+            unreachable!("it was not asked to run detached");
+        };
+        Ok(Running {
+            engine: self.clone(),
+            id,
+            output,
+            _input: input,
+        })
+    }
+
+    /// Whether a container, running or not, has this file.
+    pub(crate) async fn has_file(&self, container: &str, path: &str) -> Result<bool, EngineError> {
+        let options = ContainerArchiveInfoOptionsBuilder::default()
+            .path(path)
+            .build();
+        let found = self
+            .docker
+            .get_container_archive_info(container, Some(options))
+            .await
+            .map_err(self.refused(format!("look for `{container}:{path}`")));
+        match found {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_missing() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A file of a container, running or not; `None` where there is none.
+    pub(crate) async fn file(
+        &self,
+        container: &str,
+        path: &str,
+    ) -> Result<Option<Vec<u8>>, EngineError> {
+        let act = format!("copy `{container}:{path}`");
+        let options = DownloadFromContainerOptionsBuilder::default()
+            .path(path)
+            .build();
+        let mut pieces = self
+            .docker
+            .download_from_container(container, Some(options));
+        let mut archive = Vec::new();
+        while let Some(piece) = pieces.next().await {
+            match piece.map_err(self.refused(act.clone())) {
+                Ok(piece) => archive.extend_from_slice(&piece),
+                Err(error) if error.is_missing() => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+        let read = || {
+            let mut archive = tar::Archive::new(archive.as_slice());
+            let Some(entry) = archive.entries()?.next() else {
+                return Ok(None);
+            };
+            let mut content = Vec::new();
+            entry?.read_to_end(&mut content)?;
+            Ok(Some(content))
+        };
+        read().map_err(|err| self.refused(act)(Error::IOError { err }))
+    }
+}
+
+/// How a program runs in a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exec {
+    /// To its own end.
+    Plain,
+    /// With a standard input that ends when whoever started it is gone.
+    Tied,
+}
+
+/// A program that runs in a container.
+pub(crate) struct Running {
+    engine: Engine,
+    id: String,
+    output: Pin<Box<dyn Stream<Item = Result<LogOutput, Error>> + Send>>,
+    /// Held as long as it shall run.
+    _input: Pin<Box<dyn AsyncWrite + Send>>,
+}
+
+impl Running {
+    /// The next piece of what it writes, with whether that went to its standard error.
+    pub(crate) async fn next(&mut self) -> Option<(bool, Vec<u8>)> {
+        match self.output.next().await?.ok()? {
+            LogOutput::StdErr { message } => Some((true, message.to_vec())),
+            other => Some((false, other.into_bytes().to_vec())),
+        }
+    }
+
+    /// Whether it ended well.
+    pub(crate) async fn ended_well(self) -> bool {
+        let found = self.engine.docker.inspect_exec(&self.id).await;
+        found.is_ok_and(|found| found.exit_code == Some(0))
+    }
+}
+
+/// The token's file in its folder, readable by root alone.
+fn archive(token: &[u8]) -> std::io::Result<Vec<u8>> {
+    let (folder, file) = TOKEN_PLACE;
+    let folder = folder.trim_start_matches('/');
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut append = |path: String, kind, mode, content: &[u8]| {
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(kind);
+        header.set_mode(mode);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_size(content.len() as u64);
+        archive.append_data(&mut header, path, content)
+    };
+    append(format!("{folder}/"), tar::EntryType::Directory, 0o755, &[])?;
+    append(
+        format!("{folder}/{file}"),
+        tar::EntryType::Regular,
+        0o600,
+        token,
+    )?;
+    archive.into_inner()
+}
+
+/// "It is gone" (404) and "it did not run" (304, which is no error here) are what was wanted.
+fn gone_is_done(done: Result<(), Error>) -> Result<(), Error> {
+    match done {
+        Err(Error::DockerResponseServerError {
+            status_code: 404 | 304,
+            ..
+        }) => Ok(()),
+        done => done,
+    }
+}
+
+fn listed(summary: ContainerSummary) -> Option<Listed> {
+    let state = match summary.state? {
+        ContainerSummaryStateEnum::RUNNING | ContainerSummaryStateEnum::STOPPING => State::Running,
+        ContainerSummaryStateEnum::PAUSED => State::Paused,
+        ContainerSummaryStateEnum::RESTARTING => State::Restarting,
+        ContainerSummaryStateEnum::EXITED => State::Exited,
+        ContainerSummaryStateEnum::REMOVING => State::Removing,
+        ContainerSummaryStateEnum::DEAD => State::Dead,
+        ContainerSummaryStateEnum::CREATED | ContainerSummaryStateEnum::EMPTY => State::Created,
+    };
+    // A link gives a container names below another one's.
+    let own = |name: &String| name.trim_start_matches('/').split('/').count() == 1;
+    let names = summary.names.unwrap_or_default();
+    let name = names.iter().find(|name| own(name))?;
+    Some(Listed {
+        id: summary.id?,
+        name: name.trim_start_matches('/').to_owned(),
+        image: summary.image.unwrap_or_default(),
+        labels: summary.labels.unwrap_or_default(),
+        exit_code: summary.status.as_deref().and_then(exit_code),
+        state,
+    })
+}
+
+/// The code in an engine's words: `Exited (78) 2 minutes ago`, `Restarting (1) 1 second ago`.
+fn exit_code(status: &str) -> Option<i64> {
+    let (word, rest) = status.split_once(" (")?;
+    let ended = word == "Exited" || word == "Restarting";
+    let (code, _) = rest.split_once(')').filter(|_| ended)?;
+    code.parse().ok()
+}
+
+fn happened(event: EventMessage) -> Happened {
+    let actor = event.actor.unwrap_or_default();
+    let attributes = actor.attributes.unwrap_or_default();
+    let code = attributes
+        .get("exitCode")
+        .or_else(|| attributes.get("containerExitCode"));
+    let died = event
+        .action
+        .as_deref()
+        .is_some_and(|it| it.starts_with("die"));
+    Happened {
+        id: actor.id.unwrap_or_default(),
+        exit_code: code.filter(|_| died).and_then(|code| code.parse().ok()),
+    }
+}
+
+/// A moment as the engine writes it: `2026-11-28T03:15:50.123456789Z`.
+fn unix_ms(text: &str) -> Option<u64> {
+    let moment = humantime::parse_rfc3339(text).ok()?;
+    let since = moment.duration_since(UNIX_EPOCH).ok()?;
+    u64::try_from(since.as_millis()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_read_from_the_engines_words() {
+        let check = |text, expected| assert_eq!(exit_code(text), expected, "{text}");
+        check("Exited (78) 2 minutes ago", Some(78));
+        check("Restarting (1) Less than a second ago", Some(1));
+        check("Exited (0) 3 weeks ago", Some(0));
+        check("Up 2 minutes (healthy)", None);
+        check("Up 5 seconds", None);
+        check("Created", None);
+    }
+
+    #[test]
+    fn moments_are_read_to_the_millisecond() {
+        assert_eq!(
+            unix_ms("2027-01-15T08:00:00.123456789Z"),
+            Some(1_800_000_000_123)
+        );
+        assert_eq!(unix_ms("0001-01-01T00:00:00Z"), None);
+    }
+
+    #[test]
+    fn the_tokens_archive_holds_one_private_file() {
+        let bytes = archive(b"secret").unwrap();
+        let mut archive = tar::Archive::new(bytes.as_slice());
+        let entries = archive.entries().unwrap().map(|entry| {
+            let entry = entry.unwrap();
+            let path = entry.path().unwrap().display().to_string();
+            (path, entry.header().mode().unwrap(), entry.size())
+        });
+        let entries: Vec<_> = entries.collect();
+        let expected = [
+            ("etc/lockgate/".to_owned(), 0o755, 0),
+            ("etc/lockgate/token".to_owned(), 0o600, 6),
+        ];
+        assert_eq!(entries, expected);
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_is_away_is_named_with_its_address() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("docker.sock");
+        let address = EngineAddress::Socket(socket.clone());
+        let told = Engine::connect(&address).await.unwrap_err().in_one_line();
+        let expected = format!("no engine answers at `unix://{}`", socket.display());
+        assert!(told.starts_with(&expected), "{told}");
+        // The file of one that is gone.
+        drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+        let told = Engine::connect(&address).await.unwrap_err().in_one_line();
+        assert!(
+            told.starts_with(&expected) && told.contains("refused"),
+            "{told}"
+        );
+    }
+}

@@ -1,0 +1,456 @@
+//! The one loop that brings the engine to what is wanted: look, plan, act, wait for something to happen.
+//!
+//! ```text
+//!  ┌─▶ connect ──▶ look ─▶ plan ─▶ begin steps ─▶ tell ─▶ wait ─┐
+//!  │     ▲          ▲                                          │
+//!  │  0.2 … 5 s     └── an event, a step's end, a wish, a time ─┤
+//!  └──── the engine is away ◀───────────────────────────────────┘
+//! ```
+//!
+//! It decides nothing: `plan` does. It holds what only a loop can hold: which steps are under way, what
+//! the engine said last. Nothing here ends a container because the server ends.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use lockgate_model::GatewayName;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::Shared;
+use super::act::{Done, perform};
+use super::address::{AddressError, EngineAddress};
+use super::blueprint::{Blueprint, GATEWAY, HOME, SPEC};
+use super::engine::{Engine, EngineError, Happened, Listed};
+use super::ledger::Ledger;
+use super::plan::{Seen, State, Step, Want, Wanted as Wants, foreign, plan};
+use super::tell::{Told, problem};
+use crate::runtime::{Container, GatewaySpec, Observed, Wanted};
+use crate::server::bridge::Bridges;
+
+/// How long an engine that is away is left alone at first, and at most.
+const AWAY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+/// How often it is looked without a reason: events can be lost.
+const LOOK: Duration = Duration::from_secs(30);
+/// How often what did not succeed is tried again that no event tells of: a network, an address.
+const LOOK_AGAIN: Duration = Duration::from_secs(3);
+/// How long steps may take that are under way when the server ends; the engine finishes what it began.
+const LAST_STEPS: Duration = Duration::from_secs(2);
+/// The code of an agent whose configuration cannot be used (`EX_CONFIG` of sysexits.h).
+const MISCONFIGURED: i64 = 78;
+/// Events that come together are looked at together: this long after the first, and at most so many.
+const TOGETHER: (Duration, usize) = (Duration::from_millis(10), 100);
+/// When it is looked again after the first look, since events before the first wait were not heard.
+const FIRST_LOOK: Duration = Duration::from_millis(250);
+/// How many of an ended agent's last lines are looked at.
+const LAST_LINES: usize = 30;
+
+/// What the loop works with.
+pub(super) struct Keeper {
+    pub(super) address: Result<EngineAddress, AddressError>,
+    pub(super) home: String,
+    pub(super) shared: Arc<Shared>,
+    pub(super) bridges: Arc<Bridges>,
+    pub(super) stop: CancellationToken,
+    pub(super) ledger: Ledger,
+}
+
+/// What is known of the engine as long as it answers.
+struct Session {
+    engine: Engine,
+    work: JoinSet<(Step, Result<Done, EngineError>)>,
+    /// Gateways with a step under way, and whether it ends them.
+    busy: BTreeMap<GatewayName, bool>,
+    /// When containers were started, by id.
+    started: BTreeMap<String, Option<u64>>,
+    /// What ended containers said last, by id.
+    words: BTreeMap<String, String>,
+}
+
+/// What a look has shown and will be needed for acting on it.
+struct Look {
+    listed: Vec<Listed>,
+    seen: Vec<Seen>,
+    wishes: Wishes,
+}
+
+/// What is wanted, as it can be planned.
+#[derive(Default)]
+struct Wishes {
+    wants: Wants,
+    blueprints: BTreeMap<GatewayName, (Blueprint, GatewaySpec)>,
+    /// What keeps a gateway from being reached or made, whatever its container does.
+    problems: BTreeMap<GatewayName, String>,
+}
+
+impl Wishes {
+    fn unclear(&mut self, gateway: GatewayName, why: String) {
+        self.problems.insert(gateway.clone(), why);
+        self.wants.insert(gateway, Want::Unclear);
+    }
+}
+
+/// The host in one network.
+#[derive(Debug, Clone)]
+struct Address {
+    ip: IpAddr,
+    /// Why the build server cannot be reached there.
+    problem: Option<String>,
+}
+
+impl Keeper {
+    pub(super) async fn run(mut self) {
+        let stop = self.stop.clone();
+        let mut pause = AWAY.0;
+        loop {
+            // An engine that nobody needs is not asked for.
+            if stop
+                .run_until_cancelled(self.shared.needed())
+                .await
+                .is_none()
+            {
+                return;
+            }
+            let away = match self.until_away(&mut pause).await {
+                Ok(()) => return,
+                Err(away) => away,
+            };
+            if pause == AWAY.0 {
+                tracing::warn!(problem = %away, "the engine is away");
+            }
+            self.shared.tell_all(&away);
+            self.shared.release_all();
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.shared.woken.notified() => {}
+                () = sleep(pause) => pause = (pause * 2).min(AWAY.1),
+            }
+        }
+    }
+
+    /// Works with the engine until the server ends, or says why that is not possible any more.
+    async fn until_away(&mut self, pause: &mut Duration) -> Result<(), String> {
+        let address = self.address.clone().map_err(|error| error.to_string())?;
+        let engine = Engine::connect(&address)
+            .await
+            .map_err(|error| error.in_one_line())?;
+        tracing::info!(%address, "the engine answers");
+        *pause = AWAY.0;
+        self.serve(engine)
+            .await
+            .map_err(|error| error.in_one_line())
+    }
+
+    async fn serve(&mut self, engine: Engine) -> Result<(), EngineError> {
+        let mut events = pin!(engine.events());
+        let mut session = Session {
+            engine: engine.clone(),
+            work: JoinSet::new(),
+            busy: BTreeMap::new(),
+            started: BTreeMap::new(),
+            words: BTreeMap::new(),
+        };
+        let mut first = Some(FIRST_LOOK);
+        loop {
+            self.turn(&mut session).await?;
+            let later = if self.shared.has_problems() {
+                LOOK_AGAIN
+            } else {
+                LOOK
+            };
+            let again = Instant::now() + first.take().unwrap_or(later);
+            let next = self.ledger.next_due().map_or(again, |due| due.min(again));
+            tokio::select! {
+                () = self.stop.cancelled() => {
+                    let finish = async { while session.work.join_next().await.is_some() {} };
+                    let _ = timeout(LAST_STEPS, finish).await;
+                    return Ok(());
+                }
+                event = events.next() => {
+                    self.hear(&mut session, event)?;
+                    for _ in 0..TOGETHER.1 {
+                        let Ok(event) = timeout(TOGETHER.0, events.next()).await else {
+                            break;
+                        };
+                        self.hear(&mut session, event)?;
+                    }
+                }
+                Some(ended) = session.work.join_next() => {
+                    if let Ok((step, done)) = ended {
+                        self.note(&mut session, &step, done);
+                    }
+                }
+                () = self.shared.woken.notified() => {}
+                () = sleep_until(next) => {}
+            }
+        }
+    }
+
+    /// Takes in what happened; an engine that tells nothing any more is away.
+    fn hear(
+        &mut self,
+        session: &mut Session,
+        event: Option<Result<Happened, EngineError>>,
+    ) -> Result<(), EngineError> {
+        let happened = event.ok_or_else(|| session.engine.closed())??;
+        session.started.remove(&happened.id);
+        session.words.remove(&happened.id);
+        if happened.exit_code == Some(MISCONFIGURED) {
+            self.ledger.misconfigured(&happened.id);
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, session: &mut Session, step: &Step, done: Result<Done, EngineError>) {
+        let gateway = step.gateway();
+        session.busy.remove(gateway);
+        match done {
+            Ok(done) => {
+                if step.is_start() {
+                    self.shared.tried_again(gateway);
+                }
+                if let Done::Removed(id) | Done::Started(id) = done {
+                    self.ledger.absolve(&id);
+                }
+                self.ledger.done(gateway, None);
+            }
+            Err(error) => {
+                let problem = error.in_one_line();
+                tracing::warn!(%gateway, %problem, "step failed");
+                self.ledger.done(gateway, Some(problem));
+            }
+        }
+    }
+
+    /// Looks, plans, begins what can be begun, and tells how things are.
+    async fn turn(&mut self, session: &mut Session) -> Result<(), EngineError> {
+        // Who asked before the look gets an answer that counts the look.
+        let waiting = self.shared.waiting();
+        let look = self.look(session).await?;
+        let (known, again) = (self.shared.known(), self.shared.again());
+        let steps = plan(&look.wishes.wants, &known, &again, &look.seen);
+        let planned: BTreeSet<&GatewayName> = steps.iter().map(Step::gateway).collect();
+        self.shared.settle_again(|gateway| {
+            planned.contains(gateway) || session.busy.contains_key(gateway)
+        });
+        for gateway in &again {
+            self.ledger.forget(gateway);
+        }
+        let mut ending = BTreeSet::new();
+        for step in steps {
+            let gateway = step.gateway().clone();
+            if step.is_end() && self.ledger.failed(&gateway).is_none() {
+                ending.insert(gateway.env());
+            }
+            if session.busy.contains_key(&gateway) || self.must_wait(&step) {
+                continue;
+            }
+            begin(session, step, &look);
+        }
+        let ends = session.busy.iter().filter(|(_, ends)| **ends);
+        ending.extend(ends.map(|(gateway, _)| gateway.env()));
+        self.tell(session, &look).await?;
+        self.shared.release(waiting, &ending);
+        Ok(())
+    }
+
+    /// Whether a step has to wait: what failed or ended just now is not tried at once again.
+    fn must_wait(&mut self, step: &Step) -> bool {
+        let retried = step.is_start() || self.ledger.failed(step.gateway()).is_some();
+        retried && !self.ledger.may_start(step.gateway(), Instant::now())
+    }
+
+    async fn look(&mut self, session: &Session) -> Result<Look, EngineError> {
+        let listed = session.engine.containers(None).await?;
+        let seen: Vec<Seen> = listed.iter().map(|one| self.seen(one)).collect();
+        let wishes = self.wants(&session.engine).await?;
+        self.ledger.keep(|gateway| {
+            wishes.wants.contains_key(gateway)
+                || seen.iter().any(|one| one.ours.as_ref() == Some(gateway))
+        });
+        Ok(Look {
+            listed,
+            seen,
+            wishes,
+        })
+    }
+
+    fn seen(&self, listed: &Listed) -> Seen {
+        let label = |name: &str| listed.labels.get(name);
+        let ours = label(HOME) == Some(&self.home);
+        let gateway = label(GATEWAY).and_then(|name| GatewayName::parse(name).ok());
+        Seen {
+            id: listed.id.clone(),
+            name: listed.name.clone(),
+            ours: gateway.filter(|_| ours),
+            digest: label(SPEC).cloned(),
+            state: listed.state,
+            misconfigured: listed.exit_code == Some(MISCONFIGURED)
+                || self.ledger.is_misconfigured(&listed.id),
+        }
+    }
+
+    /// What is wanted, with what each container would be made from, and what keeps some from it.
+    async fn wants(&self, engine: &Engine) -> Result<Wishes, EngineError> {
+        let mut addresses: BTreeMap<String, Result<Address, String>> = BTreeMap::new();
+        let mut wishes = Wishes::default();
+        for wanted in self.shared.wanted() {
+            let spec = match wanted {
+                Wanted::Stopped(gateway) => {
+                    wishes.wants.insert(gateway, Want::Stopped);
+                    continue;
+                }
+                Wanted::Unclear(gateway, why) => {
+                    wishes.unclear(gateway, why);
+                    continue;
+                }
+                Wanted::Running(spec) => spec,
+            };
+            let Some(part) = &spec.container else {
+                continue;
+            };
+            let address = if let Some(known) = addresses.get(&part.network) {
+                known.clone()
+            } else {
+                let found = self.address_in(engine, &part.network).await?;
+                addresses.insert(part.network.clone(), found.clone());
+                found
+            };
+            let gateway = spec.name.clone();
+            match address {
+                Ok(address) => {
+                    let blueprint = Blueprint::new(&spec, part, &self.home, address.ip);
+                    let want = Want::Running(blueprint.digest());
+                    wishes.wants.insert(gateway.clone(), want);
+                    if let Some(problem) = address.problem {
+                        wishes.problems.insert(gateway.clone(), problem);
+                    }
+                    wishes.blueprints.insert(gateway, (blueprint, spec));
+                }
+                Err(why) => wishes.unclear(gateway, why),
+            }
+        }
+        Ok(wishes)
+    }
+
+    /// The host's address in a network, and what keeps the build server from being reached there. A
+    /// network that is not there is the gateways' problem alone.
+    async fn address_in(
+        &self,
+        engine: &Engine,
+        network: &str,
+    ) -> Result<Result<Address, String>, EngineError> {
+        match engine.gateway_of(network).await {
+            Ok(ip) => {
+                let problem = self.bridges.listen(ip).err();
+                Ok(Ok(Address { ip, problem }))
+            }
+            Err(error @ EngineError::NoGateway { .. }) => Ok(Err(error.in_one_line())),
+            Err(error) if error.is_missing() => Ok(Err(error.in_one_line())),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Tells how every wanted gateway is.
+    async fn tell(&mut self, session: &mut Session, look: &Look) -> Result<(), EngineError> {
+        let foreign: BTreeMap<&GatewayName, &Seen> =
+            foreign(&look.wishes.wants, &look.seen).collect();
+        let mut observed = BTreeMap::new();
+        for (gateway, want) in &look.wishes.wants {
+            let own = look
+                .seen
+                .iter()
+                .find(|one| one.ours.as_ref() == Some(gateway) && one.name == gateway.as_str());
+            let listed = own.and_then(|own| look.listed.iter().find(|one| one.id == own.id));
+            let (mut container, mut words) = (None, None);
+            if let (Some(own), Some(listed)) = (own, listed) {
+                let running = matches!(own.state, State::Running | State::Paused);
+                container = Some(Container {
+                    id: own.id.chars().take(12).collect(),
+                    image: listed.image.clone(),
+                    started: if running {
+                        session.started(&own.id).await?
+                    } else {
+                        None
+                    },
+                    running,
+                });
+                if matches!(own.state, State::Exited | State::Restarting) && *want != Want::Stopped
+                {
+                    words = Some(session.words(&own.id).await?);
+                }
+            }
+            let told = Told {
+                gateway,
+                want,
+                own: own.map(|own| (own.state, own.misconfigured)),
+                exit_code: listed.and_then(|one| one.exit_code),
+                words,
+                foreign: foreign
+                    .get(gateway)
+                    .and_then(|other| look.listed.iter().find(|one| one.id == other.id)),
+                unclear: look.wishes.problems.get(gateway),
+                failed: self.ledger.failed(gateway),
+            };
+            observed.insert(
+                gateway.clone(),
+                Observed {
+                    pid: None,
+                    problem: problem(&told),
+                    container,
+                },
+            );
+        }
+        self.shared.tell(observed);
+        Ok(())
+    }
+}
+
+/// Has a step done beside the loop.
+fn begin(session: &mut Session, step: Step, look: &Look) {
+    let made_from = look.wishes.blueprints.get(step.gateway()).cloned();
+    tracing::info!(gateway = %step.gateway(), step = step.word(), "begins");
+    session.busy.insert(step.gateway().clone(), step.is_end());
+    let engine = session.engine.clone();
+    session.work.spawn(async move {
+        let done = perform(&engine, &step, made_from).await;
+        (step, done)
+    });
+}
+
+impl Session {
+    /// When a container was started; it may be gone since it was listed.
+    async fn started(&mut self, id: &str) -> Result<Option<u64>, EngineError> {
+        if let Some(known) = self.started.get(id) {
+            return Ok(*known);
+        }
+        let started = or_gone(self.engine.started(id).await)?.flatten();
+        self.started.insert(id.to_owned(), started);
+        Ok(started)
+    }
+
+    /// What an ended container's agent said last.
+    async fn words(&mut self, id: &str) -> Result<String, EngineError> {
+        if let Some(known) = self.words.get(id) {
+            return Ok(known.clone());
+        }
+        let text = or_gone(self.engine.last_errors(id, LAST_LINES).await)?.unwrap_or_default();
+        let words = crate::runtime::last_words::pick(&text);
+        self.words.insert(id.to_owned(), words.clone());
+        Ok(words)
+    }
+}
+
+/// A container that is gone is no reason to think that the engine is.
+fn or_gone<T>(found: Result<T, EngineError>) -> Result<Option<T>, EngineError> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,51 @@
+//! Removes what an environment has in the engine, for a deletion: also without a server.
+
+use lockgate_model::EnvName;
+
+use super::address::{AddressError, EngineAddress};
+use super::blueprint::{ENVIRONMENT, HOME};
+use super::engine::Engine;
+
+/// Removes all containers of an environment of this home; a sentence for each that stays.
+pub(crate) async fn remove(
+    address: &Result<EngineAddress, AddressError>,
+    home: &str,
+    env: &EnvName,
+) -> Vec<String> {
+    let address = match address {
+        Ok(address) => address,
+        Err(error) => return vec![format!("the containers of `{env}` stay: {error}")],
+    };
+    let found = async {
+        let engine = Engine::connect(address).await?;
+        let containers = engine.containers(Some(&format!("{HOME}={home}"))).await?;
+        Ok((engine, containers))
+    };
+    let found: Result<_, super::engine::EngineError> = found.await;
+    let (engine, containers) = match found {
+        Ok(found) => found,
+        Err(error) => {
+            return vec![format!(
+                "the containers of `{env}` stay: {}",
+                error.in_one_line()
+            )];
+        }
+    };
+    let of_env = containers.iter().filter(|one| {
+        one.labels
+            .get(ENVIRONMENT)
+            .is_some_and(|name| name == env.as_str())
+    });
+    let removals = of_env.map(|one| async {
+        let removed = engine.remove(&one.id, &one.name).await;
+        removed.err().map(|error| {
+            format!(
+                "the container `{}` stays: {}",
+                one.name,
+                error.in_one_line()
+            )
+        })
+    });
+    let left = futures_util::future::join_all(removals).await;
+    left.into_iter().flatten().collect()
+}
