@@ -52,10 +52,11 @@ e2e: example nodes
     cargo build --locked -p lockgate -p lockgate-agent
     cargo nextest run --locked -p lockgate-e2e -E 'not binary(/^(docker|image)$/)'
 
-# The gateway image on a Docker engine of its own; needs root
-image: example
+# Journeys with gateways in containers, beside a Docker engine of their own; needs root
+docker *filter: example
     cargo build --locked -p lockgate -p lockgate-agent
-    scripts/engine.sh cargo nextest run --locked -p lockgate-e2e --test image
+    cargo nextest run --locked -p lockgate-e2e --test docker --test image --no-run
+    scripts/engine.sh cargo nextest run --locked --offline -p lockgate-e2e --test docker --test image {{filter}}
 
 # README's first command, as a new user would run it
 first:

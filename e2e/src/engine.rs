@@ -2,7 +2,7 @@
 //! the time of a command.
 
 use std::net::IpAddr;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -14,6 +14,7 @@ use crate::world::ran;
 pub struct Engine {
     /// The name of a base image in it: Debian with Node, nginx and OpenVPN.
     pub base: String,
+    host: String,
 }
 
 #[expect(
@@ -27,17 +28,70 @@ impl Engine {
     #[track_caller]
     pub fn of_process(how: &str) -> Self {
         let given = |name: &str| std::env::var(name).ok();
-        let (Some(_), Some(base)) = (given("DOCKER_HOST"), given("LOCKGATE_TEST_BASE")) else {
+        let (Some(host), Some(base)) = (given("DOCKER_HOST"), given("LOCKGATE_TEST_BASE")) else {
             panic!("this journey needs a Docker engine of its own: run `{how}`");
         };
-        Self { base }
+        Self { base, host }
+    }
+
+    /// Where it is asked.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// A way to this engine through another socket.
+    pub(crate) fn relay(&self, socket: &std::path::Path) -> crate::Relay {
+        let engine = self.host.strip_prefix("unix://").expect("a socket");
+        crate::Relay::new(socket, std::path::Path::new(engine))
     }
 
     /// `docker` with the arguments, to its end.
-    pub fn docker(&self, args: &[&str]) -> Ran {
+    pub fn run(&self, args: &[&str]) -> Ran {
+        ran(&self.output(args))
+    }
+
+    /// `docker` with these arguments; its trimmed output. Fails the journey where it fails.
+    #[track_caller]
+    pub fn docker(&self, args: &[&str]) -> String {
+        self.run(args).expect(0).stdout.trim().to_owned()
+    }
+
+    /// `docker` with these arguments, whatever comes of it.
+    pub fn try_docker(&self, args: &[&str]) -> Output {
+        self.output(args)
+    }
+
+    fn output(&self, args: &[&str]) -> Output {
         let mut docker = Command::new("docker");
         let docker = docker.args(args).stdin(Stdio::null());
-        ran(&docker.output().expect("`docker` starts"))
+        docker.output().expect("`docker` starts")
+    }
+
+    /// The names of all containers, running or not, sorted.
+    #[track_caller]
+    pub fn containers(&self) -> Vec<String> {
+        let names = self.docker(&["ps", "--all", "--format", "{{.Names}}"]);
+        let mut names: Vec<String> = names.lines().map(str::to_owned).collect();
+        names.sort();
+        names
+    }
+
+    /// Removes all containers: the engine is this run's own.
+    pub(crate) fn remove_all(&self) {
+        let names = self.run(&["ps", "--all", "--quiet"]).stdout;
+        let all: Vec<&str> = ["rm", "--force", "--volumes"]
+            .into_iter()
+            .chain(names.lines())
+            .collect();
+        if all.len() > 3 {
+            self.run(&all);
+        }
+    }
+
+    /// Removes the image, so that a journey sees what is said without one.
+    #[track_caller]
+    pub fn remove_image(&self) {
+        self.docker(&["rmi", "--force", &image()]);
     }
 
     /// An image made of the base by lines of a Dockerfile.
@@ -55,8 +109,7 @@ impl Engine {
 
     /// What the engine knows of a container, image or network.
     pub fn inspect(&self, name: &str) -> Value {
-        let shown = self.docker(&["inspect", name]);
-        let all = shown.expect(0).json();
+        let all = self.run(&["inspect", name]).expect(0).json();
         all.get(0).cloned().unwrap_or_default()
     }
 
@@ -74,7 +127,7 @@ impl Engine {
     pub fn create(&self, name: &str, args: &[impl AsRef<str>]) -> Container<'_> {
         let mut all = vec!["create", "--name", name];
         all.extend(args.iter().map(AsRef::as_ref));
-        self.docker(&all).expect(0);
+        self.docker(&all);
         Container {
             engine: self,
             name: name.to_owned(),
@@ -93,13 +146,12 @@ pub struct Container<'a> {
 impl Container<'_> {
     /// `docker ACT NAME`.
     pub fn act(&self, act: &str) -> Ran {
-        self.engine.docker(&[act, &self.name])
+        self.engine.run(&[act, &self.name])
     }
 
     /// `docker exec NAME ARGS`.
     pub fn exec(&self, args: &[&str]) -> Ran {
-        self.engine
-            .docker(&[&["exec", &self.name][..], args].concat())
+        self.engine.run(&[&["exec", &self.name][..], args].concat())
     }
 
     /// One of the facts that the engine knows of it, as in `/State/ExitCode`.
@@ -121,6 +173,11 @@ impl Drop for Container<'_> {
             eprintln!("{}:\n{state}\n{}{}", self.name, log.stdout, log.stderr);
         }
         // A test that failed to create it has said so.
-        self.engine.docker(&["rm", "--force", &self.name]);
+        self.engine.run(&["rm", "--force", &self.name]);
     }
+}
+
+/// The image that gateways are made from by default.
+pub fn image() -> String {
+    format!("lockgate/gateway:{}", env!("CARGO_PKG_VERSION"))
 }

@@ -14,7 +14,7 @@ mod workspace;
 mod world;
 
 pub use adopted::Adopted;
-pub use engine::{Container, Engine};
+pub use engine::{Container, Engine, image};
 pub use http::{Answer, get, request};
 pub use listening::listening_ports;
 pub use workspace::Workspace;

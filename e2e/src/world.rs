@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Workspace, get, leftovers, until};
+use crate::{Engine, Workspace, get, leftovers, until};
 
 /// One journey's world. Dropping it stops its server and fails the journey if a
 /// process is left.
@@ -22,6 +22,8 @@ pub struct World {
     pub port: u16,
     /// Where programs are looked for.
     path: OsString,
+    /// The engine its programs use, where it has one.
+    engine: Option<Engine>,
 }
 
 /// How a program ended.
@@ -90,7 +92,23 @@ impl World {
             dir,
             port: free.port(),
             path: std::env::var_os("PATH").unwrap_or_default(),
+            engine: None,
         }
+    }
+
+    /// An empty world whose gateways are containers, with the image for them.
+    pub fn with_engine() -> Self {
+        let mut world = Self::new();
+        let engine = world.engine.insert(Engine::of_process("just docker"));
+        let base = engine.base.clone();
+        let build = ["image", "build", "--base", &base];
+        world.lockgate(&build).expect(0);
+        world
+    }
+
+    /// The engine beside this world.
+    pub fn engine(&self) -> &Engine {
+        self.engine.as_ref().expect("a world with an engine")
     }
 
     /// An empty world in which `node` is the one in this folder.
@@ -185,7 +203,13 @@ impl World {
     pub fn create(&self, env: &str, workspace: &Workspace) {
         let path = workspace.path.display().to_string();
         let domain = format!("{env}.localhost");
-        self.lockgate(&["create", env, &domain, &path]).expect(0);
+        let runtime = if self.engine.is_some() {
+            "docker"
+        } else {
+            "local"
+        };
+        self.lockgate(&["create", env, &domain, &path, "--runtime", runtime])
+            .expect(0);
     }
 
     /// Deploys what is in the environment's workspace, and does not wait for its trial.
@@ -268,6 +292,9 @@ impl Drop for World {
     )]
     fn drop(&mut self) {
         self.lockgate(&["serve", "stop"]);
+        if let Some(engine) = &self.engine {
+            engine.remove_all();
+        }
         let left = leftovers::settled(self.dir.path());
         for pid in &left {
             // It may have ended meanwhile.
@@ -276,6 +303,10 @@ impl Drop for World {
         if std::thread::panicking() {
             let log = std::fs::read_to_string(self.home().join("server.log")).unwrap_or_default();
             eprintln!("server.log:\n{log}");
+            if let Some(engine) = &self.engine {
+                let all = engine.try_docker(&["ps", "--all"]);
+                eprintln!("{}", String::from_utf8_lossy(&all.stdout));
+            }
         } else {
             assert!(
                 left.is_empty(),

@@ -72,7 +72,7 @@ fn refused(step: &str) -> Ran {
         "--tag",
         name,
     ]);
-    assert_ne!(engine.docker(&["image", "inspect", name]).code, 0);
+    assert_ne!(engine.run(&["image", "inspect", name]).code, 0);
     ran
 }
 

@@ -81,7 +81,7 @@ impl Gateway {
         let container = engine.create(&self.name, &self.arguments(image, more));
         let folder = self.token_folder();
         let target = format!("{}:/etc/", container.name);
-        engine.docker(&["cp", &folder, &target]).expect(0);
+        engine.run(&["cp", &folder, &target]).expect(0);
         container
     }
 

@@ -1,5 +1,5 @@
 //! The gateway image on a real engine: how it is built, and what a container of it does.
-//! `just image` runs these; `just e2e` does not.
+//! `just docker` runs these; `just e2e` does not.
 
 #![expect(
     clippy::unwrap_used,
@@ -15,7 +15,7 @@ mod run;
 use lockgate_e2e::{Engine, World};
 
 /// How these journeys are run.
-const HOW: &str = "just image";
+const HOW: &str = "just docker";
 
 /// The engine, and a gateway image in it. It is the same for all journeys, so that the
 /// engine builds it once.

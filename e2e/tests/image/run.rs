@@ -140,7 +140,7 @@ fn missing_variables_are_all_named_and_end_it_with_78() {
     let world = World::new();
     let (engine, image) = image(&world);
     let container = engine.create("gw-pool-dev-001-0", &["--hostname", "gw", image]);
-    let ran = engine.docker(&["start", "--attach", &container.name]);
+    let ran = engine.run(&["start", "--attach", &container.name]);
     ran.expect(78);
     for name in [
         "ENV_NAME",
