@@ -98,7 +98,7 @@ fn difference(before: &GatewayView, now: &GatewayView) -> Option<Told> {
     if let Some(problem) = &now.agent_problem
         && before.agent_problem.is_none()
     {
-        return Some(told(false, format!("its agent {problem}")));
+        return Some(told(false, problem.clone()));
     }
     let (before, now) = (before.report.as_ref()?, now.report.as_ref()?);
     if let Some(refused) = &now.refused
