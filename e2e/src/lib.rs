@@ -10,6 +10,7 @@ mod http;
 mod leftovers;
 mod listening;
 pub mod load;
+mod relay;
 mod workspace;
 mod world;
 
@@ -17,6 +18,7 @@ pub use adopted::Adopted;
 pub use engine::{Container, Engine, image};
 pub use http::{Answer, get, request};
 pub use listening::listening_ports;
+pub use relay::Relay;
 pub use workspace::Workspace;
 pub use world::{Ran, World};
 

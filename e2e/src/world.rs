@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Engine, Workspace, get, leftovers, until};
+use crate::{Engine, Relay, Workspace, get, leftovers, until};
 
 /// One journey's world. Dropping it stops its server and fails the journey if a
 /// process is left.
@@ -24,6 +24,8 @@ pub struct World {
     path: OsString,
     /// The engine its programs use, where it has one.
     engine: Option<Engine>,
+    /// Where its programs ask the engine, if not at its own address.
+    engine_host: Option<String>,
 }
 
 /// How a program ended.
@@ -93,6 +95,7 @@ impl World {
             port: free.port(),
             path: std::env::var_os("PATH").unwrap_or_default(),
             engine: None,
+            engine_host: None,
         }
     }
 
@@ -104,6 +107,14 @@ impl World {
         let build = ["image", "build", "--base", &base];
         world.lockgate(&build).expect(0);
         world
+    }
+
+    /// A way to the engine that can be closed; this world's programs take it from now on.
+    pub fn relay(&mut self) -> Relay {
+        let mut relay = self.engine().relay(&self.dir.path().join("engine.sock"));
+        relay.open();
+        self.engine_host = Some(relay.host());
+        relay
     }
 
     /// The engine beside this world.
@@ -149,8 +160,12 @@ impl World {
             .env("NO_COLOR", "1")
             .current_dir(self.dir.path())
             .stdin(Stdio::null());
-        if let Some(engine) = std::env::var_os("DOCKER_HOST") {
-            command.env("DOCKER_HOST", engine);
+        let host = match &self.engine_host {
+            Some(host) => Some(host.into()),
+            None => std::env::var_os("DOCKER_HOST"),
+        };
+        if let Some(host) = host {
+            command.env("DOCKER_HOST", host);
         }
         command
     }

@@ -48,6 +48,14 @@ fn logs_of_containers_are_those_of_local_gateways() {
     until("the follower ends", Duration::from_secs(10), || {
         follower.try_wait().unwrap()
     });
+    // Its readers in the containers end with it.
+    for number in 0..3 {
+        let name = format!("gw-pool-dev-001-{number}");
+        until("its reader has ended", Duration::from_secs(10), || {
+            let processes = world.engine().docker(&["top", &name, "-o", "pid,args"]);
+            (!processes.contains("--follow")).then_some(())
+        });
+    }
 
     // What was written is read from a stopped container, too.
     world.lockgate(&["stop", "dev-001"]).expect(0);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lockgate_e2e::{World, until};
 
-use crate::{is_ready, problem, small, until_gateway, until_version};
+use crate::{LONG, is_ready, problem, small, until_gateway, until_version};
 
 #[test]
 fn an_unusable_configuration_is_shown_and_does_not_loop() {
@@ -81,4 +81,56 @@ fn a_taken_address_is_named_and_used_once_it_is_free() {
     drop(held);
     world.deploy("dev-001").expect(0);
     world.expect_version("dev-001", "1.0.0");
+}
+
+#[test]
+fn an_engine_that_goes_away_is_shown_and_found_again() {
+    let mut world = World::with_engine();
+    let mut way = world.relay();
+    let workspace = small(&world, "monorepo");
+    world.running("dev-001", &workspace);
+    way.close();
+    let told = until_gateway(&world, "it is shown", "dev-001", 0, |gateway| {
+        let problem = problem(gateway);
+        problem
+            .starts_with("no engine answers at `unix://")
+            .then(|| problem.to_owned())
+    });
+    assert!(told.contains("engine.sock`"), "{told}");
+    // Containers and server go on, and so do deploys.
+    workspace.set_version("2.0.0");
+    world.deploy("dev-001").expect(0);
+    world.expect_version("dev-001", "2.0.0");
+    world
+        .lockgate(&["delete", "dev-001", "--yes"])
+        .expect(1)
+        .says("the containers of `dev-001` stay: no engine answers");
+    assert_eq!(world.engine().containers().len(), 3);
+
+    // What was to be deleted meanwhile goes as soon as the engine is back.
+    way.open();
+    until("the containers are gone", LONG, || {
+        world.engine().containers().is_empty().then_some(())
+    });
+    world.lockgate(&["delete", "dev-001", "--yes"]).expect(0);
+    assert!(!world.home().join("envs/dev-001").exists());
+}
+
+#[test]
+fn what_ended_while_the_engine_was_away_comes_back() {
+    let mut world = World::with_engine();
+    let mut way = world.relay();
+    let workspace = small(&world, "monorepo");
+    world.running("dev-001", &workspace);
+    way.close();
+    world.engine().docker(&["kill", "gw-pool-dev-001-1"]);
+    until_gateway(&world, "it is away", "dev-001", 1, |gateway| {
+        problem(gateway).contains("no engine answers").then_some(())
+    });
+    way.open();
+    until_gateway(&world, "it is found again", "dev-001", 0, |gateway| {
+        (problem(gateway).is_empty()).then_some(())
+    });
+    until_gateway(&world, "it serves again", "dev-001", 1, is_ready);
+    until_version(&world, "dev-001", "1.0.0");
 }
