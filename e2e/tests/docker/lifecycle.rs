@@ -1,5 +1,7 @@
 //! Gateways are stopped, killed, restarted, and come back to what they should run.
 
+use std::time::Duration;
+
 use lockgate_e2e::{World, get, until};
 use serde_json::Value;
 
@@ -11,7 +13,9 @@ fn started(world: &World, name: &str) -> Value {
 
 /// Waits until a container was started since.
 fn until_started_since(world: &World, name: &str, before: &Value) {
-    until("the container was started again", LONG, || {
+    // Sooner than the look that the server takes without a reason, every 30 s.
+    let heard = Duration::from_secs(25);
+    until("the container was started again", heard, || {
         let shown = world.engine().inspect(name);
         let again = shown["State"]["StartedAt"] != *before && shown["State"]["Running"] == true;
         again.then_some(())

@@ -45,8 +45,9 @@ const LAST_STEPS: Duration = Duration::from_secs(2);
 const MISCONFIGURED: i64 = 78;
 /// Events that come together are looked at together: this long after the first, and at most so many.
 const TOGETHER: (Duration, usize) = (Duration::from_millis(10), 100);
-/// When it is looked again after the first look, since events before the first wait were not heard.
-const FIRST_LOOK: Duration = Duration::from_millis(250);
+/// When it is looked again after the first look and after each event, the last one first: events before
+/// the first wait are not heard, and an engine tells of an end before its own list shows it.
+const SOON: [Duration; 2] = [Duration::from_secs(2), Duration::from_millis(250)];
 /// How many of an ended agent's last lines are looked at.
 const LAST_LINES: usize = 30;
 
@@ -155,7 +156,7 @@ impl Keeper {
             started: BTreeMap::new(),
             words: BTreeMap::new(),
         };
-        let mut first = Some(FIRST_LOOK);
+        let mut soon = SOON.to_vec();
         loop {
             self.turn(&mut session).await?;
             let later = if self.shared.has_problems() {
@@ -163,7 +164,7 @@ impl Keeper {
             } else {
                 LOOK
             };
-            let again = Instant::now() + first.take().unwrap_or(later);
+            let again = Instant::now() + soon.pop().unwrap_or(later);
             let next = self.ledger.next_due().map_or(again, |due| due.min(again));
             tokio::select! {
                 () = self.stop.cancelled() => {
@@ -172,6 +173,7 @@ impl Keeper {
                     return Ok(());
                 }
                 event = events.next() => {
+                    soon = SOON.to_vec();
                     self.hear(&mut session, event)?;
                     for _ in 0..TOGETHER.1 {
                         let Ok(event) = timeout(TOGETHER.0, events.next()).await else {
