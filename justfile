@@ -9,7 +9,7 @@ list:
     @just --list --unsorted
 
 # Every check, in the order in which they fail fastest
-check: fmt walls lint deny doc first test preload e2e
+check: fmt walls lint deny doc first test preload e2e docker
 
 # Formatting is rustfmt's
 fmt:
