@@ -366,7 +366,7 @@ impl From<VariablesError> for CommandError {
 
 /// What to do where no engine answers.
 const ENGINE: &str = "start Docker, or set DOCKER_HOST to where it listens (`unix:///PATH`, `tcp://HOST:PORT`); \
-     who asks has to be root or in the group `docker`";
+     who asks has to be root or in the group `docker`. Gateways of `--runtime local` need no engine";
 
 impl From<CheckError> for CommandError {
     fn from(error: CheckError) -> Self {
