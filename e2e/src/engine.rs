@@ -47,7 +47,7 @@ impl Engine {
 
     /// `docker` with the arguments, to its end.
     pub fn run(&self, args: &[&str]) -> Ran {
-        ran(&self.output(args))
+        ran(&self.try_docker(args))
     }
 
     /// `docker` with these arguments; its trimmed output. Fails the journey where it fails.
@@ -58,10 +58,6 @@ impl Engine {
 
     /// `docker` with these arguments, whatever comes of it.
     pub fn try_docker(&self, args: &[&str]) -> Output {
-        self.output(args)
-    }
-
-    fn output(&self, args: &[&str]) -> Output {
         let mut docker = Command::new("docker");
         let docker = docker.args(args).stdin(Stdio::null());
         docker.output().expect("`docker` starts")

@@ -2,7 +2,6 @@
 
 use std::net::UdpSocket;
 use std::os::unix::net::UnixStream;
-use std::time::Instant;
 
 use super::*;
 
@@ -62,9 +61,13 @@ server.listen(8888, () => {
 impl Bench {
     /// Waits for a line of each of so many processes.
     async fn log_has(&self, line: &str, count: usize) {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
         while self.log().matches(line).count() < count {
-            assert!(Instant::now() < deadline, "no `{line}` in {}", self.log());
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "no `{line}` in {}",
+                self.log()
+            );
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -141,13 +144,16 @@ fn by_path(path: &Path) -> std::io::Result<String> {
 /// Waits until this process answers. What is bound beside the held socket may be
 /// there a little later than that is ready.
 async fn answered_by(pid: u32, what: &str, ask: impl Fn() -> std::io::Result<String>) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     loop {
         let answer = ask();
         if answer.as_deref().ok() == Some(pid.to_string().as_str()) {
             return;
         }
-        assert!(Instant::now() < deadline, "{what} of {pid}: {answer:?}");
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "{what} of {pid}: {answer:?}"
+        );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
