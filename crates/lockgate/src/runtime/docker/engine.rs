@@ -1,27 +1,25 @@
 //! The engine over its API: each method one request, named in its error.
 
+mod error;
+mod inside;
+
 use std::collections::HashMap;
-use std::io::Read as _;
 use std::net::IpAddr;
-use std::path::PathBuf;
-use std::pin::Pin;
 use std::time::{Duration, UNIX_EPOCH};
 
-use bollard::container::LogOutput;
 use bollard::errors::Error;
-use bollard::exec::{CreateExecOptions, StartExecResults};
 use bollard::models::{ContainerSummary, ContainerSummaryStateEnum, EventMessage};
 use bollard::query_parameters::{
-    ContainerArchiveInfoOptionsBuilder, CreateContainerOptionsBuilder,
-    DownloadFromContainerOptionsBuilder, EventsOptionsBuilder, ListContainersOptionsBuilder,
+    CreateContainerOptionsBuilder, EventsOptionsBuilder, ListContainersOptionsBuilder,
     LogsOptionsBuilder, RemoveContainerOptionsBuilder, StatsOptionsBuilder,
     UploadToContainerOptionsBuilder,
 };
 use bollard::{API_DEFAULT_VERSION, Docker};
 use futures_util::{Stream, StreamExt as _};
-use tokio::io::AsyncWrite;
 use tokio::time::timeout;
 
+pub(crate) use self::error::EngineError;
+pub(crate) use self::inside::Exec;
 use super::address::EngineAddress;
 use super::blueprint::{Blueprint, TOKEN_PLACE};
 use super::plan::State;
@@ -48,115 +46,6 @@ pub(crate) struct Engine {
     address: EngineAddress,
     /// Podman's log drivers are others.
     rotates_logs: bool,
-}
-
-/// What an engine did not do.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum EngineError {
-    /// Nobody is there.
-    #[error("no engine answers at `{address}`")]
-    Away {
-        /// Where it was asked.
-        address: EngineAddress,
-        /// The cause.
-        source: Error,
-    },
-    /// Somebody is there and says nothing.
-    #[error(
-        "the engine at `{address}` does not answer within {}",
-        humantime::format_duration(ANSWER)
-    )]
-    Silent {
-        /// Where it was asked.
-        address: EngineAddress,
-    },
-    /// It went away.
-    #[error("the engine at `{address}` tells nothing any more")]
-    Closed {
-        /// Where it was asked.
-        address: EngineAddress,
-    },
-    /// A gateway's token cannot be read.
-    #[error("`{path}` cannot be read")]
-    Token {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: std::io::Error,
-    },
-    /// What was copied out of a container cannot be kept.
-    #[error("`{path}` cannot be written")]
-    Copy {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: std::io::Error,
-    },
-    /// It speaks too old a language.
-    #[error("the engine at `{address}` speaks API {api}, needed is {}.{} or newer (Docker 20.10)", OLDEST_API.0, OLDEST_API.1)]
-    TooOld {
-        /// Where it was asked.
-        address: EngineAddress,
-        /// What it speaks.
-        api: String,
-    },
-    /// It refused.
-    #[error("the engine at `{address}` did not {act}")]
-    Refused {
-        /// Where it was asked.
-        address: EngineAddress,
-        /// What it should have done.
-        act: String,
-        /// The cause.
-        source: Error,
-    },
-    /// A network through which nothing reaches the host.
-    #[error(
-        "the network `{network}` of the engine at `{address}` has no gateway address: containers in it do not reach the build server"
-    )]
-    NoGateway {
-        /// Where it was asked.
-        address: EngineAddress,
-        /// The network.
-        network: String,
-    },
-}
-
-impl EngineError {
-    /// The error and its causes on one line.
-    pub(crate) fn in_one_line(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            let said = error.to_string();
-            // Some libraries repeat their source in their own text.
-            if !text.ends_with(&said) {
-                text = format!("{text}: {said}");
-            }
-            cause = error.source();
-        }
-        text
-    }
-
-    /// Whether the engine said that there is no such thing.
-    pub(crate) fn is_missing(&self) -> bool {
-        self.status() == Some(404)
-    }
-
-    /// Whether the engine said that this does not go with what is, such as a container that does not run.
-    pub(crate) fn is_conflict(&self) -> bool {
-        self.status() == Some(409)
-    }
-
-    fn status(&self) -> Option<u16> {
-        match self {
-            Self::Refused {
-                source: Error::DockerResponseServerError { status_code, .. },
-                ..
-            } => Some(*status_code),
-            _ => None,
-        }
-    }
 }
 
 /// A container in the engine's list.
@@ -412,123 +301,6 @@ impl Engine {
             .get("total_inactive_file")
             .or(detail.get("inactive_file"));
         Some(memory.usage?.saturating_sub(cache.copied().unwrap_or(0)))
-    }
-
-    /// Runs a program in a container; what it writes, as it comes, and then how it ended.
-    pub(crate) async fn exec(
-        &self,
-        container: &str,
-        command: Vec<String>,
-        how: Exec,
-    ) -> Result<Running, EngineError> {
-        let act = format!(
-            "run `{}` in `{container}`",
-            command.first().map_or("", String::as_str)
-        );
-        let options = CreateExecOptions {
-            attach_stdin: Some(how == Exec::Tied),
-            attach_stdout: Some(true),
-            attach_stderr: Some(true),
-            cmd: Some(command),
-            ..CreateExecOptions::default()
-        };
-        let made = self.docker.create_exec(container, options).await;
-        let id = made.map_err(self.refused(act.clone()))?.id;
-        let started = self.docker.start_exec(&id, None).await;
-        let StartExecResults::Attached { output, input } = started.map_err(self.refused(act))?
-        else {
-            unreachable!("it was not asked to run detached");
-        };
-        Ok(Running {
-            engine: self.clone(),
-            id,
-            output,
-            _input: input,
-        })
-    }
-
-    /// Whether a container, running or not, has this file.
-    pub(crate) async fn has_file(&self, container: &str, path: &str) -> Result<bool, EngineError> {
-        let options = ContainerArchiveInfoOptionsBuilder::default()
-            .path(path)
-            .build();
-        let found = self
-            .docker
-            .get_container_archive_info(container, Some(options))
-            .await
-            .map_err(self.refused(format!("look for `{container}:{path}`")));
-        match found {
-            Ok(_) => Ok(true),
-            Err(error) if error.is_missing() => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// A file of a container, running or not; `None` where there is none.
-    pub(crate) async fn file(
-        &self,
-        container: &str,
-        path: &str,
-    ) -> Result<Option<Vec<u8>>, EngineError> {
-        let act = format!("copy `{container}:{path}`");
-        let options = DownloadFromContainerOptionsBuilder::default()
-            .path(path)
-            .build();
-        let mut pieces = self
-            .docker
-            .download_from_container(container, Some(options));
-        let mut archive = Vec::new();
-        while let Some(piece) = pieces.next().await {
-            match piece.map_err(self.refused(act.clone())) {
-                Ok(piece) => archive.extend_from_slice(&piece),
-                Err(error) if error.is_missing() => return Ok(None),
-                Err(error) => return Err(error),
-            }
-        }
-        let read = || {
-            let mut archive = tar::Archive::new(archive.as_slice());
-            let Some(entry) = archive.entries()?.next() else {
-                return Ok(None);
-            };
-            let mut content = Vec::new();
-            entry?.read_to_end(&mut content)?;
-            Ok(Some(content))
-        };
-        read().map_err(|err| self.refused(act)(Error::IOError { err }))
-    }
-}
-
-/// How a program runs in a container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Exec {
-    /// To its own end.
-    Plain,
-    /// With a standard input that ends when whoever started it is gone.
-    Tied,
-}
-
-/// A program that runs in a container.
-pub(crate) struct Running {
-    engine: Engine,
-    id: String,
-    output: Pin<Box<dyn Stream<Item = Result<LogOutput, Error>> + Send>>,
-    /// Held as long as it shall run.
-    _input: Pin<Box<dyn AsyncWrite + Send>>,
-}
-
-impl Running {
-    /// The next piece of what it writes, with whether that went to its standard error.
-    pub(crate) async fn next(&mut self) -> Option<(bool, Vec<u8>)> {
-        match self.output.next().await?.ok()? {
-            LogOutput::StdErr { message } => Some((true, message.to_vec())),
-            other => Some((false, other.into_bytes().to_vec())),
-        }
-    }
-
-    /// Whether it ended well.
-    pub(crate) async fn ended_well(self) -> bool {
-        let found = self.engine.docker.inspect_exec(&self.id).await;
-        found.is_ok_and(|found| found.exit_code == Some(0))
     }
 }
 

@@ -1,0 +1,134 @@
+//! What is done inside a container: programs that run in it, files that are read from it.
+
+use std::io::Read as _;
+use std::pin::Pin;
+
+use bollard::container::LogOutput;
+use bollard::errors::Error;
+use bollard::exec::{CreateExecOptions, StartExecResults};
+use bollard::query_parameters::{
+    ContainerArchiveInfoOptionsBuilder, DownloadFromContainerOptionsBuilder,
+};
+use futures_util::{Stream, StreamExt as _};
+use tokio::io::AsyncWrite;
+
+use super::{Engine, EngineError};
+
+impl Engine {
+    /// Runs a program in a container; what it writes, as it comes, and then how it ended.
+    pub(crate) async fn exec(
+        &self,
+        container: &str,
+        command: Vec<String>,
+        how: Exec,
+    ) -> Result<Running, EngineError> {
+        let act = format!(
+            "run `{}` in `{container}`",
+            command.first().map_or("", String::as_str)
+        );
+        let options = CreateExecOptions {
+            attach_stdin: Some(how == Exec::Tied),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            cmd: Some(command),
+            ..CreateExecOptions::default()
+        };
+        let made = self.docker.create_exec(container, options).await;
+        let id = made.map_err(self.refused(act.clone()))?.id;
+        let started = self.docker.start_exec(&id, None).await;
+        let StartExecResults::Attached { output, input } = started.map_err(self.refused(act))?
+        else {
+            unreachable!("it was not asked to run detached");
+        };
+        Ok(Running {
+            engine: self.clone(),
+            id,
+            output,
+            _input: input,
+        })
+    }
+
+    /// Whether a container, running or not, has this file.
+    pub(crate) async fn has_file(&self, container: &str, path: &str) -> Result<bool, EngineError> {
+        let options = ContainerArchiveInfoOptionsBuilder::default()
+            .path(path)
+            .build();
+        let found = self
+            .docker
+            .get_container_archive_info(container, Some(options))
+            .await
+            .map_err(self.refused(format!("look for `{container}:{path}`")));
+        match found {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_missing() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A file of a container, running or not; `None` where there is none.
+    pub(crate) async fn file(
+        &self,
+        container: &str,
+        path: &str,
+    ) -> Result<Option<Vec<u8>>, EngineError> {
+        let act = format!("copy `{container}:{path}`");
+        let options = DownloadFromContainerOptionsBuilder::default()
+            .path(path)
+            .build();
+        let mut pieces = self
+            .docker
+            .download_from_container(container, Some(options));
+        let mut archive = Vec::new();
+        while let Some(piece) = pieces.next().await {
+            match piece.map_err(self.refused(act.clone())) {
+                Ok(piece) => archive.extend_from_slice(&piece),
+                Err(error) if error.is_missing() => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+        let read = || {
+            let mut archive = tar::Archive::new(archive.as_slice());
+            let Some(entry) = archive.entries()?.next() else {
+                return Ok(None);
+            };
+            let mut content = Vec::new();
+            entry?.read_to_end(&mut content)?;
+            Ok(Some(content))
+        };
+        read().map_err(|err| self.refused(act)(Error::IOError { err }))
+    }
+}
+
+/// How a program runs in a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exec {
+    /// To its own end.
+    Plain,
+    /// With a standard input that ends when whoever started it is gone.
+    Tied,
+}
+
+/// A program that runs in a container.
+pub(crate) struct Running {
+    engine: Engine,
+    id: String,
+    output: Pin<Box<dyn Stream<Item = Result<LogOutput, Error>> + Send>>,
+    /// Held as long as it shall run.
+    _input: Pin<Box<dyn AsyncWrite + Send>>,
+}
+
+impl Running {
+    /// The next piece of what it writes, with whether that went to its standard error.
+    pub(crate) async fn next(&mut self) -> Option<(bool, Vec<u8>)> {
+        match self.output.next().await?.ok()? {
+            LogOutput::StdErr { message } => Some((true, message.to_vec())),
+            other => Some((false, other.into_bytes().to_vec())),
+        }
+    }
+
+    /// Whether it ended well.
+    pub(crate) async fn ended_well(self) -> bool {
+        let found = self.engine.docker.inspect_exec(&self.id).await;
+        found.is_ok_and(|found| found.exit_code == Some(0))
+    }
+}
