@@ -2,10 +2,10 @@
 # Runs a command beside a Docker engine of its own: scripts/engine.sh COMMAND [ARGUMENT…]
 #
 # Engine, containers, command and everything they start live in fresh namespaces for
-# network, mounts and processes, which end with the command: no container, bridge,
-# firewall rule or daemon is left, and another engine of this machine is not touched.
-# Images stay below target/engine. The command finds the engine by DOCKER_HOST and the
-# base of the gateway image by LOCKGATE_TEST_BASE. Needs root.
+# network, mounts and processes, which end with the command or with this script: no
+# container, bridge, firewall rule or daemon is left, and another engine of this machine
+# is not touched. Images stay below target/engine. The command finds the engine by
+# DOCKER_HOST and the base of the gateway image by LOCKGATE_TEST_BASE. Needs root.
 set -euo pipefail
 top=$(cd "$(dirname "$0")/.." && pwd)
 place=$top/target/engine
@@ -30,7 +30,7 @@ if [ "${LOCKGATE_ENGINE_INSIDE:-}" != yes ]; then
     run=$(mktemp -d /tmp/lgengine.XXXXXX)
     trap 'rm -rf "$run"' EXIT
     LOCKGATE_ENGINE_INSIDE=yes LOCKGATE_ENGINE_RUN=$run LOCKGATE_ENGINE_BASE=$base \
-        unshare --net --mount --pid --fork --mount-proc --kill-child "$0" "$@" 9>&-
+        setpriv --pdeathsig KILL unshare --net --mount --pid --fork --mount-proc --kill-child "$0" "$@" 9>&-
     exit
 fi
 
