@@ -5,22 +5,26 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use tempfile::NamedTempFile;
+
 /// Replaces `path` with `content` (mode 0600): a temporary file beside it, fsync, rename, fsync of the folder.
 pub(crate) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
-    let folder = path
-        .parent()
-        .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-    let mut file = tempfile::Builder::new()
-        .prefix(".write-")
-        .tempfile_in(folder)?;
-    file.write_all(content)?;
-    file.as_file().sync_all()?;
+    let (folder, file) = beside(path, content)?;
     file.persist(path).map_err(|error| error.error)?;
     sync_folder(folder)
 }
 
 /// Makes `path` with `content` (mode 0600) unless it is there already; of two who do, one is first.
 pub(crate) fn write_once(path: &Path, content: &[u8]) -> io::Result<()> {
+    let (folder, file) = beside(path, content)?;
+    match file.persist_noclobber(path) {
+        Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => Err(error.error),
+        _ => sync_folder(folder),
+    }
+}
+
+/// A temporary file with the whole content, on disk, in the folder of `path`.
+fn beside<'p>(path: &'p Path, content: &[u8]) -> io::Result<(&'p Path, NamedTempFile)> {
     let folder = path
         .parent()
         .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
@@ -29,10 +33,7 @@ pub(crate) fn write_once(path: &Path, content: &[u8]) -> io::Result<()> {
         .tempfile_in(folder)?;
     file.write_all(content)?;
     file.as_file().sync_all()?;
-    match file.persist_noclobber(path) {
-        Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => Err(error.error),
-        _ => sync_folder(folder),
-    }
+    Ok((folder, file))
 }
 
 /// A file's text without white space at its ends.
