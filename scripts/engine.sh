@@ -5,7 +5,7 @@
 # network, mounts and processes, which end with the command or with this script: no
 # container, bridge, firewall rule or daemon is left, and another engine of this machine
 # is not touched. Images stay below target/engine. The command finds the engine by
-# DOCKER_HOST and the base of the gateway image by LOCKGATE_TEST_BASE. Needs root.
+# DOCKER_HOST, its process by the file `pid` beside that socket, and the base of the gateway image by LOCKGATE_TEST_BASE. Needs root.
 set -euo pipefail
 top=$(cd "$(dirname "$0")/.." && pwd)
 place=$top/target/engine
@@ -38,12 +38,20 @@ run=$LOCKGATE_ENGINE_RUN base=$LOCKGATE_ENGINE_BASE
 unset LOCKGATE_ENGINE_INSIDE LOCKGATE_ENGINE_RUN LOCKGATE_ENGINE_BASE
 ip link set lo up
 export DOCKER_HOST=unix://$run/docker.sock
-dockerd --data-root "$place/data" --exec-root "$run/exec" --pidfile "$run/pid" --host "$DOCKER_HOST" \
-    --bip 172.17.0.1/16 >"$place/dockerd.log" 2>&1 &
-engine=$!
+# As under an init, an engine that ends comes back: journeys restart it.
+: >"$place/dockerd.log"
+keep_engine() {
+    until [ -e "$run/ended" ]; do
+        dockerd --data-root "$place/data" --exec-root "$run/exec" --pidfile "$run/pid" --host "$DOCKER_HOST" \
+            --bip 172.17.0.1/16 >>"$place/dockerd.log" 2>&1 || true
+        sleep 0.2
+    done
+}
+keep_engine &
+keeper=$!
 deadline=$((SECONDS + 30))
 until docker version >/dev/null 2>&1; do
-    kill -0 "$engine" 2>/dev/null && [ "$SECONDS" -lt "$deadline" ] ||
+    [ "$SECONDS" -lt "$deadline" ] ||
         { tail -n 30 "$place/dockerd.log" >&2; echo "error: the Docker engine does not start" >&2; exit 1; }
     sleep 0.1
 done
@@ -57,5 +65,6 @@ code=0
 "$@" || code=$?
 # In good order, so that the data folder is whole for the next run.
 docker ps -aq | xargs -r docker rm -f >/dev/null
-kill "$engine" && wait "$engine" || true
+touch "$run/ended"
+kill "$(cat "$run/pid")" && wait "$keeper" || true
 exit "$code"

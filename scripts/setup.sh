@@ -49,6 +49,7 @@ fi
 
 cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
-need just || { echo "setup: installing just"; cargo install --quiet --locked just; }
+# Unoptimised where a run takes a second anyway: that takes a third of the time to build.
+need just || { echo "setup: installing just"; cargo install --quiet --locked --debug just; }
 need cargo-nextest || { echo "setup: installing cargo-nextest"; cargo install --quiet --locked cargo-nextest; }
-need cargo-deny || { echo "setup: installing cargo-deny"; cargo install --quiet --locked cargo-deny; }
+need cargo-deny || { echo "setup: installing cargo-deny"; cargo install --quiet --locked --debug cargo-deny; }

@@ -2,12 +2,19 @@
 //! the time of a command.
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::Ran;
 use crate::world::ran;
+use crate::{Ran, until};
+
+/// How long an engine may take to end in good order, with its containers, and to come back.
+const RESTART: Duration = Duration::from_mins(2);
 
 /// The engine that this process was told of.
 #[derive(Debug)]
@@ -40,9 +47,9 @@ impl Engine {
     }
 
     /// A way to this engine through another socket.
-    pub(crate) fn relay(&self, socket: &std::path::Path) -> crate::Relay {
+    pub(crate) fn relay(&self, socket: &Path) -> crate::Relay {
         let engine = self.host.strip_prefix("unix://").expect("a socket");
-        crate::Relay::new(socket, std::path::Path::new(engine))
+        crate::Relay::new(socket, Path::new(engine))
     }
 
     /// `docker` with the arguments, to its end.
@@ -61,6 +68,21 @@ impl Engine {
         let mut docker = Command::new("docker");
         let docker = docker.args(args).stdin(Stdio::null());
         docker.output().expect("`docker` starts")
+    }
+
+    /// Ends the engine's process by this signal and waits for the one that follows it.
+    #[track_caller]
+    pub fn restart(&self, signal: Signal) {
+        let socket = self.host.strip_prefix("unix://").expect("a socket");
+        let file = Path::new(socket).with_file_name("pid");
+        let pid = || std::fs::read_to_string(&file).ok();
+        let before = pid().expect("the engine's process number");
+        let number = before.trim().parse().expect("a number");
+        kill(Pid::from_raw(number), signal).expect("the engine runs");
+        until("another engine answers", RESTART, || {
+            let another = pid().is_some_and(|now| !now.is_empty() && now != before);
+            (another && self.try_docker(&["version"]).status.success()).then_some(())
+        });
     }
 
     /// The names of all containers, running or not, sorted.

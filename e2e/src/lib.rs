@@ -18,6 +18,7 @@ pub use adopted::Adopted;
 pub use engine::{Container, Engine, image};
 pub use http::{Answer, get, request};
 pub use listening::listening_ports;
+pub use nix::sys::signal::Signal;
 pub use relay::Relay;
 pub use workspace::Workspace;
 pub use world::{Ran, World};

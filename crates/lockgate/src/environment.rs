@@ -54,6 +54,10 @@ pub(crate) struct Environment {
     /// True while it is being deleted; its gateways are not wanted any more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) deleting: bool,
+    /// The image that its containers are made from, by the engine's own id, once its name has come to
+    /// mean another one: with this in their spec they are made anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) image_id: Option<String>,
     /// What its containers are made from, where its gateways are some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) docker: Option<DockerSettings>,
@@ -317,6 +321,7 @@ pub(crate) mod tests {
             created_at: 1_700_000_000_000,
             public_key: "key".into(),
             deleting: false,
+            image_id: None,
             docker: None,
             gateways: vec![Gateway {
                 number: 0,

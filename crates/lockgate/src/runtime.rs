@@ -43,6 +43,8 @@ pub(crate) struct GatewaySpec {
 pub(crate) struct ContainerPart {
     /// The image.
     pub(crate) image: String,
+    /// What tells this image from one of the same name before.
+    pub(crate) image_id: Option<String>,
     /// The network.
     pub(crate) network: String,
     /// On which of the host's addresses its ports are open.
@@ -223,6 +225,7 @@ impl GatewaySpec {
         let mut spec = Self::new(home, environment, gateway)?;
         spec.container = Some(ContainerPart {
             image: settings.image().to_owned(),
+            image_id: environment.image_id.clone(),
             network: settings.network().to_owned(),
             publish: settings.publish,
             http_port: gateway.http_port,

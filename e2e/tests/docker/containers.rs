@@ -246,3 +246,45 @@ fn what_an_engine_cannot_have_is_refused_before_it_is_made() {
     let list = world.lockgate(&["list", "--format", "json"]).json();
     assert!(!list.to_string().contains("dev-001"), "{list}");
 }
+
+#[test]
+fn an_image_that_is_built_again_under_its_name_comes_with_the_next_deploy() {
+    let world = World::with_engine();
+    let workspace = small(&world, "monorepo");
+    let name = "lockgate-test/again:1";
+    let build = |round: u32| {
+        let lines = format!("FROM {}\nLABEL round={round}", image());
+        world.engine().image(name, &lines);
+    };
+    build(1);
+    settings(&workspace, &format!("[docker]\nimage = '{name}'\n"));
+    world.running("dev-001", &workspace);
+    let round = |number: usize| {
+        let shown = world.engine().inspect(&format!("gw-pool-dev-001-{number}"));
+        let label = shown["Config"]["Labels"]["round"].as_str();
+        (shown["Id"].clone(), label.map(str::to_owned))
+    };
+    let first: Vec<_> = (0..3).map(round).collect();
+    assert!(first.iter().all(|(_, label)| label.as_deref() == Some("1")));
+
+    // Nothing changes by itself, and an unchanged deploy changes nothing.
+    world.deploy("dev-001").expect(0);
+    assert_eq!((0..3).map(round).collect::<Vec<_>>(), first);
+
+    build(2);
+    world.deploy("dev-001").expect(0).says(
+        "the containers of dev-001 are made anew: `lockgate-test/again:1` is another image now",
+    );
+    for number in 0..3 {
+        until_gateway(&world, "it serves again", "dev-001", number, is_ready);
+    }
+    let second: Vec<_> = (0..3).map(round).collect();
+    assert!(
+        second
+            .iter()
+            .all(|(_, label)| label.as_deref() == Some("2"))
+    );
+    world.deploy("dev-001").expect(0);
+    assert_eq!((0..3).map(round).collect::<Vec<_>>(), second);
+    world.expect_version("dev-001", "1.0.0");
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lockgate_e2e::{World, until};
+use lockgate_e2e::{Signal, World, until};
 
 use crate::{LONG, is_ready, problem, small, until_gateway, until_version};
 
@@ -133,4 +133,33 @@ fn what_ended_while_the_engine_was_away_comes_back() {
     });
     until_gateway(&world, "it serves again", "dev-001", 1, is_ready);
     until_version(&world, "dev-001", "1.0.0");
+}
+
+#[test]
+fn an_engine_that_is_restarted_brings_all_gateways_back() {
+    let world = World::with_engine();
+    let workspace = small(&world, "monorepo");
+    world.running("dev-001", &workspace);
+    workspace.set_version("2.0.0");
+    world.deploy("dev-001").expect(0);
+    let ids = |world: &World| -> Vec<_> {
+        let names = world.engine().containers();
+        let id = |name: &String| world.engine().inspect(name)["Id"].clone();
+        names.iter().map(id).collect()
+    };
+    let before = ids(&world);
+    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+        world.engine().restart(signal);
+        for number in 0..3 {
+            until_gateway(&world, "it is ready again", "dev-001", number, |gateway| {
+                (problem(gateway).is_empty()).then_some(())?;
+                is_ready(gateway)
+            });
+        }
+        until_version(&world, "dev-001", "2.0.0");
+        assert_eq!(ids(&world), before, "{signal}");
+    }
+    workspace.set_version("3.0.0");
+    world.deploy("dev-001").expect(0);
+    world.expect_version("dev-001", "3.0.0");
 }

@@ -21,8 +21,10 @@ use crate::deploy::prepare::Job;
 use crate::deploy::rollout::How;
 use crate::deploy::strategy::{DeployStrategy, Until};
 use crate::deploy::{self, Request, clock};
-use crate::environment::docker::renew;
+use crate::environment::RuntimeKind;
+use crate::environment::docker::{DockerSettings, Renewed, renew};
 use crate::error::CommandError;
+use crate::runtime::docker::check::{self, CheckError};
 use crate::server::control::{ControlClient, GatewaysView};
 use crate::views::progress::Progress;
 
@@ -222,20 +224,43 @@ pub(crate) async fn once(
     }
 }
 
-/// Makes containers anew where lockgate.toml's `[docker]` says something else than before.
+/// Makes containers anew where lockgate.toml's `[docker]` says something else than before, or their
+/// image was built again under its name.
 async fn renew_containers(
     ctx: &Context,
     control: &ControlClient,
     request: &Request,
 ) -> Result<(), CommandError> {
     let env = &request.environment.name;
-    if renew(&ctx.config.home, env, &request.job.resolved.docker)? {
-        ctx.screen.say(&format!(
-            "the containers of {env} are made anew: `[docker]` changed"
-        ));
-        control.changed(env).await?;
-    }
+    let (home, settings) = (&ctx.config.home, &request.job.resolved.docker);
+    let other_image = match request.environment.runtime {
+        RuntimeKind::Local => None,
+        RuntimeKind::Docker => other_image(ctx, env, settings).await?,
+    };
+    let why = match renew(home, env, settings, other_image)? {
+        None => return Ok(()),
+        Some(Renewed::Settings) => "`[docker]` changed".to_owned(),
+        Some(Renewed::Image) => format!("`{}` is another image now", settings.image()),
+    };
+    ctx.screen
+        .say(&format!("the containers of {env} are made anew: {why}"));
+    control.changed(env).await?;
     Ok(())
+}
+
+/// An engine that is away has no other image: what runs goes on, and so does the deploy.
+async fn other_image(
+    ctx: &Context,
+    env: &EnvName,
+    settings: &DockerSettings,
+) -> Result<Option<String>, CommandError> {
+    let id = ctx.config.home.id();
+    let home = id.map_err(|error| CommandError::failed("the home has no id").because(&error))?;
+    let Ok(engine) = check::connect(&ctx.config.engine).await else {
+        return Ok(None);
+    };
+    let found = check::other_image(&engine, &home, env, settings).await;
+    Ok(found.map_err(CheckError::from)?)
 }
 
 /// Shows events of a command that deploys in its own way.

@@ -89,6 +89,7 @@ impl Draft {
             created_at: now_ms,
             public_key: key.public().to_line(),
             deleting: false,
+            image_id: None,
             docker: (wanted.runtime == RuntimeKind::Docker).then(|| wanted.docker.clone()),
             gateways: (0..).zip(ports).map(gateway).collect(),
         };

@@ -47,21 +47,39 @@ impl Publish {
     }
 }
 
-/// Writes down what lockgate.toml says now; whether that is something else than before. The caller
-/// holds the `DeployLock` and calls `ControlClient::changed` afterwards.
+/// Why containers are made anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Renewed {
+    /// `[docker]` says something else than before.
+    Settings,
+    /// Its image's name means another image than the one they were made from.
+    Image,
+}
+
+/// Writes down what lockgate.toml says now, and `other_image`, the id of the image where containers
+/// were made from another one; says what of it is new. The caller holds the `DeployLock` and calls
+/// `ControlClient::changed` afterwards.
 pub(crate) fn renew(
     home: &Home,
     env: &EnvName,
     settings: &DockerSettings,
-) -> Result<bool, EnvironmentError> {
+    other_image: Option<String>,
+) -> Result<Option<Renewed>, EnvironmentError> {
     let mut environment = Environment::load(home, env)?;
-    let changed =
-        environment.runtime == RuntimeKind::Docker && environment.docker.as_ref() != Some(settings);
-    if changed {
-        environment.docker = Some(settings.clone());
-        environment.save(home)?;
+    if environment.runtime != RuntimeKind::Docker {
+        return Ok(None);
     }
-    Ok(changed)
+    let renewed = if environment.docker.as_ref() != Some(settings) {
+        Renewed::Settings
+    } else if other_image.is_some() && environment.image_id != other_image {
+        Renewed::Image
+    } else {
+        return Ok(None);
+    };
+    environment.docker = Some(settings.clone());
+    environment.image_id = other_image.or(environment.image_id);
+    environment.save(home)?;
+    Ok(Some(renewed))
 }
 
 impl DockerSettings {
@@ -90,6 +108,7 @@ mod tests {
             publish: Publish::All,
             ..DockerSettings::default()
         };
+        let image = || Some("sha256:1".to_owned());
         for (runtime, changes) in [(RuntimeKind::Local, false), (RuntimeKind::Docker, true)] {
             let environment = Environment {
                 runtime,
@@ -98,10 +117,16 @@ mod tests {
             let env = &environment.name;
             std::fs::create_dir_all(home.env_dir(env)).unwrap();
             environment.save(&home).unwrap();
-            assert_eq!(renew(&home, env, &settings).unwrap(), changes);
+            let renew = |image| renew(&home, env, &settings, image).unwrap();
+            assert_eq!(renew(None), changes.then_some(Renewed::Settings));
             let found = Environment::load(&home, env).unwrap().docker;
             assert_eq!(found, changes.then(|| settings.clone()));
-            assert!(!renew(&home, env, &settings).unwrap());
+            assert_eq!(renew(None), None);
+            assert_eq!(renew(image()), changes.then_some(Renewed::Image));
+            assert_eq!(renew(image()), None);
+            assert_eq!(renew(None), None);
+            let found = Environment::load(&home, env).unwrap().image_id;
+            assert_eq!(found, image().filter(|_| changes));
         }
     }
 }

@@ -36,6 +36,8 @@ pub(super) struct Blueprint {
     gateway: GatewayName,
     home: String,
     image: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image_id: Option<String>,
     network: String,
     variables: BTreeMap<String, String>,
     /// Ports as the engine writes them, and the host's addresses on which they are open.
@@ -72,6 +74,7 @@ impl Blueprint {
             gateway: spec.name.clone(),
             home: home.to_owned(),
             image: part.image.clone(),
+            image_id: part.image_id.clone(),
             network: part.network.clone(),
             variables,
             ports: [
@@ -188,6 +191,7 @@ mod tests {
     fn part() -> ContainerPart {
         ContainerPart {
             image: "lockgate/gateway:1".into(),
+            image_id: None,
             network: "bridge".into(),
             publish: Publish::Loopback,
             http_port: 7102,
@@ -257,6 +261,10 @@ mod tests {
         let others = [
             ContainerPart {
                 image: "other".into(),
+                ..part()
+            },
+            ContainerPart {
+                image_id: Some("sha256:1".into()),
                 ..part()
             },
             ContainerPart {

@@ -1,7 +1,9 @@
 //! Whether an engine can have gateways at all, asked before an environment is made.
 
+use lockgate_model::EnvName;
+
 use super::address::{AddressError, EngineAddress};
-use super::engine::{Engine, EngineError};
+use super::engine::{Engine, EngineError, Listed};
 use crate::environment::docker::DockerSettings;
 
 /// Why it cannot.
@@ -39,7 +41,7 @@ pub(crate) async fn check(
     let address = address.as_ref().map_err(Clone::clone)?;
     let engine = Engine::connect(address).await?;
     let image = settings.image();
-    if !engine.has_image(image).await? {
+    if engine.image_id(image).await?.is_none() {
         return Err(CheckError::NoImage {
             address: address.clone(),
             image: image.to_owned(),
@@ -47,4 +49,20 @@ pub(crate) async fn check(
     }
     engine.gateway_of(settings.network()).await?;
     Ok(())
+}
+
+/// The id of the image that is meant, where a container of this home's environment was made from
+/// another one that had its name.
+pub(crate) async fn other_image(
+    engine: &Engine,
+    home: &str,
+    env: &EnvName,
+    settings: &DockerSettings,
+) -> Result<Option<String>, EngineError> {
+    let Some(id) = engine.image_id(settings.image()).await? else {
+        return Ok(None);
+    };
+    let ours = engine.containers_of(home, env).await?;
+    let differs = |one: &Listed| one.image_id.as_ref().is_some_and(|its| *its != id);
+    Ok(ours.iter().any(differs).then_some(id))
 }

@@ -16,12 +16,13 @@ use bollard::query_parameters::{
 };
 use bollard::{API_DEFAULT_VERSION, Docker};
 use futures_util::{Stream, StreamExt as _};
+use lockgate_model::EnvName;
 use tokio::time::timeout;
 
 pub(crate) use self::error::EngineError;
 pub(crate) use self::inside::Exec;
 use super::address::EngineAddress;
-use super::blueprint::{Blueprint, TOKEN_PLACE};
+use super::blueprint::{Blueprint, ENVIRONMENT, HOME, TOKEN_PLACE};
 use super::plan::State;
 
 /// The oldest API that is spoken: that of Docker 20.10.
@@ -57,6 +58,8 @@ pub(crate) struct Listed {
     pub(crate) name: String,
     /// The image it was made from, as it was named.
     pub(crate) image: String,
+    /// That image's own id.
+    pub(crate) image_id: Option<String>,
     /// Its labels.
     pub(crate) labels: HashMap<String, String>,
     /// What it does.
@@ -137,6 +140,20 @@ impl Engine {
         }
     }
 
+    /// The containers of an environment of a home, also those that do not run.
+    pub(crate) async fn containers_of(
+        &self,
+        home: &str,
+        env: &EnvName,
+    ) -> Result<Vec<Listed>, EngineError> {
+        let ours = self.containers(Some(&format!("{HOME}={home}"))).await?;
+        let is_its = |one: &Listed| {
+            let name = one.labels.get(ENVIRONMENT);
+            name.is_some_and(|name| name == env.as_str())
+        };
+        Ok(ours.into_iter().filter(is_its).collect())
+    }
+
     /// All containers, also those that do not run; of one home where one is named.
     pub(crate) async fn containers(&self, label: Option<&str>) -> Result<Vec<Listed>, EngineError> {
         let options = ListContainersOptionsBuilder::default().all(true);
@@ -165,13 +182,13 @@ impl Engine {
         })
     }
 
-    /// Whether there is an image of this name.
-    pub(crate) async fn has_image(&self, image: &str) -> Result<bool, EngineError> {
+    /// The id of the image of this name, where there is one.
+    pub(crate) async fn image_id(&self, image: &str) -> Result<Option<String>, EngineError> {
         match self.docker.inspect_image(image).await {
-            Ok(_) => Ok(true),
+            Ok(found) => Ok(found.id),
             Err(Error::DockerResponseServerError {
                 status_code: 404, ..
-            }) => Ok(false),
+            }) => Ok(None),
             Err(error) => Err(self.refused(format!("show the image `{image}`"))(error)),
         }
     }
@@ -357,6 +374,7 @@ fn listed(summary: ContainerSummary) -> Option<Listed> {
         id: summary.id?,
         name: name.trim_start_matches('/').to_owned(),
         image: summary.image.unwrap_or_default(),
+        image_id: summary.image_id,
         labels: summary.labels.unwrap_or_default(),
         exit_code: summary.status.as_deref().and_then(exit_code),
         state,

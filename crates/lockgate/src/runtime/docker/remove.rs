@@ -3,7 +3,6 @@
 use lockgate_model::EnvName;
 
 use super::address::{AddressError, EngineAddress};
-use super::blueprint::{ENVIRONMENT, HOME};
 use super::engine::Engine;
 
 /// Removes all containers of an environment of this home; a sentence for each that stays.
@@ -18,7 +17,7 @@ pub(crate) async fn remove(
     };
     let found = async {
         let engine = Engine::connect(address).await?;
-        let containers = engine.containers(Some(&format!("{HOME}={home}"))).await?;
+        let containers = engine.containers_of(home, env).await?;
         Ok((engine, containers))
     };
     let found: Result<_, super::engine::EngineError> = found.await;
@@ -31,12 +30,7 @@ pub(crate) async fn remove(
             )];
         }
     };
-    let of_env = containers.iter().filter(|one| {
-        one.labels
-            .get(ENVIRONMENT)
-            .is_some_and(|name| name == env.as_str())
-    });
-    let removals = of_env.map(|one| async {
+    let removals = containers.iter().map(|one| async {
         let removed = engine.remove(&one.id, &one.name).await;
         removed.err().map(|error| {
             format!(

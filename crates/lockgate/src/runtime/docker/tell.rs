@@ -125,6 +125,7 @@ mod tests {
             id: "0123456789abcdef".into(),
             name: "gw-pool-dev-1".into(),
             image: "busybox".into(),
+            image_id: None,
             labels: HashMap::new(),
             state: State::Running,
             exit_code: None,
