@@ -1,5 +1,6 @@
 //! `lockgate status`: what every gateway runs, and what it should.
 
+mod older;
 mod own;
 mod whole;
 
@@ -325,6 +326,7 @@ fn notes(view: &GatewayView, now: u64) -> Vec<String> {
         notes.push(told + &unavailable(refused.unavailable_ms));
     }
     notes.extend(problem(view).cloned());
+    notes.extend(older::note(view));
     // An agent asks at least once a minute; twice that without a word is worth saying.
     let silent = view
         .last_contact
