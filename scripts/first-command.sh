@@ -28,7 +28,7 @@ fail() {
 python3 -c 'import os, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 os.execvp(sys.argv[1], sys.argv[1:])' \
-    env CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
+    env CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=0 \
     LOCKGATE_HOME="$place/home" XDG_RUNTIME_DIR="$place" LOCKGATE_SERVE_PORT="$port" ./try.sh \
     >"$place/log" 2>&1 </dev/null &
 started=$!

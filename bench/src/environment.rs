@@ -40,6 +40,33 @@ impl<'a> Environment<'a> {
         gateways: usize,
         settings: Option<&str>,
     ) -> Result<Self, BenchError> {
+        Self::made_by(home, name, application, gateways, (settings, "local"))
+    }
+
+    /// The same, in containers.
+    pub(crate) fn in_containers(
+        home: &'a Home,
+        name: &str,
+        application: &Application,
+        gateways: usize,
+        settings: &str,
+    ) -> Result<Self, BenchError> {
+        Self::made_by(
+            home,
+            name,
+            application,
+            gateways,
+            (Some(settings), "docker"),
+        )
+    }
+
+    fn made_by(
+        home: &'a Home,
+        name: &str,
+        application: &Application,
+        gateways: usize,
+        (settings, runtime): (Option<&str>, &str),
+    ) -> Result<Self, BenchError> {
         let workspace = home.folder().with_file_name(format!("workspace-{name}"));
         let application = application.copy_to(&workspace)?;
         if let Some(settings) = settings {
@@ -52,9 +79,12 @@ impl<'a> Environment<'a> {
             application,
             gateways: Vec::new(),
         };
-        run(environment
-            .lockgate("create")
-            .args(["--gateways", &gateways.to_string()]))?;
+        run(environment.lockgate("create").args([
+            "--gateways",
+            &gateways.to_string(),
+            "--runtime",
+            runtime,
+        ]))?;
         run(&mut environment.deploy())?;
         let status = environment.status()?;
         environment.gateways = found(&status);
@@ -101,8 +131,14 @@ impl<'a> Environment<'a> {
         deploy
     }
 
-    fn status(&self) -> Result<String, BenchError> {
+    /// What `lockgate status` says of it, as JSON.
+    pub(crate) fn status(&self) -> Result<String, BenchError> {
         run(self.lockgate("status").args(["--format", "json"]))
+    }
+
+    /// `lockgate delete`.
+    pub(crate) fn delete(self) -> Result<(), BenchError> {
+        run(self.lockgate("delete").arg("--yes")).map(drop)
     }
 }
 

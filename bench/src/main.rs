@@ -20,6 +20,7 @@ mod http;
 mod machine;
 mod nginx;
 mod pack;
+mod pool;
 mod process;
 mod reload;
 mod rest;
@@ -56,7 +57,7 @@ struct Options {
     /// The folder of `lockgate` and `lockgate-agent`.
     #[arg(long, env = "LOCKGATE_BIN_DIR", default_value = "target/release")]
     bin_dir: PathBuf,
-    /// The base image that `docker-start` builds from, in the engine of `DOCKER_HOST`.
+    /// The base image that `docker-start` and `pool` build from, in the engine of `DOCKER_HOST`.
     #[arg(long, env = "LOCKGATE_TEST_BASE")]
     base: Option<String>,
     /// The folder of the shell sequence that `deploy` measures itself against.
@@ -81,6 +82,8 @@ enum What {
     Rest,
     /// A gateway container's cold start, beside the base image with the smallest server.
     DockerStart,
+    /// A deploy to three and to twenty containers, phase by phase.
+    Pool,
     /// All of them.
     All,
 }
@@ -96,6 +99,7 @@ fn main() -> ExitCode {
         (What::Boot, boot::boot),
         (What::Rest, rest::rest),
         (What::DockerStart, docker_start::docker_start),
+        (What::Pool, pool::pool),
     ] {
         if options.what != What::All && options.what != what {
             continue;

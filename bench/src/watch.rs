@@ -9,7 +9,7 @@ use crate::http;
 use crate::process::pause;
 
 /// How long new code may take to answer.
-const WITHIN: Duration = Duration::from_mins(1);
+const WITHIN: Duration = Duration::from_mins(3);
 
 /// Waits until every gateway answers `/` with `version`, and returns how long after
 /// `clock` the last of them did.
