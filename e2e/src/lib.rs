@@ -10,6 +10,7 @@ mod http;
 mod leftovers;
 mod listening;
 pub mod load;
+mod network;
 mod relay;
 mod workspace;
 mod world;

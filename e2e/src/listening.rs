@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 /// The IPv4 ports on which a process listens, in rising order.
 pub fn listening_ports(pid: u64) -> Vec<u16> {
     let own = sockets_of(pid);
-    let table = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
+    let table = std::fs::read_to_string(format!("/proc/{pid}/net/tcp")).unwrap_or_default();
     let listening = table.lines().filter_map(listener);
     let ports = listening.filter(|(_, inode)| own.contains(inode));
     let ports: BTreeSet<_> = ports.map(|(port, _)| port).collect();
@@ -26,7 +26,7 @@ fn sockets_of(pid: u64) -> BTreeSet<u64> {
         .collect()
 }
 
-/// Port and number of a listening socket, from its line of `/proc/net/tcp`.
+/// Port and number of a listening socket, from its line of `net/tcp`.
 fn listener(line: &str) -> Option<(u16, u64)> {
     let mut words = line.split_whitespace();
     let (_, port) = words.nth(1)?.split_once(':')?;

@@ -80,8 +80,13 @@ impl Ran {
     reason = "journeys start the programs here; a test ends by panic"
 )]
 impl World {
-    /// An empty world with a free port for its build server.
+    /// An empty world in a network of its own, with a free port for its build server.
     pub fn new() -> Self {
+        crate::network::enter();
+        Self::empty()
+    }
+
+    fn empty() -> Self {
         // Short, since unix sockets live below it.
         let dir = tempfile::Builder::new()
             .prefix("lg")
@@ -101,7 +106,7 @@ impl World {
 
     /// An empty world whose gateways are containers, with the image for them.
     pub fn with_engine() -> Self {
-        let mut world = Self::new();
+        let mut world = Self::empty();
         let engine = world.engine.insert(Engine::of_process("just docker"));
         let base = engine.base.clone();
         let build = ["image", "build", "--base", &base];
