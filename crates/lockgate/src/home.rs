@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! $LOCKGATE_HOME/envs/{env}/{env.toml,key,seq,…}     0700, private
+//!               /ca/{ca.pem,ca.key}                the certificate authority
 //!               /id                               what containers of this home carry
 //! $LOCKGATE_HOME/builds/                             what the build server may open
 //! $XDG_RUNTIME_DIR/lockgate/{home}.sock              the server's control socket
@@ -130,6 +131,11 @@ impl Home {
     /// An environment's folder.
     pub(crate) fn env_dir(&self, env: &EnvName) -> PathBuf {
         self.envs_dir().join(env.as_str())
+    }
+
+    /// The folder of the home's certificate authority.
+    pub(crate) fn ca_dir(&self) -> PathBuf {
+        self.dir.join("ca")
     }
 
     /// The folder of one gateway: its token, and in the local runtime its releases and logs.

@@ -11,6 +11,7 @@ mod config;
 mod context;
 mod error;
 
+mod certificates;
 mod home;
 
 mod environment;

@@ -1,0 +1,113 @@
+//! What is written in a certificate.
+
+use lockgate_model::Digest;
+use rcgen::{KeyPair, PublicKeyData as _};
+use sha2::{Digest as _, Sha256};
+use time::OffsetDateTime;
+use x509_parser::extensions::GeneralName;
+use x509_parser::pem::Pem;
+
+/// What is of interest in a certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// Its common name; what else it is called where it has none.
+    pub(crate) subject: String,
+    /// Who signed it.
+    pub(crate) issuer: String,
+    /// The names it is for.
+    pub(crate) names: Vec<String>,
+    /// When it ends.
+    pub(crate) not_after: OffsetDateTime,
+    /// Whether it may sign others.
+    pub(crate) is_authority: bool,
+    /// Its whole content, as stores compare certificates.
+    pub(crate) der: Vec<u8>,
+    /// The SHA-256 of its content, in hex.
+    pub(crate) fingerprint: String,
+    key: Vec<u8>,
+}
+
+impl Seen {
+    /// Whether it covers this name; a wildcard stands for one label.
+    pub(crate) fn covers(&self, name: &str) -> bool {
+        covers(&self.names, name)
+    }
+
+    /// Whether this is its key.
+    pub(super) fn is_of(&self, pair: &KeyPair) -> bool {
+        pair.subject_public_key_info() == self.key
+    }
+}
+
+/// Whether one of these names, of which some are wildcards, stands for that one.
+pub(super) fn covers(names: &[String], name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let parent = name.split_once('.').map(|(_, parent)| parent);
+    names.iter().any(|one| {
+        let one = one.to_ascii_lowercase();
+        one == name || one.strip_prefix("*.").is_some_and(|it| Some(it) == parent)
+    })
+}
+
+/// The first certificate of a PEM text; says what is wrong where there is none.
+pub(super) fn first(pem: &str) -> Result<Seen, String> {
+    let found = Pem::iter_from_buffer(pem.as_bytes())
+        .filter_map(Result::ok)
+        .find(|it| it.label == "CERTIFICATE");
+    let found = found.ok_or("holds no certificate in PEM")?;
+    let parsed = found
+        .parse_x509()
+        .map_err(|error| format!("holds a certificate that cannot be read: {error}"))?;
+    let common = |name: &x509_parser::x509::X509Name<'_>| {
+        let mut all = name.iter_common_name().filter_map(|it| it.as_str().ok());
+        all.next().map_or_else(|| name.to_string(), str::to_owned)
+    };
+    let names = parsed.subject_alternative_name().ok().flatten();
+    let names = names.map(|it| it.value.general_names.as_slice());
+    let names = names.unwrap_or_default().iter().filter_map(|it| match it {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        _ => None,
+    });
+    let digest = Digest::from_bytes(Sha256::digest(&found.contents).into());
+    Ok(Seen {
+        subject: common(parsed.subject()),
+        issuer: common(parsed.issuer()),
+        names: names.collect(),
+        not_after: parsed.validity().not_after.to_datetime(),
+        is_authority: parsed.is_ca(),
+        fingerprint: digest.hex().to_owned(),
+        key: parsed.public_key().raw.to_vec(),
+        der: found.contents.clone(),
+    })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    /// A time for tests.
+    pub(in super::super) const NOW: OffsetDateTime = datetime!(2026-01-01 00:00 UTC);
+
+    #[test]
+    fn a_wildcard_stands_for_one_label() {
+        let names = ["dev.localhost".to_owned(), "*.dev.localhost".to_owned()];
+        let check = |name, expected| assert_eq!(covers(&names, name), expected, "{name}");
+        check("dev.localhost", true);
+        check("org-1.dev.localhost", true);
+        check("ORG-1.Dev.localhost", true);
+        check("uc-1.org-1.dev.localhost", false);
+        check(".dev.localhost", true);
+        check("localhost", false);
+        check("xdev.localhost", false);
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_said_to_be_none() {
+        assert_eq!(first("").unwrap_err(), "holds no certificate in PEM");
+        let wrong = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let said = first(wrong).unwrap_err();
+        assert!(said.contains("cannot be read"), "{said}");
+    }
+}
