@@ -62,3 +62,16 @@ impl CertificateError {
         |source| Self::File { path, source }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::path::Path;
+
+    use super::Authority;
+    use super::read::tests::NOW;
+
+    /// An authority of a home below a folder.
+    pub(crate) fn authority(folder: &Path) -> Authority {
+        Authority::of_home(&crate::environment::tests::home(folder), "a@b", NOW).unwrap()
+    }
+}

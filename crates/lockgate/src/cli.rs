@@ -10,7 +10,7 @@ use lockgate_model::EnvName;
 
 use crate::commands::{
     builds, create, delete, deploy, image, init, keys, list, logs, pack, restart, rollback, scale,
-    serve, set, start, status, up, urls, validate, wait,
+    serve, set, start, status, trust, up, urls, validate, wait,
 };
 
 /// Moves new builds of a service into a pool of running gateways.
@@ -90,6 +90,7 @@ pub(crate) enum Command {
     Set(set::SetArgs),
     Keys(keys::KeysArgs),
     Init(init::InitArgs),
+    Trust(trust::TrustArgs),
     Image(image::ImageArgs),
     Validate(validate::ValidateArgs),
     Pack(pack::PackArgs),
@@ -130,7 +131,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
             "create", "delete", "list", "scale", "set", "keys", "start", "stop",
         ],
     ),
-    ("Setting up", &["init", "image"]),
+    ("Setting up", &["init", "trust", "image"]),
     ("Parts, for scripts", &["validate", "pack", "serve", "wait"]),
 ];
 

@@ -31,6 +31,7 @@ mod checkout;
 mod gateways;
 mod logging;
 mod outcome;
+pub(crate) mod trust;
 mod turn;
 
 use std::ffi::OsString;
@@ -105,6 +106,7 @@ async fn dispatch(command: Command, ctx: &Context) -> Result<(), CommandError> {
         Command::Scale(args) => scale::scale(args, ctx).await,
         Command::Set(args) => set::set(args, ctx).await,
         Command::Keys(args) => keys::keys(&args, ctx),
+        Command::Trust(args) => trust::trust(&args, ctx).await,
         Command::Init(args) => init::init(&args, ctx),
         Command::Validate(args) => validate::validate(&args, ctx),
         Command::Pack(args) => pack::pack(args, ctx).await,

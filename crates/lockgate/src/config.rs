@@ -99,6 +99,12 @@ pub(crate) enum ConfigError {
 }
 
 impl Config {
+    /// A variable of the user's own environment that agents inherit, too: `PATH`, `HOME`.
+    pub(crate) fn of_user(&self, name: &str) -> Option<&OsString> {
+        let found = self.child_environment.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value)
+    }
+
     /// Resolves flags and this process's environment.
     #[expect(
         clippy::disallowed_methods,

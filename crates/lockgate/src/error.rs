@@ -8,6 +8,7 @@ use std::io::ErrorKind;
 
 use serde_json::json;
 
+use crate::certificates::CertificateError;
 use crate::config::ConfigError;
 use crate::context::names;
 use crate::environment::EnvironmentError;
@@ -411,6 +412,12 @@ impl From<LockError> for CommandError {
             }
             LockError::File { .. } => told,
         }
+    }
+}
+
+impl From<CertificateError> for CommandError {
+    fn from(error: CertificateError) -> Self {
+        Self::from_error(Kind::Failed, &error)
     }
 }
 

@@ -181,7 +181,7 @@ mod tests {
         let own = Authority::of_home(&home, "a@b", NOW).unwrap();
         std::fs::create_dir(&root).unwrap();
         Authority::choose(&home, Some(&root)).unwrap_err();
-        let (pem, key) = super::made("mkcert", NOW).unwrap();
+        let (pem, key) = made("mkcert", NOW).unwrap();
         std::fs::write(root.join("rootCA.pem"), &pem).unwrap();
         std::fs::copy(home.ca_dir().join("ca.key"), root.join("rootCA-key.pem")).unwrap();
         let Err(error) = Authority::choose(&home, Some(&root)) else {

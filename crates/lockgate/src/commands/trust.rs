@@ -1,0 +1,202 @@
+//! `lockgate trust`: browsers and programs of this machine trust the front door's certificates.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use crate::certificates::{Authority, Source};
+use crate::context::{Context, now_ms};
+use crate::error::CommandError;
+use crate::trust::{Advice, Machine, Store, TrustError, Trusted, advice, stores};
+use crate::views::paint::Tone;
+use crate::views::table::{self, Cell, Column};
+
+/// Make browsers and programs trust this host's certificates
+#[derive(Debug, Args)]
+pub(crate) struct TrustArgs {
+    /// Only tell which stores trust them; exit code 1 where one does not
+    #[arg(long, conflicts_with_all = ["remove", "mkcert", "own"])]
+    check: bool,
+    /// Take the authority out of every store
+    #[arg(long, conflicts_with_all = ["mkcert", "own"])]
+    remove: bool,
+    /// Sign with the authority that mkcert made, in FOLDER (`mkcert -CAROOT`)
+    #[arg(long, value_name = "FOLDER", num_args = 0..=1, require_equals = true, conflicts_with = "own")]
+    mkcert: Option<Option<PathBuf>>,
+    /// Sign with the home's own authority again
+    #[arg(long)]
+    own: bool,
+}
+
+/// One store and what became of it.
+struct Row {
+    store: Store,
+    trusted: Trusted,
+    error: Option<TrustError>,
+}
+
+/// Adds the authority to every store that lacks it, or looks, or removes it.
+pub(crate) async fn trust(args: &TrustArgs, ctx: &Context) -> Result<(), CommandError> {
+    let machine = machine(ctx);
+    if let Some(folder) = &args.mkcert {
+        let folder = folder.clone().map_or_else(|| of_mkcert(&machine), Ok)?;
+        Authority::choose(&ctx.config.home, Some(&folder))?;
+    } else if args.own {
+        Authority::choose(&ctx.config.home, None)?;
+    }
+    let authority = authority(ctx)?;
+    let mut rows = Vec::new();
+    for store in stores(&machine) {
+        let mut trusted = store.check(&machine, &authority).await;
+        let act = !args.check && args.remove == (trusted == Trusted::Yes);
+        let mut error = None;
+        if act {
+            let done = if args.remove {
+                store.remove(&machine, &authority).await
+            } else {
+                store.add(&machine, &authority).await
+            };
+            error = done.err();
+            trusted = store.check(&machine, &authority).await;
+        }
+        rows.push(Row {
+            store,
+            trusted,
+            error,
+        });
+    }
+    show(ctx, &authority, &rows)?;
+    let wanted = |row: &&Row| (row.trusted == Trusted::Yes) != args.remove;
+    let wrong = rows.iter().filter(|row| !wanted(row));
+    // A store that cannot be looked at is no reason to fail a removal.
+    let wrong = wrong.filter(|row| !(args.remove && matches!(row.trusted, Trusted::Unknown(_))));
+    if wrong.count() > 0 {
+        return Err(CommandError::said());
+    }
+    Ok(())
+}
+
+/// The authority of this home, made where there is none.
+pub(crate) fn authority(ctx: &Context) -> Result<Authority, CommandError> {
+    let now = i64::try_from(now_ms() / 1000).unwrap_or(i64::MAX);
+    let now = OffsetDateTime::from_unix_timestamp(now)
+        .map_err(|error| CommandError::failed("the clock cannot be right").because(&error))?;
+    Ok(Authority::of_home(
+        &ctx.config.home,
+        &ctx.config.caller,
+        now,
+    )?)
+}
+
+fn machine(ctx: &Context) -> Machine {
+    let path = ctx.config.of_user("PATH");
+    Machine {
+        home: ctx.config.of_user("HOME").map(PathBuf::from),
+        path: path.map_or_else(Vec::new, |path| std::env::split_paths(path).collect()),
+        may_ask: std::io::stdin().is_terminal(),
+    }
+}
+
+/// Where mkcert keeps its authority on Linux.
+fn of_mkcert(machine: &Machine) -> Result<PathBuf, CommandError> {
+    let folder = machine
+        .home
+        .as_ref()
+        .map(|it| it.join(".local/share/mkcert"));
+    folder.ok_or_else(|| {
+        CommandError::usage(
+            "`--mkcert` does not know the user's home; name the folder: `--mkcert=FOLDER`",
+        )
+    })
+}
+
+fn show(ctx: &Context, authority: &Authority, rows: &[Row]) -> Result<(), CommandError> {
+    let lines = advice(&authority.file);
+    if ctx.screen.is_json() {
+        return ctx.screen.json(&document(authority, rows, &lines));
+    }
+    let paint = ctx.screen.out;
+    let mut text = format!(
+        "{}  {}\n",
+        paint.strong(&authority.seen.subject),
+        paint.dim(&authority.file.display().to_string())
+    );
+    let cells: Vec<[Cell; 3]> = rows.iter().map(cells).collect();
+    text.push_str(&table::render(COLUMNS, &cells, ctx.screen.width, paint));
+    ctx.screen.data(&text)?;
+    for row in rows {
+        if let Some(line) = said(row) {
+            ctx.screen
+                .warn(&format!("{}: {line}", row.store.place().display()));
+        }
+    }
+    ctx.screen.say("\nElsewhere:");
+    for Advice { who, line } in lines {
+        ctx.screen.say(&format!("  {who:<11} {line}"));
+    }
+    Ok(())
+}
+
+const COLUMNS: [Column; 3] = [
+    Column::kept("STORE"),
+    Column::kept("TRUSTED"),
+    Column::expendable("PLACE", 1),
+];
+
+fn cells(row: &Row) -> [Cell; 3] {
+    let (word, tone) = match row.trusted {
+        Trusted::Yes => ("yes", Tone::Good),
+        Trusted::No => ("no", Tone::Bad),
+        Trusted::Unknown(_) => ("unknown", Tone::Busy),
+    };
+    [
+        row.store.name().into(),
+        Cell::new(word, tone),
+        row.store.place().display().to_string().into(),
+    ]
+}
+
+/// What is wrong with a store, and what to do.
+fn said(row: &Row) -> Option<String> {
+    match (&row.error, &row.trusted) {
+        (Some(TrustError::NeedsRoot { commands, .. }), _) => Some(format!(
+            "only root can change it: {}",
+            commands.join(" && ")
+        )),
+        (Some(error @ TrustError::Missing { install, .. }), _) => {
+            Some(format!("{error}; {install}"))
+        }
+        (Some(error), _) => Some(error.to_string()),
+        (None, Trusted::Unknown(why)) => Some(why.clone()),
+        (None, Trusted::Yes | Trusted::No) => None,
+    }
+}
+
+fn document(authority: &Authority, rows: &[Row], lines: &[Advice]) -> Value {
+    let store = |row: &Row| {
+        json!({
+            "store": row.store.name(),
+            "place": row.store.place(),
+            "trusted": match row.trusted {
+                Trusted::Yes => Some(true),
+                Trusted::No => Some(false),
+                Trusted::Unknown(_) => None,
+            },
+            "problem": said(row),
+        })
+    };
+    json!({
+        "authority": {
+            "file": authority.file,
+            "subject": authority.seen.subject,
+            "sha256": authority.seen.fingerprint,
+            "not_after": authority.seen.not_after.unix_timestamp() * 1000,
+            "mkcert": matches!(authority.source, Source::Mkcert(_)),
+        },
+        "stores": rows.iter().map(store).collect::<Vec<_>>(),
+        "elsewhere": lines,
+    })
+}
