@@ -12,6 +12,7 @@
 mod before_listen;
 mod duration;
 pub mod environment;
+mod front;
 mod log;
 mod manifest;
 mod names;
@@ -24,6 +25,10 @@ mod statement;
 
 pub use before_listen::{Act, ActKind, Allowance, AllowanceError};
 pub use duration::duration_text;
+pub use front::{
+    FrontChange, FrontEnvironment, FrontGateway, FrontTable, GANYMEDE, Nobody, ORGANIZATION_PREFIX,
+    OrganizationId, Site, SiteError, SiteName, Standing, Target,
+};
 pub use log::{LogEvent, LogLine, LogNews, LogStream};
 pub use manifest::{BUILD_INFO, FilePath, Manifest, ManifestFile};
 pub use names::{BuildId, Digest, EnvName, GatewayName, KeyId, NameError};
