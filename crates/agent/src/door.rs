@@ -142,7 +142,11 @@ fn shown(gateway: &GatewayName, snapshot: &Snapshot) -> Shown {
     let wanted = snapshot.wanted.as_ref().map(|target| &target.build);
     let unavailable = match application(gateway, snapshot) {
         Decision::Unavailable(why) => Some(why),
-        Decision::To(_) | Decision::NotFound => None,
+        Decision::To(_)
+        | Decision::Wait(_)
+        | Decision::Secure(_)
+        | Decision::NotFound
+        | Decision::Nobody(_) => None,
     };
     let why = match &snapshot.problem {
         Some(problem) => format!("the application did not answer: {problem}"),
@@ -233,6 +237,7 @@ mod tests {
             Decision::To(upstream) => upstream.addr.to_string(),
             Decision::Unavailable(_) => "the application".to_owned(),
             Decision::NotFound => "nobody".to_owned(),
+            other => panic!("{other:?}"),
         };
         for (host, expected) in [
             ("UC-1.domain.local", "172.16.0.6:8080"),

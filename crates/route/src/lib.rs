@@ -13,20 +13,25 @@
 //! Both follow a [`Table`] through the seam [`Proxy`]. The embedded proxy's own table is
 //! a [`Lookup`]: a plain function over a watched value, so that a route changes by
 //! sending a new value and nothing is reloaded. A gateway's door asks [`owner`] whose a
-//! host is; a front door has a lookup of its own.
+//! host is. The host's [`FrontDoor`] is the same proxy with TLS, and a lookup of its own
+//! over all environments.
 //!
-//! Left out on purpose: TLS, which belongs to the front door, and nginx's process,
-//! which belongs to the program that starts it.
+//! Left out on purpose: where certificates come from, and nginx's process, which belongs
+//! to the program that starts it.
 
+mod front;
 mod lookup;
 mod proxy;
+mod tls;
 
 mod nginx;
 mod seam;
 
+pub use front::FrontDoor;
 pub use lookup::{Asked, Decision, Lookup, Unavailable, Upstream};
 pub use nginx::{
     Master, NginxDoor, NginxProxy, Place, PlaceError, Shown, await_reload, render, workers,
 };
-pub use proxy::{EmbeddedProxy, ForwardedHeaders, ProxyError};
+pub use proxy::{EmbeddedProxy, ForwardedHeaders, Patience, ProxyError};
 pub use seam::{EmbeddedRoutes, FollowError, Followed, Owner, Proxy, Table, owner};
+pub use tls::{Certificate, CertificateError, Certificates};

@@ -24,12 +24,20 @@ pub struct Asked<'a> {
 pub enum Decision {
     /// To this upstream.
     To(Upstream),
+    /// Its upstream is being started and does not answer yet: the request waits for
+    /// another decision, and is told this where that takes too long. A door without
+    /// patience says it at once.
+    Wait(Unavailable),
     /// Its upstream is known and does not run: 503 with a page that says so. Requests
     /// that wait for their answer when this is decided end with it too, so it is for a
     /// process that will not come, not for one that is being exchanged.
     Unavailable(Unavailable),
+    /// To the same host and path by HTTPS at this port: 308.
+    Secure(u16),
     /// No route: 404.
     NotFound,
+    /// No route, and one sentence for people that says what would make one: 404.
+    Nobody(String),
 }
 
 /// A server that answers, and what is known of it.

@@ -11,22 +11,34 @@
 //! else and the request waits there.
 
 mod accept;
+mod attend;
 mod body;
+mod client;
 mod connection;
 mod forward;
 mod headers;
 mod origin;
 pub(crate) mod page;
 mod pool;
+mod rules;
+mod serve;
 mod tunnel;
+mod wait;
 
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_rustls::rustls;
 use tokio_util::sync::CancellationToken;
+
+pub use wait::Patience;
+pub(crate) use wait::WaitingRoom;
 
 use crate::lookup::Lookup;
 use crate::proxy::forward::Forwarder;
+use crate::proxy::rules::{Rules, Stage};
+use crate::tls::{Certificates, Tls};
 
 /// What happens to `X-Forwarded-*` headers that a client sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,13 +56,17 @@ pub enum ProxyError {
     /// The listener does not say where it listens.
     #[error("cannot read the address of the door's listener")]
     Listener(#[source] std::io::Error),
+    /// TLS cannot be set up at all.
+    #[error("cannot set up TLS for the door")]
+    Tls(#[source] rustls::Error),
 }
 
-/// A reverse proxy for HTTP/1.1 and what is upgraded from it.
+/// A reverse proxy for HTTP/1.1 and what is upgraded from it; by TLS for HTTP/2 too.
 #[derive(Debug)]
 pub struct EmbeddedProxy {
     lookup: Lookup,
-    forwarded: ForwardedHeaders,
+    rules: Rules,
+    tls: Option<Tls>,
 }
 
 impl EmbeddedProxy {
@@ -58,14 +74,34 @@ impl EmbeddedProxy {
     pub fn new(lookup: Lookup) -> Self {
         Self {
             lookup,
-            forwarded: ForwardedHeaders::default(),
+            rules: Rules::default(),
+            tls: None,
         }
+    }
+
+    /// The proxy of a front door: requests wait in this room for their gateways.
+    pub(crate) fn front(lookup: Lookup, room: WaitingRoom) -> Self {
+        Self {
+            lookup,
+            rules: Rules {
+                stage: Stage::Front,
+                forwarded: ForwardedHeaders::Replace,
+                room: Some(room),
+            },
+            tls: None,
+        }
+    }
+
+    /// Speaks TLS, by HTTP/1.1 and HTTP/2, and shows these certificates.
+    pub(crate) fn secured(mut self, certificates: watch::Receiver<Certificates>) -> Self {
+        self.tls = Some(Tls::new(certificates));
+        self
     }
 
     /// Says what happens to `X-Forwarded-*` headers that a client sends.
     #[must_use]
     pub fn forwarded(mut self, forwarded: ForwardedHeaders) -> Self {
-        self.forwarded = forwarded;
+        self.rules.forwarded = forwarded;
         self
     }
 
@@ -77,9 +113,11 @@ impl EmbeddedProxy {
         stop: CancellationToken,
     ) -> Result<(), ProxyError> {
         let addr = listener.local_addr().map_err(ProxyError::Listener)?;
-        let forwarder = Arc::new(Forwarder::new(self.lookup, self.forwarded));
+        let tls = self.tls.map(serve::Handshake::new).transpose();
+        let tls = tls.map_err(ProxyError::Tls)?;
+        let forwarder = Arc::new(Forwarder::new(self.lookup, self.rules));
         tracing::debug!(%addr, "door open");
-        accept::accept(listener, forwarder, &stop).await;
+        accept::accept(listener, forwarder, tls, &stop).await;
         tracing::debug!(%addr, "door closed");
         Ok(())
     }

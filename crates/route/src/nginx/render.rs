@@ -93,10 +93,17 @@ http {{
 
 /// How requests are passed on, to whomever.
 fn forwarding(text: &mut String, forwarded: ForwardedHeaders) {
-    let (chain, proto, host, others) = match forwarded {
-        ForwardedHeaders::Replace => ("$remote_addr", "http", "$lockgate_host", &ORIGIN[..]),
+    let (chain, first, proto, host, others) = match forwarded {
+        ForwardedHeaders::Replace => (
+            "$remote_addr",
+            "$remote_addr",
+            "http",
+            "$lockgate_host",
+            &ORIGIN[..],
+        ),
         ForwardedHeaders::Append => (
             "$proxy_add_x_forwarded_for",
+            "$lockgate_first",
             "$lockgate_proto",
             "$lockgate_named",
             &[][..],
@@ -106,6 +113,7 @@ fn forwarding(text: &mut String, forwarded: ForwardedHeaders) {
     put!(
         text,
         "    proxy_set_header X-Forwarded-For {chain};
+    proxy_set_header X-Real-IP {first};
     proxy_set_header X-Forwarded-Proto {proto};
     proxy_set_header X-Forwarded-Host {host};"
     );
@@ -128,6 +136,10 @@ const MAPS: &str = r#"    # A host in the request line counts more than the head
     map $http_host $lockgate_header {
         default $http_host;
         "" $host;
+    }
+    map $http_x_real_ip $lockgate_first {
+        default $http_x_real_ip;
+        "" $remote_addr;
     }
     map $http_x_forwarded_proto $lockgate_proto {
         default $http_x_forwarded_proto;

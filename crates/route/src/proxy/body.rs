@@ -17,7 +17,7 @@ pub(super) type RequestBody = Either<Incoming, Empty<Bytes>>;
 #[derive(Debug)]
 pub(super) enum AnswerBody {
     /// As it comes from the upstream.
-    Upstream(Streamed),
+    Upstream(Box<Streamed>),
     /// A page of our own, or nothing.
     Own(Full<Bytes>),
 }
@@ -35,11 +35,11 @@ pub(super) struct Streamed {
 
 impl AnswerBody {
     pub(super) fn streamed(incoming: Incoming, lease: Option<Lease>) -> Self {
-        Self::Upstream(Streamed {
+        Self::Upstream(Box::new(Streamed {
             incoming,
             ended: false,
             lease,
-        })
+        }))
     }
 
     pub(super) fn empty() -> Self {

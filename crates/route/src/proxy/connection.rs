@@ -52,6 +52,11 @@ pub(super) enum UpstreamError {
 }
 
 impl UpstreamError {
+    /// Whether nobody took the connection, so that nothing was sent.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Connect { .. })
+    }
+
     /// Whether the connection ended before an answer began, so that the request may
     /// never have been seen. What is not HTTP was an answer.
     pub(super) fn is_early_end(&self) -> bool {

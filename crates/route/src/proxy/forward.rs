@@ -1,9 +1,9 @@
 //! One request on its way to an upstream, and its answer on the way back.
 
 use std::future::{Future, poll_fn};
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::task::Poll;
+use std::time::Duration;
 
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
@@ -15,15 +15,17 @@ use lockgate_model::protocol;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::ForwardedHeaders;
 use super::body::{AnswerBody, RequestBody};
+use super::client::Client;
 use super::connection::{self, UpstreamError};
 use super::headers::{self, Unforwardable};
 use super::origin::{Origin, Wanted};
-use super::page::{self, Page};
+use super::page::{self, Page, RETRY_AFTER_SECS};
 use super::pool::{Lease, Pool};
+use super::rules::{Rules, Stage};
 use super::tunnel::tunnel;
-use crate::lookup::{Decision, Lookup, Upstream};
+use super::wait::Wait;
+use crate::lookup::{Decision, Lookup, Unavailable, Upstream};
 
 /// How often a request is tried whose first bytes cannot be sent.
 const MOST_TRIES: u32 = 3;
@@ -32,7 +34,7 @@ const MOST_TRIES: u32 = 3;
 #[derive(Debug)]
 pub(super) struct Forwarder {
     lookup: Lookup,
-    forwarded: ForwardedHeaders,
+    pub(super) rules: Rules,
     pub(super) pool: Pool,
     /// Every task of the door: clients, upstream connections, tunnels.
     pub(super) tasks: TaskTracker,
@@ -56,12 +58,12 @@ struct Failed {
 }
 
 impl Forwarder {
-    pub(super) fn new(lookup: Lookup, forwarded: ForwardedHeaders) -> Self {
+    pub(super) fn new(lookup: Lookup, rules: Rules) -> Self {
         let tasks = TaskTracker::new();
         Self {
             pool: Pool::new(lookup.clone(), tasks.clone()),
             lookup,
-            forwarded,
+            rules,
             tasks,
             cut: CancellationToken::new(),
         }
@@ -75,11 +77,11 @@ impl Forwarder {
     /// Answers a request: with the upstream's answer, or with a page that says why not.
     pub(super) async fn forward(
         &self,
-        peer: SocketAddr,
+        client: &Client,
         request: Request<Incoming>,
     ) -> Response<AnswerBody> {
         let html = page::wants_html(request.headers());
-        match self.exchange(peer, request).await {
+        match self.exchange(client, request).await {
             Ok(answer) => answer,
             Err(page) => page.answer(html),
         }
@@ -87,19 +89,39 @@ impl Forwarder {
 
     async fn exchange(
         &self,
-        peer: SocketAddr,
+        client: &Client,
         mut request: Request<Incoming>,
     ) -> Result<Response<AnswerBody>, Page> {
-        let client = upgrade::on(&mut request);
+        let upgraded = upgrade::on(&mut request);
         let (mut parts, body) = request.into_parts();
         let host = headers::host(&parts)?;
         let wanted = Wanted::new(host.clone(), &parts);
-        let upstream = decided(self.lookup.decide(&wanted.asked()))?;
-        let upgrade = headers::to_upstream(&mut parts, host, peer, self.forwarded)?;
+        client.may_ask_for(wanted.asked().host)?;
+        let upgrade = headers::to_upstream(&mut parts, host, client, &self.rules)?;
+        let mut wait = Wait::new(self.rules.room.as_ref());
+        let upstream = self.admitted(&wanted, &mut wait).await?;
         let answered = self
-            .answered(parts, body, upgrade, &upstream, &wanted)
+            .answered(parts, body, upgrade, &upstream, &wanted, wait)
             .await?;
-        self.returned(answered, upgrade.then_some(client), &upstream, &wanted)
+        self.returned(answered, upgrade.then_some(upgraded), &upstream, &wanted)
+    }
+
+    /// Where a request goes now, or when its gateway is there.
+    async fn admitted(&self, wanted: &Wanted, wait: &mut Wait) -> Result<Upstream, Page> {
+        loop {
+            // Subscribed before it is decided, so that no change passes in between.
+            let changed = self.lookup.changed();
+            match self.lookup.decide(&wanted.asked()) {
+                Decision::Wait(why) => wait
+                    .for_change(changed)
+                    .await
+                    .map_err(|over| over.page(why))?,
+                decision => {
+                    wait.ends();
+                    return decided(decision, wanted);
+                }
+            }
+        }
     }
 
     /// Sends a request until it is answered.
@@ -107,7 +129,8 @@ impl Forwarder {
     /// An idempotent request without a body is sent once more, on a fresh connection,
     /// when the first ended unanswered for a reason that is not the request: it had
     /// been idle, or the upstream's process is about to end or was exchanged meanwhile.
-    /// Any request is tried again of which nothing was sent.
+    /// Any request is tried again of which nothing was sent. Where a gateway's door
+    /// refused the connection, that is done as long as the request may wait.
     async fn answered(
         &self,
         parts: Parts,
@@ -115,6 +138,7 @@ impl Forwarder {
         upgrade: bool,
         upstream: &Upstream,
         wanted: &Wanted,
+        mut wait: Wait,
     ) -> Result<Answered, Page> {
         let repeatable = !upgrade && body.is_end_stream() && parts.method.is_idempotent();
         let mut again = repeatable.then(|| with_body(&parts, Either::Right(Empty::new())));
@@ -140,17 +164,28 @@ impl Forwarder {
                         changed = self.lookup.changed();
                         exchanged = true;
                     }
-                    tries -= 1;
-                    let blameless = failed.reused || exchanged || upstream.leaves;
-                    let request = match failed.unsent.take() {
-                        None if blameless && failed.error.is_early_end() => again.take(),
-                        unsent => unsent,
+                    let request = if failed.error.is_refusal() {
+                        if upstream.gateway.is_none() || !wait.may() {
+                            return Err(self.unanswered(&failed, upstream, wanted));
+                        }
+                        wait.for_change_or_a_moment(changed.as_mut())
+                            .await
+                            .map_err(|over| over.page(refused(&failed, upstream)))?;
+                        changed = self.lookup.changed();
+                        failed.unsent.take()
+                    } else {
+                        tries -= 1;
+                        let blameless = failed.reused || exchanged || upstream.leaves;
+                        match failed.unsent.take() {
+                            None if blameless && failed.error.is_early_end() => again.take(),
+                            unsent => unsent,
+                        }
                     };
                     let Some(request) = request.filter(|_| tries > 0) else {
                         return Err(self.unanswered(&failed, upstream, wanted));
                     };
                     tracing::debug!(error = %failed.error, "asking once more");
-                    let now = decided(self.lookup.decide(&wanted.asked()))?;
+                    let now = self.admitted(wanted, &mut wait).await?;
                     attempt.set(self.send(request, Origin::new(&now, wanted), false));
                 }
                 () = changed.as_mut() => {
@@ -176,13 +211,16 @@ impl Forwarder {
         let reused = idle.is_some();
         let mut sender = match idle {
             Some(sender) => sender,
-            None => connection::open(addr, &self.tasks, &self.cut)
-                .await
-                .map_err(|error| Failed {
-                    error,
-                    reused,
-                    unsent: None,
-                })?,
+            None => match connection::open(addr, &self.tasks, &self.cut).await {
+                Ok(sender) => sender,
+                Err(error) => {
+                    return Err(Failed {
+                        error,
+                        reused,
+                        unsent: Some(request),
+                    });
+                }
+            },
         };
         match connection::exchange(&mut sender, request).await {
             Ok(response) => Ok(Answered {
@@ -235,7 +273,11 @@ impl Forwarder {
             ));
         }
         parts.version = Version::HTTP_11;
-        if let Some(build) = self.build_now(upstream, wanted).as_ref()
+        // A gateway's own door knows better than what is told of it.
+        let told =
+            self.rules.stage == Stage::Front && parts.headers.contains_key(protocol::BUILD_HEADER);
+        if !told
+            && let Some(build) = self.build_now(upstream, wanted).as_ref()
             && let Some(value) = page::build_value(build)
         {
             parts.headers.insert(protocol::BUILD_HEADER, value);
@@ -278,6 +320,14 @@ impl From<Unforwardable> for Page {
                 StatusCode::BAD_REQUEST,
                 "an HTTP/1.1 request names exactly one host",
             ),
+            Unforwardable::TwoHosts => (
+                StatusCode::BAD_REQUEST,
+                "`Host` and `:authority` name two hosts",
+            ),
+            Unforwardable::Headers => (
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "the request has too many headers",
+            ),
             Unforwardable::Connect => (
                 StatusCode::METHOD_NOT_ALLOWED,
                 "this is a reverse proxy: CONNECT is not served",
@@ -291,14 +341,27 @@ impl From<Unforwardable> for Page {
     }
 }
 
-fn decided(decision: Decision) -> Result<Upstream, Page> {
+fn decided(decision: Decision, wanted: &Wanted) -> Result<Upstream, Page> {
+    let not_found = |why: &str| Page::plain(StatusCode::NOT_FOUND, why);
     match decision {
         Decision::To(upstream) => Ok(upstream),
-        Decision::Unavailable(why) => Err(Page::unavailable(why)),
-        Decision::NotFound => Err(Page::plain(
-            StatusCode::NOT_FOUND,
-            "no route for this host and path",
-        )),
+        Decision::Wait(why) | Decision::Unavailable(why) => Err(Page::unavailable(why)),
+        Decision::Secure(port) => Err(match wanted.by_https(port) {
+            Some(location) => Page::elsewhere(location),
+            None => not_found("no route for this host and path"),
+        }),
+        Decision::NotFound => Err(not_found("no route for this host and path")),
+        Decision::Nobody(why) => Err(not_found(&why)),
+    }
+}
+
+/// What is said of a gateway whose door still refuses when the time is over.
+fn refused(failed: &Failed, upstream: &Upstream) -> Unavailable {
+    Unavailable {
+        gateway: upstream.gateway.clone(),
+        build: upstream.build.clone(),
+        why: failed.error.sentence(),
+        retry_after: Duration::from_secs(RETRY_AFTER_SECS),
     }
 }
 

@@ -1,27 +1,32 @@
 //! Headers: which belong to one connection only, and what a proxy says of itself.
 
-use std::net::SocketAddr;
+mod forwarded;
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
-    TE, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 
-use super::ForwardedHeaders;
+use super::client::Client;
+use super::rules::Rules;
+use forwarded::{forward_headers, says_origin};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+/// The most header lines of a request, as in HTTP/1.1, where hyper counts them.
+const MOST_HEADERS: usize = 100;
 
 /// Why a request cannot be forwarded: a sentence for the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unforwardable {
     /// HTTP/1.1 requires exactly one `Host`.
     Host,
+    /// HTTP/2 names the host in `:authority`; another one in `Host` is a second opinion.
+    TwoHosts,
+    /// More header lines than are read.
+    Headers,
     /// `CONNECT` asks for another kind of proxy.
     Connect,
     /// A transfer coding other than `chunked`.
@@ -39,6 +44,13 @@ pub(super) fn host(parts: &Parts) -> Result<Option<HeaderValue>, Unforwardable> 
         return Err(Unforwardable::Host);
     }
     if let Some(authority) = parts.uri.authority() {
+        let same = |named: &HeaderValue| {
+            let authority = authority.as_str().as_bytes();
+            named.as_bytes().eq_ignore_ascii_case(authority)
+        };
+        if parts.version == Version::HTTP_2 && !first.is_none_or(same) {
+            return Err(Unforwardable::TwoHosts);
+        }
         // A name and a password before the host are for nobody else.
         let host = authority.as_str().rsplit('@').next().unwrap_or_default();
         return HeaderValue::from_str(host)
@@ -64,10 +76,16 @@ pub(super) fn without_port(host: &str) -> &str {
 pub(super) fn to_upstream(
     parts: &mut Parts,
     host: Option<HeaderValue>,
-    peer: SocketAddr,
-    forwarded: ForwardedHeaders,
+    client: &Client,
+    rules: &Rules,
 ) -> Result<bool, Unforwardable> {
     let headers = &mut parts.headers;
+    if parts.version == Version::HTTP_2 {
+        join_cookies(headers);
+        if headers.len() > MOST_HEADERS {
+            return Err(Unforwardable::Headers);
+        }
+    }
     if !plainly_coded(headers) {
         return Err(Unforwardable::TransferCoding);
     }
@@ -81,7 +99,7 @@ pub(super) fn to_upstream(
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(UPGRADE, upgrade.clone());
     }
-    forward_headers(headers, host.as_ref(), peer, forwarded);
+    forward_headers(headers, host.as_ref(), client, rules);
     // HTTP/1.1 requires the line, also when an HTTP/1.0 client named no host.
     headers.insert(HOST, host.unwrap_or(HeaderValue::from_static("")));
     parts.version = Version::HTTP_11;
@@ -173,54 +191,18 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Whether a header is one in which proxies say where a request came from.
-fn says_origin(name: &HeaderName) -> bool {
-    *name == FORWARDED || name.as_str().starts_with("x-forwarded-")
-}
-
-fn forward_headers(
-    headers: &mut HeaderMap,
-    host: Option<&HeaderValue>,
-    peer: SocketAddr,
-    forwarded: ForwardedHeaders,
-) {
-    let peer = peer.ip().to_canonical().to_string();
-    let before = match forwarded {
-        ForwardedHeaders::Append => joined(headers, &FORWARDED_FOR),
-        ForwardedHeaders::Replace => {
-            let told: Vec<_> = headers
-                .keys()
-                .filter(|name| says_origin(name))
-                .cloned()
-                .collect();
-            for name in told {
-                headers.remove(name);
-            }
-            None
-        }
-    };
-    let chain = before.map_or_else(|| peer.clone(), |before| format!("{before}, {peer}"));
-    if let Ok(chain) = HeaderValue::from_str(&chain) {
-        headers.insert(FORWARDED_FOR, chain);
-    }
-    if !headers.contains_key(FORWARDED_PROTO) {
-        headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
-    }
-    if let Some(host) = host
-        && !headers.contains_key(FORWARDED_HOST)
-    {
-        headers.insert(FORWARDED_HOST, host.clone());
-    }
-}
-
-/// All values of a header as one list; `None` when there is none that is text.
-fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
-    let values: Vec<&str> = headers
-        .get_all(name)
+/// HTTP/2 may send each cookie in a line of its own; HTTP/1.1 has one line.
+fn join_cookies(headers: &mut HeaderMap) {
+    let crumbs: Vec<&[u8]> = headers
+        .get_all(COOKIE)
         .iter()
-        .filter_map(|value| value.to_str().ok())
+        .map(HeaderValue::as_bytes)
         .collect();
-    (!values.is_empty()).then(|| values.join(", "))
+    if crumbs.len() > 1
+        && let Ok(whole) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))
+    {
+        headers.insert(COOKIE, whole);
+    }
 }
 
 /// Path and query only, as an origin server expects them.
@@ -231,168 +213,4 @@ fn origin_form(uri: &Uri) -> Uri {
 }
 
 #[cfg(test)]
-mod tests {
-    use http::Request;
-
-    use super::*;
-
-    fn parts(request: http::request::Builder) -> Parts {
-        request.body(()).unwrap().into_parts().0
-    }
-
-    fn sent(request: http::request::Builder, forwarded: ForwardedHeaders) -> Parts {
-        let mut parts = parts(request);
-        let host = host(&parts).unwrap();
-        to_upstream(
-            &mut parts,
-            host,
-            "192.0.2.7:4711".parse().unwrap(),
-            forwarded,
-        )
-        .unwrap();
-        parts
-    }
-
-    fn get() -> http::request::Builder {
-        Request::get("/a?b=c").header(HOST, "door.example:7100")
-    }
-
-    #[test]
-    fn the_host_is_kept_and_the_peer_is_named() {
-        let parts = sent(get(), ForwardedHeaders::Replace);
-        assert_eq!(parts.headers[HOST], "door.example:7100");
-        assert_eq!(parts.headers[FORWARDED_HOST], "door.example:7100");
-        assert_eq!(parts.headers[FORWARDED_FOR], "192.0.2.7");
-        assert_eq!(parts.headers[FORWARDED_PROTO], "http");
-    }
-
-    #[test]
-    fn a_client_cannot_lie_about_where_it_came_from_unless_a_proxy_stands_before() {
-        let lying = || {
-            get()
-                .header(FORWARDED_FOR, "10.0.0.1")
-                .header(FORWARDED_FOR, "10.0.0.2")
-                .header(FORWARDED_PROTO, "https")
-                .header("x-forwarded-port", "443")
-                .header(FORWARDED, "for=10.0.0.1")
-                .header(CONNECTION, "x-forwarded-for, forwarded")
-        };
-        let replaced = sent(lying(), ForwardedHeaders::Replace);
-        for gone in ["x-forwarded-port", "forwarded"] {
-            assert!(!replaced.headers.contains_key(gone), "{gone}");
-        }
-        assert_eq!(replaced.headers[FORWARDED_FOR], "192.0.2.7");
-        assert_eq!(replaced.headers[FORWARDED_PROTO], "http");
-        let appended = sent(lying(), ForwardedHeaders::Append);
-        assert_eq!(
-            appended.headers[FORWARDED_FOR],
-            "10.0.0.1, 10.0.0.2, 192.0.2.7"
-        );
-        assert_eq!(appended.headers[FORWARDED_PROTO], "https");
-        assert_eq!(appended.headers[FORWARDED], "for=10.0.0.1");
-    }
-
-    #[test]
-    fn headers_of_one_connection_stay_there() {
-        let parts = sent(
-            get()
-                .header(CONNECTION, "keep-alive, X-Private")
-                .header(CONNECTION, "host, content-length")
-                .header("x-private", "1")
-                .header("keep-alive", "timeout=5")
-                .header(TE, "trailers")
-                .header(EXPECT, "100-continue")
-                .header("x-kept", "1"),
-            ForwardedHeaders::Replace,
-        );
-        for gone in ["connection", "x-private", "keep-alive", "te", "expect"] {
-            assert!(!parts.headers.contains_key(gone), "{gone}");
-        }
-        assert!(parts.headers.contains_key("x-kept"));
-        assert!(parts.headers.contains_key(HOST));
-    }
-
-    #[test]
-    fn an_upgrade_is_one_only_when_the_connection_header_says_so() {
-        for (connection, expected) in [
-            (Some("Upgrade"), true),
-            (Some("keep-alive, upgrade"), true),
-            (Some("keep-alive"), false),
-            (None, false),
-        ] {
-            let mut request = get().header(UPGRADE, "websocket");
-            if let Some(connection) = connection {
-                request = request.header(CONNECTION, connection);
-            }
-            let parts = sent(request, ForwardedHeaders::Replace);
-            assert_eq!(
-                parts.headers.contains_key(UPGRADE),
-                expected,
-                "{connection:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn http_2_and_old_clients_are_not_upgraded() {
-        let asking = |protocol| {
-            get()
-                .header(CONNECTION, "upgrade, http2-settings")
-                .header(UPGRADE, protocol)
-        };
-        for request in [
-            asking("h2c"),
-            asking("websocket, H2C"),
-            asking("websocket").version(Version::HTTP_10),
-        ] {
-            let parts = sent(request, ForwardedHeaders::Replace);
-            assert!(!parts.headers.contains_key(UPGRADE));
-            assert!(!parts.headers.contains_key(CONNECTION));
-        }
-    }
-
-    #[test]
-    fn an_absolute_uri_decides_the_host_and_becomes_a_path() {
-        let parts = sent(
-            Request::get("http://me:secret@other.example/x?y").header(HOST, "door.example"),
-            ForwardedHeaders::Replace,
-        );
-        assert_eq!(parts.headers[HOST], "other.example");
-        assert_eq!(parts.uri, "/x?y");
-    }
-
-    #[test]
-    fn requests_that_cannot_be_forwarded_are_told_apart() {
-        for (request, expected) in [
-            (Request::get("/"), Unforwardable::Host),
-            (get().header(HOST, "second"), Unforwardable::Host),
-            (
-                Request::connect("door.example:80").header(HOST, "door.example"),
-                Unforwardable::Connect,
-            ),
-        ] {
-            assert_eq!(host(&parts(request)), Err(expected));
-        }
-        let old = parts(Request::get("/").version(Version::HTTP_10));
-        assert_eq!(host(&old), Ok(None));
-        let mut coded = parts(get().header(TRANSFER_ENCODING, "gzip, chunked"));
-        let peer = "192.0.2.7:1".parse().unwrap();
-        assert_eq!(
-            to_upstream(&mut coded, None, peer, ForwardedHeaders::Replace),
-            Err(Unforwardable::TransferCoding)
-        );
-    }
-
-    #[test]
-    fn a_port_is_not_part_of_the_host() {
-        for (host, expected) in [
-            ("door.example:7100", "door.example"),
-            ("door.example", "door.example"),
-            ("[::1]:80", "[::1]"),
-            ("[::1]", "[::1]"),
-            ("", ""),
-        ] {
-            assert_eq!(without_port(host), expected);
-        }
-    }
-}
+mod tests;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use http::HeaderValue;
 use http::request::Parts;
 use http::uri::PathAndQuery;
+use lockgate_model::plain_host;
 
 use super::headers;
 use crate::lookup::{Asked, Decision, Lookup, Upstream};
@@ -23,6 +24,19 @@ impl Wanted {
             host,
             path: path.unwrap_or_else(|| PathAndQuery::from_static("/")),
         }
+    }
+
+    /// The URL of the same by HTTPS at this port.
+    pub(super) fn by_https(&self, port: u16) -> Option<HeaderValue> {
+        let host = plain_host(self.host.as_ref()?.to_str().ok()?);
+        if !self.path().starts_with('/') {
+            return None;
+        }
+        let port = match port {
+            443 => String::new(),
+            other => format!(":{other}"),
+        };
+        HeaderValue::from_str(&format!("https://{host}{port}{}", self.path)).ok()
     }
 
     pub(super) fn asked(&self) -> Asked<'_> {
@@ -64,7 +78,11 @@ impl Origin {
     pub(super) fn is_current(&self, lookup: &Lookup) -> bool {
         match lookup.decide(&self.wanted.asked()) {
             Decision::To(now) => (now.addr, now.epoch) == (self.addr, self.epoch),
-            Decision::Unavailable(_) | Decision::NotFound => false,
+            Decision::Wait(_)
+            | Decision::Unavailable(_)
+            | Decision::Secure(_)
+            | Decision::NotFound
+            | Decision::Nobody(_) => false,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A door's own answers: what a person or a program reads when no upstream answered.
 
-use http::header::{ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use lockgate_model::{BuildId, GatewayName, protocol};
@@ -20,6 +20,7 @@ pub(crate) struct Page {
     pub(crate) build: Option<BuildId>,
     pub(crate) why: String,
     pub(crate) retry_after_secs: Option<u64>,
+    pub(crate) location: Option<Box<HeaderValue>>,
 }
 
 impl Page {
@@ -31,6 +32,15 @@ impl Page {
             build: None,
             why: why.to_owned(),
             retry_after_secs: None,
+            location: None,
+        }
+    }
+
+    /// 308: the same request, method and body too, is to be sent there.
+    pub(super) fn elsewhere(location: HeaderValue) -> Self {
+        Self {
+            location: Some(Box::new(location)),
+            ..Self::plain(StatusCode::PERMANENT_REDIRECT, "this is served by HTTPS")
         }
     }
 
@@ -46,6 +56,7 @@ impl Page {
             build,
             why,
             retry_after_secs: Some(RETRY_AFTER_SECS),
+            location: None,
         }
     }
 
@@ -57,6 +68,7 @@ impl Page {
             build: unavailable.build,
             why: unavailable.why,
             retry_after_secs: Some(unavailable.retry_after.as_secs().max(1)),
+            location: None,
         }
     }
 
@@ -78,6 +90,9 @@ impl Page {
         ) {
             // Where a request was not understood, nobody knows what its rest is.
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if let Some(location) = &self.location {
+            headers.insert(LOCATION, HeaderValue::clone(location));
         }
         if let Some(seconds) = self.retry_after_secs {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));

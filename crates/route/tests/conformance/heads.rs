@@ -34,6 +34,7 @@ async fn an_answer_comes_through_and_names_the_build(driver: Driver) {
         "host: door.test:7100",
         "x-forwarded-host: door.test:7100",
         "x-forwarded-for: 127.0.0.1",
+        "x-real-ip: 127.0.0.1",
         "x-forwarded-proto: http",
         "x_under: 1",
     ] {
@@ -41,7 +42,7 @@ async fn an_answer_comes_through_and_names_the_build(driver: Driver) {
     }
 }
 
-const LYING: [&str; 12] = [
+const LYING: [&str; 13] = [
     "GET / HTTP/1.1",
     "host: door.test",
     "x-forwarded-for: 10.0.0.1",
@@ -52,6 +53,7 @@ const LYING: [&str; 12] = [
     "x-forwarded-prefix: /admin",
     "x-forwarded-user: root",
     "forwarded: for=10.0.0.1",
+    "x-real-ip: 10.0.0.3",
     "proxy-authorization: Basic c2VjcmV0",
     "connection: x-forwarded-for",
 ];
@@ -73,6 +75,7 @@ async fn a_client_cannot_lie_about_where_it_came_from(driver: Driver) {
         assert!(!seen.contains(lie), "{lie} in {seen}");
     }
     assert_eq!(header(&seen, "x-forwarded-for"), Some("127.0.0.1"));
+    assert_eq!(header(&seen, "x-real-ip"), Some("127.0.0.1"));
     assert_eq!(header(&seen, "x-forwarded-proto"), Some("http"));
     assert_eq!(header(&seen, "x-forwarded-host"), Some("door.test"));
 }
@@ -80,7 +83,7 @@ async fn a_client_cannot_lie_about_where_it_came_from(driver: Driver) {
 async fn what_a_proxy_before_the_door_says_is_kept_where_that_is_meant(driver: Driver) {
     let application = Application::answering(ok).await;
     let door = Door::open_as(driver, application.addr, ForwardedHeaders::Append).await;
-    let seen = door.say(&LYING[..11]).await.body.to_ascii_lowercase();
+    let seen = door.say(&LYING[..12]).await.body.to_ascii_lowercase();
     let chain = header(&seen, "x-forwarded-for").unwrap();
     assert!(
         chain.starts_with("10.0.0.1") && chain.ends_with(", 127.0.0.1"),
@@ -89,6 +92,7 @@ async fn what_a_proxy_before_the_door_says_is_kept_where_that_is_meant(driver: D
     assert_eq!(header(&seen, "x-forwarded-proto"), Some("https"));
     assert_eq!(header(&seen, "x-forwarded-host"), Some("other.test"));
     assert_eq!(header(&seen, "forwarded"), Some("for=10.0.0.1"));
+    assert_eq!(header(&seen, "x-real-ip"), Some("10.0.0.3"));
 }
 
 async fn a_head_has_the_length_of_its_body_and_no_body(driver: Driver) {

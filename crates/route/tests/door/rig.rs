@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use lockgate_model::{BuildId, GatewayName};
 use lockgate_route::{Decision, EmbeddedProxy, Lookup, Unavailable, Upstream};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -131,9 +131,16 @@ pub(crate) fn ok(body: &str) -> String {
     )
 }
 
+/// A connection, secured or not.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
 /// One side of a connection, byte for byte.
 pub(crate) struct Peer {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Box<dyn Stream>,
+    /// Whom it asks for, as a client.
+    pub(crate) host: String,
     buffer: Vec<u8>,
 }
 
@@ -162,16 +169,18 @@ pub(crate) fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 }
 
 impl Peer {
-    pub(crate) fn new(stream: TcpStream) -> Self {
+    pub(crate) fn new(stream: impl Stream + 'static) -> Self {
         Self {
-            stream,
+            stream: Box::new(stream),
+            host: "door.test".to_owned(),
             buffer: Vec::new(),
         }
     }
 
     pub(crate) async fn ask(&mut self, method: &str, path: &str) {
         self.send(&format!(
-            "{method} {path} HTTP/1.1\r\nhost: door.test\r\n\r\n"
+            "{method} {path} HTTP/1.1\r\nhost: {}\r\n\r\n",
+            self.host
         ))
         .await;
     }
