@@ -22,8 +22,10 @@ pub(crate) mod page;
 mod pool;
 mod rules;
 mod serve;
+mod strict;
 mod tunnel;
 mod wait;
+mod wire;
 
 use std::sync::Arc;
 

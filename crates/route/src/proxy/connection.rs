@@ -57,6 +57,14 @@ impl UpstreamError {
         matches!(self, Self::Connect { .. })
     }
 
+    /// Whether it was the request's own body that broke off or was not well-formed.
+    pub(super) fn is_of_the_request(&self) -> bool {
+        match self {
+            Self::Connect { .. } => false,
+            Self::Exchange { source, .. } => source.is_user(),
+        }
+    }
+
     /// Whether the connection ended before an answer began, so that the request may
     /// never have been seen. What is not HTTP was an answer.
     pub(super) fn is_early_end(&self) -> bool {

@@ -237,6 +237,12 @@ impl Forwarder {
 
     /// The page for a request that got no answer.
     fn unanswered(&self, failed: &Failed, upstream: &Upstream, wanted: &Wanted) -> Page {
+        if failed.error.is_of_the_request() {
+            return Page::plain(
+                StatusCode::BAD_REQUEST,
+                "the request's body could not be read to its end",
+            );
+        }
         if let Decision::Unavailable(why) = self.lookup.decide(&wanted.asked()) {
             return Page::unavailable(why);
         }

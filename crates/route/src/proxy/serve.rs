@@ -7,8 +7,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::CONNECTION;
-use http::{Request, Response};
+use http::header::{CONNECTION, UPGRADE};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
@@ -26,6 +26,7 @@ use super::attend::{Attendance, Attended};
 use super::client::Client;
 use super::connection;
 use super::forward::Forwarder;
+use super::strict::{Strict, Verdict};
 use crate::tls::{HTTP_2, Tls};
 
 /// How long a client may take for TLS.
@@ -142,9 +143,21 @@ where
 {
     let (peer, cut) = (client.peer, forwarder.cut.clone());
     let client = Arc::new(client);
-    let service = service_fn(move |request| {
+    let verdict = Verdict::default();
+    let stream = Strict::new(stream, verdict.clone());
+    let service = service_fn(move |request: Request<Incoming>| {
         let (forwarder, client) = (Arc::clone(&forwarder), Arc::clone(&client));
-        async move { Ok::<_, Infallible>(forwarder.forward(&client, request).await) }
+        let verdict = request
+            .headers()
+            .contains_key(UPGRADE)
+            .then(|| verdict.clone());
+        async move {
+            let answer = forwarder.forward(&client, request).await;
+            if let Some(verdict) = verdict {
+                verdict.say(answer.status() == StatusCode::SWITCHING_PROTOCOLS);
+            }
+            Ok::<_, Infallible>(answer)
+        }
     });
     let max_head_bytes = MAX_HEAD_BYTES as usize;
     let mut http = http1::Builder::new();

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::{Mutex, mpsc};
 
-use crate::doors::{Door, Driver, at_both_doors};
+use crate::doors::{Door, Driver, at_all_doors};
 use crate::rig::{Application, header, ok, soon};
 
-at_both_doors! {
+at_all_doors! {
     an_event_passes_before_the_next_one_is_made
     chunks_go_up_as_they_come
     a_hundred_megabytes_go_up_without_being_kept
@@ -76,7 +76,10 @@ async fn chunks_go_up_as_they_come(driver: Driver) {
     let door = Door::open(driver, application.addr).await;
     let mut client = door.client().await;
     client
-        .send("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n")
+        .send(&format!(
+            "POST / HTTP/1.1\r\nhost: {}\r\ntransfer-encoding: chunked\r\n\r\n",
+            door.host
+        ))
         .await;
     for piece in ["one", "two"] {
         client.send(&format!("3\r\n{piece}\r\n")).await;
@@ -108,7 +111,8 @@ async fn a_hundred_megabytes_go_up_without_being_kept(driver: Driver) {
     let mut client = door.client().await;
     client
         .send(&format!(
-            "PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: {BODY}\r\n\r\n"
+            "PUT / HTTP/1.1\r\nhost: {}\r\ncontent-length: {BODY}\r\n\r\n",
+            door.host
         ))
         .await;
     let piece = vec![b'x'; PIECE];
@@ -159,7 +163,10 @@ async fn a_client_that_asks_first_is_told_to_continue(driver: Driver) {
     let door = Door::open(driver, application.addr).await;
     let mut client = door.client().await;
     client
-        .send("POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n")
+        .send(&format!(
+            "POST / HTTP/1.1\r\nhost: {}\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n",
+            door.host
+        ))
         .await;
     let interim = client.head().await.unwrap();
     assert!(interim.starts_with("HTTP/1.1 100 "), "{interim}");

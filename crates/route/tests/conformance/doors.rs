@@ -1,4 +1,4 @@
-//! A door by either driver, as the agent opens it.
+//! A door by either driver, as the agent opens it, and the host's front door.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -19,6 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::fronts::{self, Front};
 use crate::rig::{Message, Peer, soon};
 
 pub(crate) const BUILD: &str = "0123456789ab";
@@ -29,6 +30,8 @@ pub(crate) const GATEWAY: &str = "gw-pool-dev-001-0";
 pub(crate) enum Driver {
     Embedded,
     Nginx,
+    /// The front door by TLS, in the gateway's place.
+    Front,
 }
 
 /// Makes a test at each door of an `async fn NAME(driver: Driver)`.
@@ -51,15 +54,43 @@ macro_rules! at_both_doors {
 }
 pub(crate) use at_both_doors;
 
-/// Both drivers behind the seam.
+/// Makes a test at each door, the front door too.
+macro_rules! at_all_doors {
+    ($($name:ident)*) => { $(
+        mod $name {
+            use crate::doors::Driver;
+
+            #[tokio::test]
+            async fn embedded() {
+                super::$name(Driver::Embedded).await;
+            }
+
+            #[tokio::test]
+            async fn nginx() {
+                super::$name(Driver::Nginx).await;
+            }
+
+            #[tokio::test]
+            async fn front() {
+                super::$name(Driver::Front).await;
+            }
+        }
+    )* };
+}
+pub(crate) use at_all_doors;
+
+/// What serves.
 enum Served {
     Embedded(EmbeddedRoutes),
     Nginx(NginxProxy<Process>),
+    Front(Box<Front>),
 }
 
 /// An open door on a free port.
 pub(crate) struct Door {
     pub(crate) addr: SocketAddr,
+    /// A name that leads to the application.
+    pub(crate) host: String,
     table: Table,
     served: Served,
     /// What an embedded door knows of its application.
@@ -97,9 +128,15 @@ impl Door {
                 drop(listener);
                 nginx(addr, forwarded, &place, &table).await
             }
+            Driver::Front => Served::Front(Box::new(Front::open(listener, application, &stop))),
+        };
+        let host = match &served {
+            Served::Embedded(_) | Served::Nginx(_) => "door.test".to_owned(),
+            Served::Front(_) => fronts::host(),
         };
         Self {
             addr,
+            host,
             table,
             served,
             application: sender,
@@ -129,6 +166,7 @@ impl Door {
         match &self.served {
             Served::Embedded(routes) => routes.follow(&self.table).await,
             Served::Nginx(nginx) => nginx.follow(&self.table).await,
+            Served::Front(_) => unreachable!("a front door follows no gateway's table"),
         }
     }
 
@@ -138,12 +176,29 @@ impl Door {
             Some(why) => Err(why.to_owned()),
             None => Ok(self.table.application),
         };
+        if let Served::Front(front) = &self.served {
+            front.say(why, self.table.application);
+        }
         self.place.show(&shown(why)).unwrap_or_default();
         drop(self.application.send_replace(known));
     }
 
     pub(crate) async fn client(&self) -> Peer {
-        Peer::new(TcpStream::connect(self.addr).await.unwrap())
+        let stream = TcpStream::connect(self.addr).await.unwrap();
+        let mut client = match &self.served {
+            Served::Embedded(_) | Served::Nginx(_) => Peer::new(stream),
+            Served::Front(front) => Peer::new(front.secure(stream).await),
+        };
+        client.host.clone_from(&self.host);
+        client
+    }
+
+    /// The scheme by which clients ask.
+    pub(crate) fn scheme(&self) -> &'static str {
+        match &self.served {
+            Served::Embedded(_) | Served::Nginx(_) => "http",
+            Served::Front(_) => "https",
+        }
     }
 
     /// Sends lines on a connection of their own; the answer.
@@ -156,14 +211,16 @@ impl Door {
     }
 
     pub(crate) async fn ask(&self, path: &str) -> Message {
-        self.say(&[&format!("GET {path} HTTP/1.1"), "host: door.test"])
-            .await
+        let host = format!("host: {}", self.host);
+        self.say(&[&format!("GET {path} HTTP/1.1"), &host]).await
     }
 
     /// The most memory that what serves has ever taken, in bytes.
     pub(crate) fn peak_bytes(&self) -> usize {
         let pids = match &self.served {
-            Served::Embedded(_) => vec![i32::try_from(std::process::id()).unwrap()],
+            Served::Embedded(_) | Served::Front(_) => {
+                vec![i32::try_from(std::process::id()).unwrap()]
+            }
             Served::Nginx(nginx) => workers(nginx.master().pid()),
         };
         pids.into_iter().map(peak).sum()
@@ -177,7 +234,7 @@ impl Door {
     /// The processes that serve now.
     pub(crate) fn workers(&self) -> Vec<i32> {
         match &self.served {
-            Served::Embedded(_) => Vec::new(),
+            Served::Embedded(_) | Served::Front(_) => Vec::new(),
             Served::Nginx(nginx) => workers(nginx.master().pid()),
         }
     }

@@ -6,9 +6,17 @@
 #[cfg(test)]
 mod aborts;
 #[cfg(test)]
+#[path = "../front/authority.rs"]
+#[expect(dead_code, reason = "these tests speak HTTP/1.1")]
+mod authority;
+#[cfg(test)]
 mod bodies;
 #[cfg(test)]
 mod doors;
+#[cfg(test)]
+mod framing;
+#[cfg(test)]
+mod fronts;
 #[cfg(test)]
 mod heads;
 #[cfg(test)]

@@ -2,11 +2,14 @@
 
 use tokio::net::TcpListener;
 
-use crate::doors::{BUILD, Door, Driver, GATEWAY, at_both_doors};
+use crate::doors::{BUILD, Door, Driver, GATEWAY, at_all_doors, at_both_doors};
 use crate::rig::{Application, Message, ok};
 
 at_both_doors! {
     an_application_that_nobody_holds_is_502
+}
+
+at_all_doors! {
     a_stopped_application_is_503_at_once_and_comes_back
 }
 
@@ -52,7 +55,11 @@ async fn a_stopped_application_is_503_at_once_and_comes_back(driver: Driver) {
     let why = "it was stopped by hand";
     check(&door.ask("/").await, 503, why, "application/json");
     let html = door
-        .say(&["GET / HTTP/1.1", "host: a", "accept: text/html"])
+        .say(&[
+            "GET / HTTP/1.1",
+            &format!("host: {}", door.host),
+            "accept: text/html",
+        ])
         .await;
     check(&html, 503, why, "text/html; charset=utf-8");
     assert_eq!(application.connections(), 0);

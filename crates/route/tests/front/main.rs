@@ -5,6 +5,8 @@ mod authority;
 #[cfg(test)]
 mod certificates;
 #[cfg(test)]
+mod frames;
+#[cfg(test)]
 mod http_2;
 #[cfg(test)]
 mod names;
