@@ -144,6 +144,7 @@ fn shown(gateway: &GatewayName, snapshot: &Snapshot) -> Shown {
         Decision::Unavailable(why) => Some(why),
         Decision::To(_)
         | Decision::Wait(_)
+        | Decision::Files(_)
         | Decision::Secure(_)
         | Decision::NotFound
         | Decision::Nobody(_) => None,

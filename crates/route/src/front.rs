@@ -74,7 +74,7 @@ fn decide(table: &FrontTable, host: &str) -> Decision {
             epoch: 0,
             leaves: false,
         }),
-        Target::Site(Site::Folder(_)) => Decision::NotFound,
+        Target::Site(Site::Folder(folder)) => Decision::Files(folder.clone()),
         Target::Nobody(nobody) => Decision::Nobody(what_would_serve(&nobody)),
     }
 }

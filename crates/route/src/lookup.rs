@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +33,8 @@ pub enum Decision {
     /// that wait for their answer when this is decided end with it too, so it is for a
     /// process that will not come, not for one that is being exchanged.
     Unavailable(Unavailable),
+    /// To the files below this folder.
+    Files(PathBuf),
     /// To the same host and path by HTTPS at this port: 308.
     Secure(u16),
     /// No route: 404.

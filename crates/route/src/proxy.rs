@@ -15,6 +15,7 @@ mod attend;
 mod body;
 mod client;
 mod connection;
+mod files;
 mod forward;
 mod headers;
 mod origin;

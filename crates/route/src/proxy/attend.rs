@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::sleep;
 
-use super::body::AnswerBody;
+use super::body::{AnswerBody, BodyError};
 
 /// Counts what a connection serves.
 #[derive(Debug, Clone, Default)]
@@ -68,12 +68,12 @@ impl Attended {
 
 impl Body for Attended {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         Pin::new(&mut self.get_mut().body).poll_frame(cx)
     }
 

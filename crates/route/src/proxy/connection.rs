@@ -61,7 +61,11 @@ impl UpstreamError {
     pub(super) fn is_of_the_request(&self) -> bool {
         match self {
             Self::Connect { .. } => false,
-            Self::Exchange { source, .. } => source.is_user(),
+            Self::Exchange { source, .. } => {
+                let cause = source.source();
+                let body = cause.and_then(|cause| cause.downcast_ref::<hyper::Error>());
+                source.is_user() && body.is_some()
+            }
         }
     }
 

@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use super::body::{AnswerBody, RequestBody};
 use super::client::Client;
 use super::connection::{self, UpstreamError};
+use super::files;
 use super::headers::{self, Unforwardable};
 use super::origin::{Origin, Wanted};
 use super::page::{self, Page, RETRY_AFTER_SECS};
@@ -99,15 +100,18 @@ impl Forwarder {
         client.may_ask_for(wanted.asked().host)?;
         let upgrade = headers::to_upstream(&mut parts, host, client, &self.rules)?;
         let mut wait = Wait::new(self.rules.room.as_ref());
-        let upstream = self.admitted(&wanted, &mut wait).await?;
+        let upstream = match self.admitted(&wanted, &mut wait).await? {
+            Decision::Files(folder) => return files::answer(folder, &parts).await,
+            decision => decided(decision, &wanted)?,
+        };
         let answered = self
             .answered(parts, body, upgrade, &upstream, &wanted, wait)
             .await?;
         self.returned(answered, upgrade.then_some(upgraded), &upstream, &wanted)
     }
 
-    /// Where a request goes now, or when its gateway is there.
-    async fn admitted(&self, wanted: &Wanted, wait: &mut Wait) -> Result<Upstream, Page> {
+    /// What is decided now, or when the request's gateway is there.
+    async fn admitted(&self, wanted: &Wanted, wait: &mut Wait) -> Result<Decision, Page> {
         loop {
             // Subscribed before it is decided, so that no change passes in between.
             let changed = self.lookup.changed();
@@ -118,7 +122,7 @@ impl Forwarder {
                     .map_err(|over| over.page(why))?,
                 decision => {
                     wait.ends();
-                    return decided(decision, wanted);
+                    return Ok(decision);
                 }
             }
         }
@@ -185,7 +189,7 @@ impl Forwarder {
                         return Err(self.unanswered(&failed, upstream, wanted));
                     };
                     tracing::debug!(error = %failed.error, "asking once more");
-                    let now = self.admitted(wanted, &mut wait).await?;
+                    let now = decided(self.admitted(wanted, &mut wait).await?, wanted)?;
                     attempt.set(self.send(request, Origin::new(&now, wanted), false));
                 }
                 () = changed.as_mut() => {
@@ -356,7 +360,10 @@ fn decided(decision: Decision, wanted: &Wanted) -> Result<Upstream, Page> {
             Some(location) => Page::elsewhere(location),
             None => not_found("no route for this host and path"),
         }),
-        Decision::NotFound => Err(not_found("no route for this host and path")),
+        // A folder answers before anything is sent; one that comes later comes too late.
+        Decision::NotFound | Decision::Files(_) => {
+            Err(not_found("no route for this host and path"))
+        }
         Decision::Nobody(why) => Err(not_found(&why)),
     }
 }

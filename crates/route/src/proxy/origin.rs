@@ -80,6 +80,7 @@ impl Origin {
             Decision::To(now) => (now.addr, now.epoch) == (self.addr, self.epoch),
             Decision::Wait(_)
             | Decision::Unavailable(_)
+            | Decision::Files(_)
             | Decision::Secure(_)
             | Decision::NotFound
             | Decision::Nobody(_) => false,

@@ -15,6 +15,8 @@ mod names;
 #[expect(dead_code, reason = "these tests open their doors in another way")]
 mod rig;
 #[cfg(test)]
+mod sites;
+#[cfg(test)]
 mod waiting;
 #[cfg(test)]
 mod world;
