@@ -20,7 +20,7 @@ mod routes;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use lockgate_model::{GatewayName, Phase, RouteTable};
+use lockgate_model::{BuildId, DoorCard, GatewayName, Phase, RouteTable};
 use lockgate_route::{Decision, Owner, Shown, Unavailable, Upstream, owner};
 
 use crate::supervisor::Snapshot;
@@ -71,8 +71,6 @@ fn decide(gateway: &GatewayName, snapshot: &Snapshot, routes: &RouteTable, host:
 /// What is the application's goes to it. While it changes hands, requests wait in its
 /// socket, which the agent holds; where nobody will come soon, that is said at once.
 fn application(gateway: &GatewayName, snapshot: &Snapshot) -> Decision {
-    let build = snapshot.running.as_ref().map(|running| &running.build);
-    let wanted = snapshot.wanted.as_ref().map(|target| &target.build);
     let comes_soon = match snapshot.phase {
         Phase::Ready | Phase::Booting | Phase::Draining | Phase::Starting | Phase::Stopping => true,
         // During a trial the next start is 0.2 seconds away.
@@ -83,7 +81,7 @@ fn application(gateway: &GatewayName, snapshot: &Snapshot) -> Decision {
         Some(addr) if comes_soon => Decision::To(upstream(addr, gateway, snapshot)),
         Some(_) | None => Decision::Unavailable(Unavailable {
             gateway: Some(gateway.clone()),
-            build: build.or(wanted).cloned(),
+            build: build(snapshot).cloned(),
             why: why(snapshot),
             retry_after: RETRY_AFTER,
         }),
@@ -136,10 +134,23 @@ fn why(snapshot: &Snapshot) -> String {
     }
 }
 
-/// What nginx is shown: it cannot ask for each request.
-fn shown(gateway: &GatewayName, snapshot: &Snapshot) -> Shown {
+/// Who the embedded door is.
+fn card(gateway: &GatewayName, snapshot: &Snapshot) -> DoorCard {
+    DoorCard {
+        gateway: gateway.clone(),
+        build: build(snapshot).cloned(),
+    }
+}
+
+/// The build that runs, or should.
+fn build(snapshot: &Snapshot) -> Option<&BuildId> {
     let running = snapshot.running.as_ref().map(|running| &running.build);
     let wanted = snapshot.wanted.as_ref().map(|target| &target.build);
+    running.or(wanted)
+}
+
+/// What nginx is shown: it cannot ask for each request.
+fn shown(gateway: &GatewayName, snapshot: &Snapshot) -> Shown {
     let unavailable = match application(gateway, snapshot) {
         Decision::Unavailable(why) => Some(why),
         Decision::To(_)
@@ -155,7 +166,7 @@ fn shown(gateway: &GatewayName, snapshot: &Snapshot) -> Shown {
     };
     Shown {
         gateway: gateway.clone(),
-        build: running.or(wanted).cloned(),
+        build: build(snapshot).cloned(),
         unavailable,
         why,
     }

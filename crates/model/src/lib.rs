@@ -10,6 +10,7 @@
 //! ```
 
 mod before_listen;
+mod door;
 mod duration;
 pub mod environment;
 mod front;
@@ -24,6 +25,7 @@ mod settings;
 mod statement;
 
 pub use before_listen::{Act, ActKind, Allowance, AllowanceError};
+pub use door::{DoorCard, OWN_NAMES};
 pub use duration::duration_text;
 pub use front::{
     FrontChange, FrontEnvironment, FrontGateway, FrontTable, GANYMEDE, Nobody, ORGANIZATION_PREFIX,

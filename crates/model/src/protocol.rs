@@ -14,6 +14,9 @@ pub const PROGRAM_HEADER: &str = "lockgate-program";
 /// Response header of a gateway's door: the build that answered.
 pub const BUILD_HEADER: &str = "lockgate-build";
 
+/// Where a gateway's door says who it is, to whoever asks it by its address.
+pub const DOOR_PATH: &str = "/.well-known/lockgate";
+
 /// The longest a blocking query may wait, in seconds.
 pub const MAX_WAIT_SECS: u64 = 55;
 

@@ -3,7 +3,7 @@
 //! ```text
 //! accept ─▶ forward ─┬─▶ pool ─▶ upstream      one request, one answer, both streamed
 //!                    ├─▶ tunnel                 what was upgraded: bytes both ways
-//!                    └─▶ page                   404, 502, 503: its own answers
+//!                    └─▶ page, card             its own answers: 404, 502, 503, who it is
 //! ```
 //!
 //! Nothing is buffered beyond what a socket read brings, and a connect has no
@@ -13,6 +13,7 @@
 mod accept;
 mod attend;
 mod body;
+pub(crate) mod card;
 mod client;
 mod connection;
 mod files;
@@ -30,6 +31,7 @@ mod wire;
 
 use std::sync::Arc;
 
+use lockgate_model::DoorCard;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_rustls::rustls;
@@ -39,6 +41,7 @@ pub use wait::Patience;
 pub(crate) use wait::WaitingRoom;
 
 use crate::lookup::Lookup;
+use crate::proxy::card::Introduction;
 use crate::proxy::forward::Forwarder;
 use crate::proxy::rules::{Rules, Stage};
 use crate::tls::{Certificates, Tls};
@@ -70,6 +73,7 @@ pub struct EmbeddedProxy {
     lookup: Lookup,
     rules: Rules,
     tls: Option<Tls>,
+    introduction: Option<Introduction>,
 }
 
 impl EmbeddedProxy {
@@ -79,6 +83,7 @@ impl EmbeddedProxy {
             lookup,
             rules: Rules::default(),
             tls: None,
+            introduction: None,
         }
     }
 
@@ -92,6 +97,7 @@ impl EmbeddedProxy {
                 room: Some(room),
             },
             tls: None,
+            introduction: None,
         }
     }
 
@@ -108,6 +114,13 @@ impl EmbeddedProxy {
         self
     }
 
+    /// Makes it a gateway's door, which tells who it is: see [`DoorCard::is_asked_for`].
+    #[must_use]
+    pub fn introduced_by(mut self, card: impl Fn() -> DoorCard + Send + Sync + 'static) -> Self {
+        self.introduction = Some(Introduction::new(card));
+        self
+    }
+
     /// Serves a bound listener until `stop` is cancelled: then it accepts no more,
     /// requests in flight may finish for five seconds, and what is left is cut.
     pub async fn serve(
@@ -118,7 +131,11 @@ impl EmbeddedProxy {
         let addr = listener.local_addr().map_err(ProxyError::Listener)?;
         let tls = self.tls.map(serve::Handshake::new).transpose();
         let tls = tls.map_err(ProxyError::Tls)?;
-        let forwarder = Arc::new(Forwarder::new(self.lookup, self.rules));
+        let forwarder = Arc::new(Forwarder::new(
+            self.lookup,
+            self.rules,
+            self.introduction,
+        ));
         tracing::debug!(%addr, "door open");
         accept::accept(listener, forwarder, tls, &stop).await;
         tracing::debug!(%addr, "door closed");

@@ -21,7 +21,7 @@ use tracing::{error, warn};
 use super::nginx::{Means, Nginx};
 use super::place::Taken;
 use super::routes::{Routes, Served};
-use super::{Driver, decide, shown};
+use super::{Driver, card, decide, shown};
 use crate::config::Config;
 use crate::error::in_one_line;
 use crate::process::Spawner;
@@ -140,6 +140,8 @@ async fn open_embedded(
     let table = parts.table();
     let embedded = EmbeddedRoutes::new(table.routes.clone());
     let (gateway, stop) = (parts.gateway, parts.stop);
+    let (own, now) = (gateway.clone(), parts.snapshots.clone());
+    let card = move || card(&own, &now.borrow());
     let lookup = Lookup::watching_both(
         parts.snapshots,
         embedded.watch(),
@@ -149,7 +151,8 @@ async fn open_embedded(
     let serving = tokio::spawn(async move {
         let mut doors = JoinSet::new();
         for listener in listeners {
-            doors.spawn(EmbeddedProxy::new(lookup.clone()).serve(listener, stop.clone()));
+            let door = EmbeddedProxy::new(lookup.clone()).introduced_by(card.clone());
+            doors.spawn(door.serve(listener, stop.clone()));
         }
         while let Some(done) = doors.join_next().await {
             if let Ok(Err(error)) = done {

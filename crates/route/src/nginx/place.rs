@@ -8,6 +8,7 @@
 //! temp/                 nginx's own
 //! now ─▶ builds/BUILD/  the build that answers; `none` before the first
 //! pages/                502, 503, …, each as .html and .json; found below every build
+//! pages/door.json       who the door is
 //! unavailable           there while nothing can answer: 503 at once, nobody waits
 //! ```
 
@@ -17,9 +18,10 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use http::StatusCode;
-use lockgate_model::{BuildId, GatewayName};
+use lockgate_model::{BuildId, DoorCard, GatewayName};
 
 use crate::lookup::Unavailable;
+use crate::proxy::card;
 use crate::proxy::page::Page;
 use crate::seam::FollowError;
 
@@ -37,6 +39,9 @@ pub(super) const NO_ANSWER: &str = "502";
 pub(super) const STOPPED: &str = "503";
 pub(super) const NO_ROUTE: &str = "404";
 pub(super) const NO_CONTAINER: &str = "container";
+
+/// Who the door is, below `PAGES`.
+pub(super) const DOOR: &str = "door.json";
 
 /// Why the folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -178,6 +183,11 @@ impl Place {
             shown.why.clone(),
         );
         self.write_page(NO_ANSWER, &page)?;
+        let card = DoorCard {
+            gateway: shown.gateway.clone(),
+            build: shown.build.clone(),
+        };
+        self.write_below_pages(DOOR, &card::text(&card))?;
         let flag = self.dir.join(UNAVAILABLE);
         match &shown.unavailable {
             Some(why) => {
@@ -214,12 +224,16 @@ impl Place {
 
     fn write_page(&self, name: &str, page: &Page) -> Result<(), PlaceError> {
         for (kind, text) in [("html", page.html()), ("json", page.json())] {
-            let path = self.dir.join("pages").join(format!("{name}.{kind}"));
-            let fresh = path.with_extension("new");
-            fs::write(&fresh, text).map_err(failed(&fresh))?;
-            fs::rename(&fresh, &path).map_err(failed(&path))?;
+            self.write_below_pages(&format!("{name}.{kind}"), &text)?;
         }
         Ok(())
+    }
+
+    fn write_below_pages(&self, name: &str, text: &str) -> Result<(), PlaceError> {
+        let path = self.dir.join("pages").join(name);
+        let fresh = path.with_extension("new");
+        fs::write(&fresh, text).map_err(failed(&fresh))?;
+        fs::rename(&fresh, &path).map_err(failed(&path))
     }
 }
 

@@ -4,9 +4,11 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
-use lockgate_model::{CONTAINER_PREFIX, Route, ports};
+use lockgate_model::{CONTAINER_PREFIX, OWN_NAMES, Route, ports, protocol};
 
-use super::place::{NO_ANSWER, NO_CONTAINER, NO_ROUTE, NOW, PAGES, Place, STOPPED, UNAVAILABLE};
+use super::place::{
+    DOOR, NO_ANSWER, NO_CONTAINER, NO_ROUTE, NOW, PAGES, Place, STOPPED, UNAVAILABLE,
+};
 use crate::proxy::ForwardedHeaders;
 use crate::proxy::page::RETRY_AFTER_SECS;
 use crate::seam::Table;
@@ -27,6 +29,7 @@ pub fn render(door: &NginxDoor, place: &Place, table: &Table) -> String {
     let mut text = String::new();
     head(&mut text, door, place);
     forwarding(&mut text, door.forwarded);
+    for_the_door(&mut text);
     application(&mut text, door, place, table);
     no_route(&mut text, door);
     for route in table.routes.iter() {
@@ -221,6 +224,25 @@ const ORIGIN: [&str; 20] = [
     "X-Forwarded-Access-Token",
 ];
 
+/// Whether a request is for the door itself, as `DoorCard::is_asked_for` says.
+fn for_the_door(text: &mut String) {
+    let names = OWN_NAMES.map(|name| name.replace('.', "\\."));
+    put!(
+        text,
+        "
+    # The door says who it is to whoever asks by an address, and to nobody else.
+    map \"$request_method $lockgate_host $request_uri\" $lockgate_for_door {{
+        default \"\";
+        \"~^(GET|HEAD) (?i:{ADDRESS}|{names})(:[0-9]+)? {path}(\\?|$)\" yes;
+    }}",
+        names = names.join("|"),
+        path = protocol::DOOR_PATH.replace('.', "\\."),
+    );
+}
+
+/// An IPv4 or IPv6 address, or the name of a gateway.
+const ADDRESS: &str = r"[0-9]+(\.[0-9]+){3}|\[[0-9a-f:.]+\]|gw-pool-[0-9a-z-]+-[0-9]+";
+
 /// Everything that has no name of its own.
 fn application(text: &mut String, door: &NginxDoor, place: &Place, table: &Table) {
     put!(
@@ -249,10 +271,21 @@ fn application(text: &mut String, door: &NginxDoor, place: &Place, table: &Table
         error_page 502 504 =502 /{PAGES}/{NO_ANSWER}.$lockgate_page;
         error_page 503 /{PAGES}/{STOPPED}.$lockgate_page;
         location / {{
+            if ($lockgate_for_door) {{
+                rewrite ^ /{PAGES}/{DOOR} last;
+            }}
             if (-f \"{flag}\") {{
                 return 503;
             }}
             proxy_pass http://lockgate_application;
+        }}
+        location = /{PAGES}/{DOOR} {{
+            internal;
+            add_header Lockgate-Build $lockgate_build always;
+            add_header Cache-Control no-store always;
+            etag off;
+            if_modified_since off;
+            max_ranges 0;
         }}",
         name = ports::VPN_GATEWAY,
         flag = place.named(UNAVAILABLE),

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::body::{AnswerBody, RequestBody};
+use super::card::Introduction;
 use super::client::Client;
 use super::connection::{self, UpstreamError};
 use super::files;
@@ -36,6 +37,7 @@ const MOST_TRIES: u32 = 3;
 pub(super) struct Forwarder {
     lookup: Lookup,
     pub(super) rules: Rules,
+    introduction: Option<Introduction>,
     pub(super) pool: Pool,
     /// Every task of the door: clients, upstream connections, tunnels.
     pub(super) tasks: TaskTracker,
@@ -59,12 +61,13 @@ struct Failed {
 }
 
 impl Forwarder {
-    pub(super) fn new(lookup: Lookup, rules: Rules) -> Self {
+    pub(super) fn new(lookup: Lookup, rules: Rules, introduction: Option<Introduction>) -> Self {
         let tasks = TaskTracker::new();
         Self {
             pool: Pool::new(lookup.clone(), tasks.clone()),
             lookup,
             rules,
+            introduction,
             tasks,
             cut: CancellationToken::new(),
         }
@@ -98,6 +101,10 @@ impl Forwarder {
         let host = headers::host(&parts)?;
         let wanted = Wanted::new(host.clone(), &parts);
         client.may_ask_for(wanted.asked().host)?;
+        let own = self.introduction.as_ref();
+        if let Some(answer) = own.and_then(|own| own.answer(&parts.method, &wanted.asked())) {
+            return Ok(answer);
+        }
         let upgrade = headers::to_upstream(&mut parts, host, client, &self.rules)?;
         let mut wait = Wait::new(self.rules.room.as_ref());
         let upstream = match self.admitted(&wanted, &mut wait).await? {

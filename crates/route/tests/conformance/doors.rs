@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lockgate_model::{BuildId, GatewayName, RouteTable};
+use lockgate_model::{BuildId, DoorCard, GatewayName, RouteTable};
 use lockgate_route::{
     Asked, Decision, EmbeddedProxy, EmbeddedRoutes, FollowError, Followed, ForwardedHeaders,
     Lookup, Master, NginxDoor, NginxProxy, Owner, Place, Proxy, Shown, Table, Unavailable,
@@ -279,7 +279,13 @@ fn embedded(
 ) -> Served {
     let routes = EmbeddedRoutes::new(RouteTable::default());
     let lookup = Lookup::watching_both(application, routes.watch(), decide);
-    let proxy = EmbeddedProxy::new(lookup).forwarded(forwarded);
+    let card = || DoorCard {
+        gateway: GatewayName::parse(GATEWAY).unwrap(),
+        build: Some(BuildId::parse(BUILD).unwrap()),
+    };
+    let proxy = EmbeddedProxy::new(lookup)
+        .forwarded(forwarded)
+        .introduced_by(card);
     tokio::spawn(proxy.serve(listener, stop.clone()));
     Served::Embedded(routes)
 }

@@ -12,6 +12,8 @@ mod authority;
 #[cfg(test)]
 mod bodies;
 #[cfg(test)]
+mod cards;
+#[cfg(test)]
 mod doors;
 #[cfg(test)]
 mod framing;
