@@ -29,14 +29,15 @@ const FILE_BYTES: u64 = 64 * 1024;
 
 impl Servers {
     /// The endpoints to try, best first: those in the file, then those given, and no
-    /// other: a token is not offered to strangers. Only where there are none, the default
-    /// route and the engine's host. File and routing table are read anew: addresses come
-    /// and go while the agent runs.
+    /// other: a token is not offered to strangers. Only where nothing says any, the default
+    /// route and the engine's host; where a server keeps the file, its absence says
+    /// nothing. File and routing table are read anew: addresses come and go while the
+    /// agent runs.
     pub(crate) fn endpoints(&self) -> Vec<Endpoint> {
         let mut known = self.told();
         let given = self.given.iter().filter(|it| !known.contains(it));
         known.extend(given.cloned().collect::<Vec<_>>());
-        if known.is_empty() {
+        if known.is_empty() && self.file.is_none() {
             self.guess()
         } else {
             known
@@ -214,6 +215,16 @@ mod tests {
         let path = folder.path().join("servers");
         let servers = servers(Some(&path), &["a", "b"]);
         assert_eq!(servers.endpoints(), [tcp("a"), tcp("b")]);
+        // Nor does it guess while the file is being replaced.
+        assert_eq!(
+            Servers {
+                file: Some(path.clone()),
+                given: Vec::new(),
+                port: 9000
+            }
+            .endpoints(),
+            []
+        );
         std::fs::write(&path, "http://c:8090\nnot a url\n\nhttp://b:8090\n").unwrap();
         assert_eq!(servers.endpoints(), [tcp("c"), tcp("b"), tcp("a")]);
         assert_eq!(servers.first(), Some(tcp("c")));

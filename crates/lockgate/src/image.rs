@@ -9,7 +9,7 @@
 pub(crate) mod build;
 mod failure;
 mod output;
-mod recipe;
+pub(crate) mod recipe;
 pub(crate) mod reference;
 mod trial;
 

@@ -53,8 +53,6 @@ pub(crate) struct ContainerPart {
     pub(crate) http_port: u16,
     /// The OpenVPN port, in the container and on the host, UDP.
     pub(crate) vpn_port: u16,
-    /// The build server's port on the network's address.
-    pub(crate) server_port: u16,
 }
 
 /// What is wanted of one gateway of an environment.
@@ -213,13 +211,11 @@ impl GatewaySpec {
         })
     }
 
-    /// The gateway as a container; the runtime adds where it finds the build server, since that is
-    /// known only when the engine answers.
+    /// The gateway as a container. Where it finds the build server is no part of it: that may change.
     pub(crate) fn docker(
         home: &Home,
         environment: &Environment,
         gateway: &Gateway,
-        server_port: u16,
     ) -> Result<Self, TokensError> {
         let settings = environment.docker.clone().unwrap_or_default();
         let mut spec = Self::new(home, environment, gateway)?;
@@ -230,7 +226,6 @@ impl GatewaySpec {
             publish: settings.publish,
             http_port: gateway.http_port,
             vpn_port: gateway.vpn_port,
-            server_port,
         });
         Ok(spec)
     }

@@ -100,7 +100,13 @@ impl Asker {
             });
         }
         if failures.is_empty() {
-            failures.push("there is no address to ask: set `LOCKGATE_SERVER`".to_owned());
+            failures.push(match &self.servers.file {
+                Some(path) => format!(
+                    "there is no address to ask: `{}` names none",
+                    path.display()
+                ),
+                None => "there is no address to ask: set `LOCKGATE_SERVER`".to_owned(),
+            });
         }
         Err(NoAnswer(failures.join("; ")))
     }

@@ -19,6 +19,7 @@ mod keeper;
 mod ledger;
 mod plan;
 pub(crate) mod remove;
+mod servers;
 mod tell;
 
 use std::collections::{BTreeMap, BTreeSet};

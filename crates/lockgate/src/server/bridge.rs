@@ -1,6 +1,7 @@
 //! The build server's listeners on networks of containers: added when the first gateway needs one,
 //! kept when the last one goes.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,7 +9,8 @@ use lockgate_builds::serve::{BuildServer, Reach};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{ServerDescription, listen};
+use super::ServerDescription;
+use super::listen::{self, ListenError};
 
 /// Where the build server listens, and listens anew.
 #[derive(Debug)]
@@ -16,9 +18,38 @@ pub(crate) struct Bridges {
     builds: Arc<BuildServer>,
     /// The port on every network: the loopback listener's.
     port: u16,
+    /// What `--listen` named, for whoever reaches nothing else.
+    given: Vec<SocketAddr>,
     description: Mutex<ServerDescription>,
     serving: TaskTracker,
     stop: CancellationToken,
+}
+
+/// Why containers of a network do not reach the build server.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BridgeError {
+    /// The address belongs to another machine.
+    #[error("`{ip}` is no address of this machine")]
+    NotHere {
+        /// The address.
+        ip: IpAddr,
+    },
+    /// It is not to be had now.
+    #[error("the build server cannot be reached from containers")]
+    Listen(#[source] ListenError),
+}
+
+impl BridgeError {
+    /// The error and its causes on one line.
+    pub(crate) fn in_one_line(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text = format!("{text}: {error}");
+            cause = error.source();
+        }
+        text
+    }
 }
 
 impl Bridges {
@@ -30,6 +61,7 @@ impl Bridges {
     ) -> Self {
         Self {
             builds,
+            given: given(&description),
             port: description.listeners.first().map_or(0, SocketAddr::port),
             description: Mutex::new(description),
             serving: TaskTracker::new(),
@@ -43,12 +75,17 @@ impl Bridges {
     }
 
     /// The build server's port, for gateways.
-    pub(super) fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
-    /// Listens on this address of the host, unless that is so already; says why it cannot.
-    pub(crate) fn listen(&self, ip: IpAddr) -> Result<(), String> {
+    /// Addresses that whoever started the server gave it for gateways.
+    pub(crate) fn given(&self) -> &[SocketAddr] {
+        &self.given
+    }
+
+    /// Listens on this address, unless that is so already.
+    pub(crate) fn listen(&self, ip: IpAddr) -> Result<(), BridgeError> {
         let wanted = SocketAddr::new(ip, self.port);
         let mut description = self.described();
         let covers = |one: &SocketAddr| {
@@ -57,10 +94,13 @@ impl Bridges {
         if description.listeners.iter().any(covers) {
             return Ok(());
         }
-        let (listener, address) = listen::bind(wanted).map_err(|error| {
-            let cause = std::error::Error::source(&error);
-            let cause = cause.map_or(String::new(), |cause| format!(": {cause}"));
-            format!("the build server cannot be reached from containers: {error}{cause}")
+        let (listener, address) = listen::bind(wanted).map_err(|error| match error {
+            ListenError::Bind { source, .. }
+                if source.kind() == io::ErrorKind::AddrNotAvailable =>
+            {
+                BridgeError::NotHere { ip }
+            }
+            error => BridgeError::Listen(error),
         })?;
         let serve = Arc::clone(&self.builds).serve(listener, Reach::Bridge, self.stop.clone());
         self.serving.spawn(async move {
@@ -85,4 +125,11 @@ impl Bridges {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The listeners that others than this machine's own processes reach by their address.
+fn given(description: &ServerDescription) -> Vec<SocketAddr> {
+    let reaches_out = |ip: IpAddr| !ip.is_loopback() && !ip.is_unspecified();
+    let listeners = description.listeners.iter().copied();
+    listeners.filter(|one| reaches_out(one.ip())).collect()
 }

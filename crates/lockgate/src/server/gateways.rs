@@ -25,8 +25,6 @@ pub(super) struct Gateways {
     notice: Notice,
     /// The build server as agents of the local runtime reach it.
     server: String,
-    /// The build server's port on networks of containers.
-    server_port: u16,
     /// Where versions begin, so that those of an earlier server differ.
     first_version: u64,
     /// Counts changes of env.toml.
@@ -51,7 +49,6 @@ impl Gateways {
             reports,
             notice,
             server: address.map_or_else(String::new, |address| format!("http://{address}")),
-            server_port: bridges.port(),
             first_version: server.started_at,
             changed: watch::Sender::new(0),
             turns: Mutex::default(),
@@ -117,9 +114,7 @@ impl Gateways {
                 RuntimeKind::Local => {
                     GatewaySpec::local(&self.home, environment, gateway, &self.server)
                 }
-                RuntimeKind::Docker => {
-                    GatewaySpec::docker(&self.home, environment, gateway, self.server_port)
-                }
+                RuntimeKind::Docker => GatewaySpec::docker(&self.home, environment, gateway),
             };
             spec.map_or_else(
                 |error| {

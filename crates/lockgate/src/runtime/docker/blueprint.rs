@@ -23,8 +23,12 @@ pub(super) const GATEWAY: &str = "io.lockgate.gateway";
 /// The label with the digest of what the container was made from.
 pub(super) const SPEC: &str = "io.lockgate.spec";
 
-/// The folder of the token's file in a container, and the file's name.
-pub(super) const TOKEN_PLACE: (&str, &str) = ("/etc/lockgate", "token");
+/// The folder in a container in which the files below lie.
+pub(super) const FOLDER: &str = "/etc/lockgate";
+/// The file with the token towards the build server.
+pub(super) const TOKEN: &str = "token";
+/// The file with the build server's addresses, which may change while the container lives.
+pub(super) const SERVERS: &str = "servers";
 
 /// How long `docker stop` waits before it kills, in seconds: ten for the application, as
 /// everywhere, and ten for the agent's own way to its end.
@@ -58,18 +62,11 @@ impl Blueprint {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), value.to_string_lossy().into_owned()))
             .collect();
-        let (folder, file) = TOKEN_PLACE;
         let more = [
-            (variable::LOCKGATE_TOKEN_FILE, format!("{folder}/{file}")),
-            (
-                variable::LOCKGATE_SERVER,
-                format!(
-                    "http://{}",
-                    std::net::SocketAddr::new(bridge, part.server_port)
-                ),
-            ),
+            (variable::LOCKGATE_TOKEN_FILE, TOKEN),
+            (variable::LOCKGATE_SERVERS_FILE, SERVERS),
         ];
-        variables.extend(more.map(|(name, value)| (name.to_owned(), value)));
+        variables.extend(more.map(|(name, file)| (name.to_owned(), format!("{FOLDER}/{file}"))));
         Self {
             gateway: spec.name.clone(),
             home: home.to_owned(),
@@ -196,7 +193,6 @@ mod tests {
             publish: Publish::Loopback,
             http_port: 7102,
             vpn_port: 49102,
-            server_port: 8090,
         }
     }
 
@@ -229,7 +225,7 @@ mod tests {
         let env = body["Env"].as_array().unwrap();
         for expected in [
             "DOMAIN=dev.localhost",
-            "LOCKGATE_SERVER=http://172.17.0.1:8090",
+            "LOCKGATE_SERVERS_FILE=/etc/lockgate/servers",
             "LOCKGATE_TOKEN_FILE=/etc/lockgate/token",
         ] {
             assert!(
@@ -277,10 +273,6 @@ mod tests {
             },
             ContainerPart {
                 http_port: 7103,
-                ..part()
-            },
-            ContainerPart {
-                server_port: 8091,
                 ..part()
             },
         ];

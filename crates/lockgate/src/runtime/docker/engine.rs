@@ -2,6 +2,7 @@
 
 mod error;
 mod inside;
+mod put;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -12,7 +13,6 @@ use bollard::models::{ContainerSummary, ContainerSummaryStateEnum, EventMessage}
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, EventsOptionsBuilder, ListContainersOptionsBuilder,
     LogsOptionsBuilder, RemoveContainerOptionsBuilder, StatsOptionsBuilder,
-    UploadToContainerOptionsBuilder,
 };
 use bollard::{API_DEFAULT_VERSION, Docker};
 use futures_util::{Stream, StreamExt as _};
@@ -21,8 +21,9 @@ use tokio::time::timeout;
 
 pub(crate) use self::error::EngineError;
 pub(crate) use self::inside::Exec;
+pub(super) use self::put::{File, Private};
 use super::address::EngineAddress;
-use super::blueprint::{Blueprint, ENVIRONMENT, HOME, TOKEN_PLACE};
+use super::blueprint::{Blueprint, ENVIRONMENT, HOME};
 use super::plan::State;
 
 /// The oldest API that is spoken: that of Docker 20.10.
@@ -211,35 +212,14 @@ impl Engine {
         })
     }
 
-    /// Makes a container, puts its token in, starts it.
-    pub(super) async fn create(
-        &self,
-        blueprint: &Blueprint,
-        token: &[u8],
-    ) -> Result<(), EngineError> {
-        let name = blueprint.gateway().as_str();
+    /// Makes a container and gives its id; it is not started.
+    pub(super) async fn create(&self, blueprint: &Blueprint) -> Result<String, EngineError> {
+        let (name, image) = (blueprint.gateway().as_str(), blueprint.image());
         let options = CreateContainerOptionsBuilder::default().name(name).build();
-        let created = self
-            .docker
-            .create_container(Some(options), blueprint.body(self.rotates_logs))
-            .await
-            .map_err(self.refused(format!(
-                "create the container `{name}` from `{}`",
-                blueprint.image()
-            )))?;
-        let (folder, _) = TOKEN_PLACE;
-        let archive = archive(token).map_err(|error| Error::IOError { err: error });
-        let put = async {
-            // The folder's parent is there in every image.
-            let options = UploadToContainerOptionsBuilder::default().path("/").build();
-            let body = bollard::body_full(archive?.into());
-            self.docker
-                .upload_to_container(&created.id, Some(options), body)
-                .await
-        };
-        put.await
-            .map_err(self.refused(format!("put the token into `{name}:{folder}`")))?;
-        self.start(&created.id, name).await
+        let body = blueprint.body(self.rotates_logs);
+        let created = self.docker.create_container(Some(options), body).await;
+        let act = format!("create the container `{name}` from `{image}`");
+        Ok(created.map_err(self.refused(act))?.id)
     }
 
     /// Starts a container.
@@ -319,30 +299,6 @@ impl Engine {
             .or(detail.get("inactive_file"));
         Some(memory.usage?.saturating_sub(cache.copied().unwrap_or(0)))
     }
-}
-
-/// The token's file in its folder, readable by root alone.
-fn archive(token: &[u8]) -> std::io::Result<Vec<u8>> {
-    let (folder, file) = TOKEN_PLACE;
-    let folder = folder.trim_start_matches('/');
-    let mut archive = tar::Builder::new(Vec::new());
-    let mut append = |path: String, kind, mode, content: &[u8]| {
-        let mut header = tar::Header::new_ustar();
-        header.set_entry_type(kind);
-        header.set_mode(mode);
-        header.set_uid(0);
-        header.set_gid(0);
-        header.set_size(content.len() as u64);
-        archive.append_data(&mut header, path, content)
-    };
-    append(format!("{folder}/"), tar::EntryType::Directory, 0o755, &[])?;
-    append(
-        format!("{folder}/{file}"),
-        tar::EntryType::Regular,
-        0o600,
-        token,
-    )?;
-    archive.into_inner()
 }
 
 /// "It is gone" (404) and "it did not run" (304, which is no error here) are what was wanted.
@@ -434,23 +390,6 @@ mod tests {
             Some(1_800_000_000_123)
         );
         assert_eq!(unix_ms("0001-01-01T00:00:00Z"), None);
-    }
-
-    #[test]
-    fn the_tokens_archive_holds_one_private_file() {
-        let bytes = archive(b"secret").unwrap();
-        let mut archive = tar::Archive::new(bytes.as_slice());
-        let entries = archive.entries().unwrap().map(|entry| {
-            let entry = entry.unwrap();
-            let path = entry.path().unwrap().display().to_string();
-            (path, entry.header().mode().unwrap(), entry.size())
-        });
-        let entries: Vec<_> = entries.collect();
-        let expected = [
-            ("etc/lockgate/".to_owned(), 0o755, 0),
-            ("etc/lockgate/token".to_owned(), 0o600, 6),
-        ];
-        assert_eq!(entries, expected);
     }
 
     #[tokio::test]

@@ -23,15 +23,16 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
-use super::act::{Done, perform};
+use super::act::{Done, MadeFrom, perform};
 use super::address::{AddressError, EngineAddress};
 use super::blueprint::{Blueprint, GATEWAY, HOME, SPEC};
 use super::engine::{Engine, EngineError, Happened, Listed};
 use super::ledger::Ledger;
 use super::plan::{Seen, State, Step, Want, Wanted as Wants, foreign, plan};
+use super::servers::{self, Heard};
 use super::tell::{Told, problem};
-use crate::runtime::{Container, GatewaySpec, Observed, Wanted};
-use crate::server::bridge::Bridges;
+use crate::runtime::{Container, Observed, Wanted};
+use crate::server::bridge::{BridgeError, Bridges};
 
 /// How long an engine that is away is left alone at first, and at most.
 const AWAY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
@@ -84,7 +85,7 @@ struct Look {
 #[derive(Default)]
 struct Wishes {
     wants: Wants,
-    blueprints: BTreeMap<GatewayName, (Blueprint, GatewaySpec)>,
+    made_from: BTreeMap<GatewayName, MadeFrom>,
     /// What keeps a gateway from being reached or made, whatever its container does.
     problems: BTreeMap<GatewayName, String>,
 }
@@ -99,7 +100,10 @@ impl Wishes {
 /// The host in one network.
 #[derive(Debug, Clone)]
 struct Address {
+    /// The engine's host there.
     ip: IpAddr,
+    /// What containers are told of the build server.
+    servers: String,
     /// Why the build server cannot be reached there.
     problem: Option<String>,
 }
@@ -216,8 +220,11 @@ impl Keeper {
                 if step.is_start() {
                     self.shared.tried_again(gateway);
                 }
-                if let Done::Removed(id) | Done::Started(id) = done {
-                    self.ledger.absolve(&id);
+                if let Done::Removed(id) | Done::Started(id, _) = &done {
+                    self.ledger.absolve(id);
+                }
+                if let Done::Told(id, servers) | Done::Started(id, servers) = done {
+                    self.ledger.told(id, servers);
                 }
                 self.ledger.done(gateway, None);
             }
@@ -271,6 +278,8 @@ impl Keeper {
         let listed = session.engine.containers(None).await?;
         let seen: Vec<Seen> = listed.iter().map(|one| self.seen(one)).collect();
         let wishes = self.wants(&session.engine).await?;
+        let is_there = |id: &str| listed.iter().any(|one| one.id == id);
+        self.ledger.keep_servers(is_there);
         self.ledger.keep(|gateway| {
             wishes.wants.contains_key(gateway)
                 || seen.iter().any(|one| one.ours.as_ref() == Some(gateway))
@@ -291,6 +300,7 @@ impl Keeper {
             name: listed.name.clone(),
             ours: gateway.filter(|_| ours),
             digest: label(SPEC).cloned(),
+            servers: self.ledger.servers(&listed.id).cloned(),
             state: listed.state,
             misconfigured: listed.exit_code == Some(MISCONFIGURED)
                 || self.ledger.is_misconfigured(&listed.id),
@@ -327,12 +337,20 @@ impl Keeper {
             match address {
                 Ok(address) => {
                     let blueprint = Blueprint::new(&spec, part, &self.home, address.ip);
-                    let want = Want::Running(blueprint.digest());
+                    let want = Want::Running {
+                        digest: blueprint.digest(),
+                        servers: address.servers.clone(),
+                    };
                     wishes.wants.insert(gateway.clone(), want);
                     if let Some(problem) = address.problem {
                         wishes.problems.insert(gateway.clone(), problem);
                     }
-                    wishes.blueprints.insert(gateway, (blueprint, spec));
+                    let made_from = MadeFrom {
+                        blueprint,
+                        spec,
+                        servers: address.servers,
+                    };
+                    wishes.made_from.insert(gateway, made_from);
                 }
                 Err(why) => wishes.unclear(gateway, why),
             }
@@ -348,13 +366,26 @@ impl Keeper {
         network: &str,
     ) -> Result<Result<Address, String>, EngineError> {
         match engine.gateway_of(network).await {
-            Ok(ip) => {
-                let problem = self.bridges.listen(ip).err();
-                Ok(Ok(Address { ip, problem }))
-            }
+            Ok(ip) => Ok(Ok(self.heard_at(ip))),
             Err(error @ EngineError::NoGateway { .. }) => Ok(Err(error.in_one_line())),
             Err(error) if error.is_missing() => Ok(Err(error.in_one_line())),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Listens on this address, and says what containers are told.
+    fn heard_at(&self, ip: IpAddr) -> Address {
+        let (heard, problem) = match self.bridges.listen(ip) {
+            Ok(()) => (Heard::There(ip), None),
+            Err(error @ BridgeError::NotHere { .. }) => (Heard::NotHere, Some(error.in_one_line())),
+            // Whoever has the address may go.
+            Err(error) => (Heard::There(ip), Some(error.in_one_line())),
+        };
+        let servers = servers::file(&heard, self.bridges.given(), self.bridges.port());
+        Address {
+            ip,
+            servers,
+            problem,
         }
     }
 
@@ -415,7 +446,7 @@ impl Keeper {
 
 /// Has a step done beside the loop.
 fn begin(session: &mut Session, step: Step, look: &Look) {
-    let made_from = look.wishes.blueprints.get(step.gateway()).cloned();
+    let made_from = look.wishes.made_from.get(step.gateway()).cloned();
     tracing::info!(gateway = %step.gateway(), step = step.word(), "begins");
     session.busy.insert(step.gateway().clone(), step.is_end());
     let engine = session.engine.clone();

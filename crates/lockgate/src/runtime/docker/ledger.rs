@@ -14,6 +14,8 @@ pub(super) struct Ledger {
     entries: BTreeMap<GatewayName, Entry>,
     /// Containers whose agent ended because of its configuration.
     misconfigured: BTreeSet<String>,
+    /// What containers' files of servers say.
+    servers: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Default)]
@@ -80,6 +82,21 @@ impl Ledger {
     /// Whether it did.
     pub(super) fn is_misconfigured(&self, id: &str) -> bool {
         self.misconfigured.contains(id)
+    }
+
+    /// Notes what a container's file of servers says now.
+    pub(super) fn told(&mut self, id: String, servers: String) {
+        self.servers.insert(id, servers);
+    }
+
+    /// What a container's file of servers is known to say.
+    pub(super) fn servers(&self, id: &str) -> Option<&String> {
+        self.servers.get(id)
+    }
+
+    /// Drops what is known of the files of containers that are no more.
+    pub(super) fn keep_servers(&mut self, is_there: impl Fn(&str) -> bool) {
+        self.servers.retain(|id, _| is_there(id));
     }
 
     /// A container gets another chance, or is no more.

@@ -4,13 +4,14 @@
 //!                     wanted to run                  wanted stopped   not wanted
 //!   no container      create                         –                –
 //!   other spec        create anew                    stop             remove
-//!   running           –                              stop             remove
+//!   running           tell, or –                     stop             remove
 //!   ended             start                          –                remove
 //!   ended with 78     give up: stopped for good      –                remove
 //!   somebody else's   named, never touched           named            –
 //! ```
 //!
-//! What ended with 78 is tried again when its spec changes or somebody asks for it.
+//! It is told of servers where its file is not known to say what it should; one that is made or
+//! started has the file before. What ended with 78 is tried again when its spec changes or somebody asks for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,8 +20,13 @@ use lockgate_model::{EnvName, GatewayName};
 /// What a gateway's container should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Want {
-    /// It runs, made from the spec with this digest.
-    Running(String),
+    /// It runs.
+    Running {
+        /// The digest of the spec it is made from.
+        digest: String,
+        /// What its file of servers says.
+        servers: String,
+    },
     /// It is there or not, but does not run.
     Stopped,
     /// It should run, and what it would be made from cannot be told now: what is there stays.
@@ -38,6 +44,8 @@ pub(super) struct Seen {
     pub(super) ours: Option<GatewayName>,
     /// The digest of what it was made from.
     pub(super) digest: Option<String>,
+    /// What its file of servers is known to say.
+    pub(super) servers: Option<String>,
     /// What it does.
     pub(super) state: State,
     /// Whether its agent was seen to end because of its configuration.
@@ -70,8 +78,10 @@ pub(super) enum Step {
     Create(GatewayName),
     /// Remove this container, then make and start another.
     Recreate(GatewayName, String),
-    /// Start what ended.
+    /// Start what ended, once its file of servers is right.
     Start(GatewayName, String),
+    /// Make its file of servers right, and wake its agent where that was a change.
+    Tell(GatewayName, String),
     /// Stop what should not run.
     Stop(GatewayName, String),
     /// Stop what cannot run as it is configured.
@@ -87,6 +97,7 @@ impl Step {
             Self::Create(gateway)
             | Self::Recreate(gateway, _)
             | Self::Start(gateway, _)
+            | Self::Tell(gateway, _)
             | Self::Stop(gateway, _)
             | Self::GiveUp(gateway, _)
             | Self::Remove(gateway, _) => gateway,
@@ -125,7 +136,7 @@ pub(super) fn plan(
     let of_wanted = wanted.iter().filter_map(|(gateway, want)| {
         match seen.iter().find(|one| one.name == gateway.as_str()) {
             None => match want {
-                Want::Running(_) => Some(Step::Create(gateway.clone())),
+                Want::Running { .. } => Some(Step::Create(gateway.clone())),
                 Want::Stopped | Want::Unclear => None,
             },
             Some(found) if found.ours.as_ref() != Some(gateway) => None,
@@ -149,7 +160,7 @@ pub(super) fn foreign<'a>(
 /// The step for a gateway's own container.
 fn step(gateway: &GatewayName, want: &Want, again: bool, found: &Seen) -> Option<Step> {
     let (gateway, id) = (gateway.clone(), found.id.clone());
-    let digest = match want {
+    let (digest, servers) = match want {
         Want::Stopped => {
             return match found.state {
                 State::Running | State::Restarting | State::Paused => Some(Step::Stop(gateway, id)),
@@ -157,7 +168,7 @@ fn step(gateway: &GatewayName, want: &Want, again: bool, found: &Seen) -> Option
             };
         }
         Want::Unclear => return None,
-        Want::Running(digest) => digest,
+        Want::Running { digest, servers } => (digest, servers),
     };
     let changed = found.digest.as_ref() != Some(digest);
     match found.state {
@@ -167,6 +178,7 @@ fn step(gateway: &GatewayName, want: &Want, again: bool, found: &Seen) -> Option
         State::Running | State::Restarting if found.misconfigured && !again => {
             Some(Step::GiveUp(gateway, id))
         }
+        State::Running if found.servers.as_ref() != Some(servers) => Some(Step::Tell(gateway, id)),
         State::Running | State::Restarting | State::Paused => None,
         State::Exited if found.misconfigured && !again => None,
         State::Exited => Some(Step::Start(gateway, id)),

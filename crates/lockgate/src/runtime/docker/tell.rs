@@ -136,7 +136,10 @@ mod tests {
         };
         let (unclear, failed) = ("no network".to_owned(), "no image".to_owned());
         let gateway = GatewayName::new(&EnvName::parse("dev").unwrap(), 1);
-        let running = Want::Running(String::new());
+        let running = Want::Running {
+            digest: String::new(),
+            servers: String::new(),
+        };
         macro_rules! check {
             ($change:expr, $expected:expr $(,)?) => {
                 check(&gateway, &running, $change, $expected)

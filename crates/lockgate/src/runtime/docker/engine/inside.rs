@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use bollard::container::LogOutput;
 use bollard::errors::Error;
-use bollard::exec::{CreateExecOptions, StartExecResults};
+use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
 use bollard::query_parameters::{
     ContainerArchiveInfoOptionsBuilder, DownloadFromContainerOptionsBuilder,
 };
@@ -46,6 +46,27 @@ impl Engine {
             output,
             _input: input,
         })
+    }
+
+    /// Begins a program in a container and leaves it to itself.
+    pub(in super::super) async fn exec_apart(
+        &self,
+        container: &str,
+        command: Vec<String>,
+    ) -> Result<(), EngineError> {
+        let act = format!("begin `{}` in `{container}`", command.join(" "));
+        let options = CreateExecOptions {
+            cmd: Some(command),
+            ..CreateExecOptions::default()
+        };
+        let made = self.docker.create_exec(container, options).await;
+        let id = made.map_err(self.refused(act.clone()))?.id;
+        let apart = StartExecOptions {
+            detach: true,
+            ..StartExecOptions::default()
+        };
+        let started = self.docker.start_exec(&id, Some(apart)).await;
+        started.map(drop).map_err(self.refused(act))
     }
 
     /// Whether a container, running or not, has this file.

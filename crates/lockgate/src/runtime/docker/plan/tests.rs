@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 const DIGEST: &str = "new";
+const SERVERS: &str = "http://172.17.0.1:8090\n";
 const STATES: [State; 7] = [
     State::Created,
     State::Running,
@@ -17,12 +18,20 @@ fn gateway(number: u32) -> GatewayName {
     GatewayName::new(&EnvName::parse("dev").unwrap(), number)
 }
 
+fn running() -> Want {
+    Want::Running {
+        digest: DIGEST.into(),
+        servers: SERVERS.into(),
+    }
+}
+
 fn ours(state: State) -> Seen {
     Seen {
         id: "id".into(),
         name: gateway(0).to_string(),
         ours: Some(gateway(0)),
         digest: Some(DIGEST.into()),
+        servers: Some(SERVERS.into()),
         state,
         misconfigured: false,
     }
@@ -49,6 +58,7 @@ fn row(want: Option<Want>, change: fn(&mut Seen), again: bool, expected: [&str; 
             Some(Step::Create(_)) => "create",
             Some(Step::Recreate(..)) => "recreate",
             Some(Step::Start(..)) => "start",
+            Some(Step::Tell(..)) => "tell",
             Some(Step::Stop(..)) => "stop",
             Some(Step::GiveUp(..)) => "give up",
             Some(Step::Remove(..)) => "remove",
@@ -59,9 +69,11 @@ fn row(want: Option<Want>, change: fn(&mut Seen), again: bool, expected: [&str; 
 
 #[test]
 fn the_table_of_what_is_wanted_and_what_is() {
-    let running = || Some(Want::Running(DIGEST.into()));
+    let running = || Some(running());
     let as_it_is: fn(&mut Seen) = |_| {};
     let other_spec: fn(&mut Seen) = |seen| seen.digest = Some("old".into());
+    let other_servers: fn(&mut Seen) = |seen| seen.servers = Some("old".into());
+    let nobody_knows: fn(&mut Seen) = |seen| seen.servers = None;
     let ended_with_78: fn(&mut Seen) = |seen| seen.misconfigured = true;
     let somebody_elses: fn(&mut Seen) = |seen| seen.ours = None;
     let none = ["-"; 7];
@@ -80,6 +92,14 @@ fn the_table_of_what_is_wanted_and_what_is() {
             "recreate", "recreate", "recreate", "recreate", "recreate", "recreate", "-",
         ],
     );
+    for change in [other_servers, nobody_knows] {
+        row(
+            running(),
+            change,
+            false,
+            ["recreate", "tell", "-", "-", "start", "recreate", "-"],
+        );
+    }
     row(
         running(),
         ended_with_78,
@@ -119,10 +139,7 @@ fn what_is_missing_is_created_only_where_it_should_run() {
         let wanted = [(gateway(0), want)].into();
         plan(&wanted, &[gateway(0).env()].into(), &none, &[])
     };
-    assert_eq!(
-        steps(Want::Running(DIGEST.into())),
-        [Step::Create(gateway(0))]
-    );
+    assert_eq!(steps(running()), [Step::Create(gateway(0))]);
     assert_eq!(steps(Want::Stopped), []);
     assert_eq!(steps(Want::Unclear), []);
 }
@@ -144,7 +161,7 @@ fn a_container_of_ours_under_another_name_is_removed_and_its_gateway_made() {
         name: "aside".into(),
         ..ours(State::Running)
     };
-    let wanted = [(gateway(0), Want::Running(DIGEST.into()))].into();
+    let wanted = [(gateway(0), running())].into();
     let steps = plan(
         &wanted,
         &[gateway(0).env()].into(),
@@ -166,11 +183,7 @@ fn a_foreign_container_is_named() {
         ours: None,
         ..ours(State::Running)
     };
-    let wanted = [
-        (gateway(0), Want::Running(DIGEST.into())),
-        (gateway(1), Want::Stopped),
-    ]
-    .into();
+    let wanted = [(gateway(0), running()), (gateway(1), Want::Stopped)].into();
     let seen = [other];
     let found: Vec<_> = foreign(&wanted, &seen)
         .map(|(gateway, seen)| (gateway.number(), seen.id.as_str()))
@@ -191,6 +204,7 @@ fn act(step: &Step, seen: &mut Vec<Seen>, next_id: &mut u32) {
             name: gateway.to_string(),
             ours: Some(gateway.clone()),
             digest: Some(DIGEST.into()),
+            servers: None,
             state: State::Running,
             misconfigured: false,
         });
@@ -207,6 +221,11 @@ fn act(step: &Step, seen: &mut Vec<Seen>, next_id: &mut u32) {
             create(seen, gateway);
         }
         Step::Start(_, id) => set(seen, id, State::Running),
+        Step::Tell(_, id) => {
+            for one in seen.iter_mut().filter(|one| one.id == *id) {
+                one.servers = Some(SERVERS.into());
+            }
+        }
         Step::Stop(_, id) | Step::GiveUp(_, id) => set(seen, id, State::Exited),
         Step::Remove(_, id) => seen.retain(|one| one.id != *id),
     }
@@ -218,6 +237,7 @@ prop_compose! {
         named in 0u32..4,
         is_ours in any::<bool>(),
         same in any::<bool>(),
+        told in any::<bool>(),
         state in 0usize..6,
         misconfigured in any::<bool>(),
     ) -> Seen {
@@ -226,6 +246,7 @@ prop_compose! {
             name: gateway(named).to_string(),
             ours: is_ours.then(|| gateway(slot)),
             digest: Some(if same { DIGEST } else { "old" }.into()),
+            servers: told.then(|| SERVERS.into()),
             state: STATES[state],
             misconfigured,
         }
@@ -253,7 +274,7 @@ proptest! {
                 let want = match want {
                     0 => return None,
                     1 => Want::Stopped,
-                    _ => Want::Running(DIGEST.into()),
+                    _ => running(),
                 };
                 Some((gateway(number), want))
             })
@@ -289,15 +310,17 @@ proptest! {
         for (gateway, want) in &wanted {
             let found = seen.iter().find(|one| one.name == gateway.as_str());
             match (want, found) {
-                (Want::Running(_), Some(found)) if found.ours.is_some() => {
+                (Want::Running { .. }, Some(found)) if found.ours.is_some() => {
                     prop_assert_eq!(found.digest.as_deref(), Some(DIGEST));
+                    let told = found.servers.as_deref() == Some(SERVERS);
+                    prop_assert!(told || found.state != State::Running, "{found:?}");
                     let ran_or_cannot = found.state == State::Running
                         || found.state == State::Paused
                         || found.state == State::Restarting
                         || (found.misconfigured && found.state == State::Exited);
                     prop_assert!(ran_or_cannot, "{found:?}");
                 }
-                (Want::Running(_), found) => prop_assert!(found.is_some(), "{gateway} is missing"),
+                (Want::Running { .. }, found) => prop_assert!(found.is_some(), "{gateway} is missing"),
                 (_, Some(found)) if found.ours.is_some() => {
                     prop_assert!(
                         !matches!(found.state, State::Running | State::Restarting | State::Paused),
