@@ -94,7 +94,7 @@ impl Engine {
         names
     }
 
-    /// Removes all containers: the engine is this run's own.
+    /// Removes all containers and the networks made for them: the engine is this run's own.
     pub(crate) fn remove_all(&self) {
         let names = self.run(&["ps", "--all", "--quiet"]).stdout;
         let all: Vec<&str> = ["rm", "--force", "--volumes"]
@@ -104,6 +104,7 @@ impl Engine {
         if all.len() > 3 {
             self.run(&all);
         }
+        self.run(&["network", "prune", "--force"]);
     }
 
     /// Removes the image, so that a journey sees what is said without one.

@@ -4,6 +4,7 @@
 //! This is the only file that reads the process's environment.
 
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use lockgate_model::{EnvName, NameError, ports};
@@ -23,6 +24,8 @@ pub(crate) const LOCKGATE_SERVE_PORT: &str = "LOCKGATE_SERVE_PORT";
 pub(crate) const LOCKGATE_AGENT: &str = "LOCKGATE_AGENT";
 /// Where the container engine is asked; `unix:///var/run/docker.sock` where it is not set.
 const DOCKER_HOST: &str = "DOCKER_HOST";
+/// The engine's host as this machine reaches it, where it is found in no other way.
+const DOCKER_HOST_IP: &str = "DOCKER_HOST_IP";
 /// What is logged, as in `info,access=warn`.
 pub(crate) const LOCKGATE_LOG: &str = "LOCKGATE_LOG";
 
@@ -62,6 +65,8 @@ pub(crate) struct Config {
     pub(crate) child_environment: Vec<(String, OsString)>,
     /// Where the container engine is asked; whoever needs none does not care.
     pub(crate) engine: Result<EngineAddress, AddressError>,
+    /// The engine's host, where somebody says so: gateways are looked for there first.
+    pub(crate) host_ip: Option<IpAddr>,
 }
 
 /// A variable that cannot be used.
@@ -160,6 +165,14 @@ impl Config {
             })?,
             (None, None) => ports::BUILD_SERVER,
         };
+        let host_ip = match text(DOCKER_HOST_IP)? {
+            Some(value) => Some(value.parse().map_err(|_| ConfigError::Value {
+                variable: DOCKER_HOST_IP,
+                value,
+                expected: "an IP address",
+            })?),
+            None => None,
+        };
         let user = text("USER")?.or(text("LOGNAME")?);
         let user = user
             .or_else(|| machine.user.clone())
@@ -172,6 +185,7 @@ impl Config {
             caller: format!("{user}@{}", machine.host),
             log: text(LOCKGATE_LOG)?,
             engine: EngineAddress::parse(text(DOCKER_HOST)?.as_deref()),
+            host_ip,
             child_environment: INHERITED
                 .into_iter()
                 .filter_map(|name| Some((name.to_owned(), given(name)?)))
@@ -361,6 +375,7 @@ mod tests {
         check("LOCKGATE_ENV", "Dev", "cannot be used");
         check("LOCKGATE_SERVE_PORT", "http", "`http`, expected a port");
         check("LOCKGATE_SERVE_PORT", "70000", "`70000`");
+        check("DOCKER_HOST_IP", "host", "`host`, expected an IP address");
         assert!(matches!(
             resolve(&Flags::default(), &[]),
             Err(ConfigError::NoHome)

@@ -10,6 +10,7 @@ mod last_words;
 pub(crate) mod local;
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use lockgate_model::environment as variable;
@@ -32,6 +33,8 @@ pub(crate) struct GatewaySpec {
     pub(crate) name: GatewayName,
     /// Its folder on the host.
     pub(crate) folder: PathBuf,
+    /// Its HTTP port.
+    pub(crate) http_port: u16,
     /// The variables of its agent; one of them is a secret, so this has no `Debug`.
     pub(crate) variables: Vec<(&'static str, OsString)>,
     /// What its container is made from, where it is one.
@@ -49,8 +52,6 @@ pub(crate) struct ContainerPart {
     pub(crate) network: String,
     /// On which of the host's addresses its ports are open.
     pub(crate) publish: Publish,
-    /// The HTTP port, in the container and on the host.
-    pub(crate) http_port: u16,
     /// The OpenVPN port, in the container and on the host, UDP.
     pub(crate) vpn_port: u16,
 }
@@ -83,8 +84,31 @@ pub(crate) struct Observed {
     pub(crate) pid: Option<u32>,
     /// Why the agent does not run, or did not the last time.
     pub(crate) problem: Option<String>,
+    /// What may keep its agent from finding this server; past once the agent reports.
+    pub(crate) doubt: Option<String>,
     /// Its container, where it has one.
     pub(crate) container: Option<Container>,
+    /// Where its door is.
+    pub(crate) reach: Reach,
+}
+
+/// Where this server reaches a gateway's door.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Reach {
+    /// The address at which the gateway answers.
+    pub(crate) address: Option<SocketAddr>,
+    /// Why there is none, where it was asked for in vain. Of no interest while the gateway boots.
+    pub(crate) problem: Option<String>,
+}
+
+impl Reach {
+    /// A door whose place needs no asking.
+    pub(crate) fn at(address: SocketAddr) -> Self {
+        Self {
+            address: Some(address),
+            problem: None,
+        }
+    }
 }
 
 /// A gateway's container.
@@ -116,6 +140,13 @@ impl Runtimes {
             RuntimeKind::Local => &self.local,
             RuntimeKind::Docker => &self.docker,
         }
+    }
+
+    /// Where this server reaches a gateway's door, while it runs. `Runtime::changes` of both tells
+    /// when that may be another address.
+    pub(crate) fn reach(&self, gateway: &GatewayName) -> Option<SocketAddr> {
+        let mut known = self.each().into_iter();
+        known.find_map(|(_, runtime)| runtime.observe(gateway)?.reach.address)
     }
 
     /// Both, for what concerns all.
@@ -206,6 +237,7 @@ impl GatewaySpec {
         Ok(Self {
             name,
             folder,
+            http_port: gateway.http_port,
             variables,
             container: None,
         })
@@ -224,7 +256,6 @@ impl GatewaySpec {
             image_id: environment.image_id.clone(),
             network: settings.network().to_owned(),
             publish: settings.publish,
-            http_port: gateway.http_port,
             vpn_port: gateway.vpn_port,
         });
         Ok(spec)

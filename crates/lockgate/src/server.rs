@@ -19,7 +19,7 @@ pub(crate) mod listen;
 use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -65,6 +65,8 @@ pub(crate) struct ServeOptions {
     pub(crate) child_environment: Vec<(String, OsString)>,
     /// Where the container engine is asked.
     pub(crate) engine: Result<EngineAddress, AddressError>,
+    /// The engine's host, where somebody says so.
+    pub(crate) host_ip: Option<IpAddr>,
 }
 
 /// A server as it describes itself.
@@ -128,6 +130,7 @@ impl ServeOptions {
             agent: config.agent.clone(),
             child_environment: config.child_environment.clone(),
             engine: config.engine.clone(),
+            host_ip: config.host_ip,
         }
     }
 }
@@ -171,12 +174,13 @@ pub(crate) async fn start(options: ServeOptions) -> Result<RunningServer, Server
     let opened = options.allow_plain.into_iter();
     let builds = Arc::new(opened.fold(builds, BuildServer::allow_plain));
     let bridges = Arc::new(Bridges::new(Arc::clone(&builds), description, stop.clone()));
+    let (engine, host_ip) = (options.engine, options.host_ip);
     let runtimes = Runtimes {
         local: Runtime::Local(LocalRuntime::new(Program {
             path: options.agent,
             inherited: options.child_environment,
         })),
-        docker: Runtime::Docker(DockerRuntime::new(options.engine, id, bridges.clone())),
+        docker: Runtime::Docker(DockerRuntime::new(engine, host_ip, id, bridges.clone())),
     };
     let gateways = Gateways::new(home.clone(), runtimes, reports, notice, &bridges);
     let gateways = Arc::new(gateways);

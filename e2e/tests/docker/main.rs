@@ -7,6 +7,7 @@
 )]
 
 mod containers;
+mod finding;
 mod lifecycle;
 mod logs;
 mod trouble;

@@ -71,6 +71,14 @@ impl Gateway {
         }
     }
 
+    /// The same gateway, told of no server but for its port.
+    pub(crate) fn without_server(mut self, port: u16) -> Self {
+        self.variables
+            .retain(|variable| !variable.starts_with("LOCKGATE_SERVER="));
+        self.variables.push(format!("BUILD_SERVER_PORT={port}"));
+        self
+    }
+
     /// The gateway's container, created with more arguments and not started yet.
     pub(crate) fn create<'a>(
         &self,

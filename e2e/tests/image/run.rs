@@ -58,6 +58,20 @@ fn a_gateway_run_by_hand_answers_tells_and_ends_in_good_order() {
 }
 
 #[test]
+fn a_gateway_that_was_told_of_no_server_finds_it_by_the_default_route() {
+    let world = World::new();
+    let (engine, image) = image(&world);
+    let gateway = Gateway::deployed(&world, &engine, "dev-001").without_server(world.port);
+    let container = gateway.create(&engine, image, &HEALTH);
+    container.act("start").expect(0);
+    assert_eq!(gateway.answers()["version"], "1.0.0");
+    let server = format!("http://{}:{}", engine.bridge(), world.port);
+    assert_eq!(report(&container)["server"], server);
+    let told = container.exec(&["printenv", "LOCKGATE_SERVER", "LOCKGATE_SERVERS_FILE"]);
+    assert_eq!((told.code, told.stdout.as_str()), (1, ""));
+}
+
+#[test]
 fn a_gateway_whose_application_crashes_again_and_again_is_unhealthy() {
     let world = World::new();
     let (engine, image) = image(&world);

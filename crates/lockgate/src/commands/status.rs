@@ -29,7 +29,16 @@ pub(crate) struct StatusArgs {
     /// The environment; all of them where none is named and several fit
     #[arg(value_name = "ENV")]
     named: Option<EnvName>,
+    /// Also show where the server reaches each gateway, and where that finds the server
+    #[arg(long, short)]
+    wide: bool,
 }
+
+/// With `--wide`.
+const MORE: [Column; 2] = [
+    Column::expendable("ADDRESS", 2),
+    Column::expendable("SERVER", 3),
+];
 
 const COLUMNS: [Column; 8] = [
     Column::name("GATEWAY"),
@@ -71,7 +80,7 @@ pub(crate) async fn status(args: StatusArgs, ctx: &Context) -> Result<(), Comman
         let gap = if position == 0 { "" } else { "\n" };
         ctx.screen.data(&format!(
             "{gap}{}",
-            rendered(environment, (&whole, &own), &views, ctx)
+            rendered(environment, (&whole, &own), &views, args.wide, ctx)
         ))?;
     }
     if ctx.screen.is_json() {
@@ -108,6 +117,7 @@ fn unknown(environment: &Environment, gateway: &crate::environment::Gateway) -> 
         agent_pid: None,
         agent_problem: None,
         container: None,
+        reach: crate::runtime::Reach::default(),
         last_contact: None,
         report: None,
     }
@@ -218,6 +228,7 @@ fn gateway_document(view: &GatewayView, pin: Option<&Pin>, memory: Option<u64>) 
         "refused": report.and_then(|report| report.refused.as_ref()),
         "problem": problem(view),
         "server": report.and_then(|report| report.server.as_ref()),
+        "address": view.reach.address,
         "change": report.and_then(|report| report.change.as_ref()),
         "timings": report.map(|report| &report.timings),
         "agent_version": report.map(|report| &report.agent_version),
@@ -239,6 +250,7 @@ fn rendered(
     environment: &Environment,
     (whole, own): (&Whole, &Own),
     views: &[GatewayView],
+    wide: bool,
     ctx: &Context,
 ) -> String {
     let (paint, now) = (ctx.screen.out, now_ms());
@@ -251,7 +263,14 @@ fn rendered(
         paint.strong(environment.name.as_str()),
         paint.dim(&environment.workspace.display().to_string())
     );
-    text.push_str(&table::render(COLUMNS, &rows, ctx.screen.width, paint));
+    let width = ctx.screen.width;
+    text.push_str(&if wide {
+        let rows = rows.into_iter().zip(views);
+        let rows: Vec<_> = rows.map(|(row, view)| beside(row, more(view))).collect();
+        table::render(beside(COLUMNS, MORE), &rows, width, paint)
+    } else {
+        table::render(COLUMNS, &rows, width, paint)
+    });
     // Writing to a String cannot fail.
     if let Some(note) = whole.note(now) {
         let _ = writeln!(text, "{} {note}", paint.tone(Tone::Busy, "!"));
@@ -298,6 +317,22 @@ fn row(view: &GatewayView, pin: Option<&Pin>, now: u64) -> [Cell; 8] {
     ]
 }
 
+/// What `--wide` shows of a gateway.
+fn more(view: &GatewayView) -> [Cell; 2] {
+    let report = view.report.as_ref();
+    [
+        Cell::maybe(view.reach.address),
+        Cell::maybe(report.and_then(|report| report.server.as_ref())),
+    ]
+}
+
+fn beside<T>(row: [T; 8], [address, server]: [T; 2]) -> [T; 10] {
+    let [gateway, port, running, desired, state, pid, restarts, since] = row;
+    [
+        gateway, port, running, desired, state, pid, restarts, since, address, server,
+    ]
+}
+
 /// A gateway that has a build of its own, and how that ends.
 fn pinned(view: &GatewayView, pin: &Pin, now: u64) -> String {
     let (env, number) = (view.name.env(), view.name.number());
@@ -327,6 +362,9 @@ fn notes(view: &GatewayView, now: u64) -> Vec<String> {
     }
     notes.extend(problem(view).cloned());
     notes.extend(older::note(view));
+    // While it boots nobody answers, and nobody has to.
+    let ready = report.is_some_and(|report| report.phase == Phase::Ready);
+    notes.extend(view.reach.problem.clone().filter(|_| ready));
     // An agent asks at least once a minute; twice that without a word is worth saying.
     let silent = view
         .last_contact
@@ -350,6 +388,7 @@ mod tests {
             agent_pid: Some(5),
             agent_problem: None,
             container: None,
+            reach: crate::runtime::Reach::default(),
             last_contact: Some(0),
             report: Some(Report {
                 on_trial: false,
@@ -392,6 +431,15 @@ mod tests {
                 "refused bbbbbbbbbbbb because it exited with code 1, runs aaaaaaaaaaaa; nothing answered for 640 ms"
             ]
         );
+    }
+
+    #[test]
+    fn a_ready_gateway_that_is_not_reached_is_told_and_one_that_boots_is_not() {
+        let mut view = view();
+        view.reach.problem = Some("not reached".to_owned());
+        assert!(notes(&view, 0).contains(&"not reached".to_owned()));
+        view.report.as_mut().unwrap().phase = Phase::Booting;
+        assert!(!notes(&view, 0).contains(&"not reached".to_owned()));
     }
 
     #[test]

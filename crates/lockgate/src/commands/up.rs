@@ -12,6 +12,7 @@ use super::deploy::once;
 use super::deploy::watch::{Watching, watch};
 use super::serve::Interrupted;
 use super::turn::LockArgs;
+use super::urls::Found;
 use crate::cli::duration;
 use crate::context::Context;
 use crate::deploy::prepare::{self, Job};
@@ -153,7 +154,10 @@ async fn work(
     let how = Watching::new(args.poll, args.build && builds, &first).await;
     let deployed = once(ctx, control, &first, LockArgs::ENDLESS).await;
     match &deployed.result {
-        Ok(()) => welcome(ctx, &environment, args.build && builds)?,
+        Ok(()) => {
+            let found = super::urls::found(control, env).await?;
+            welcome(ctx, &environment, &found, args.build && builds)?;
+        }
         // Nothing that an edit of the code could mend.
         Err(error) if error.is_configuration() => return deployed.result,
         Err(error) => ctx.screen.failed(error),
@@ -256,12 +260,17 @@ fn request(
     })
 }
 
-fn welcome(ctx: &Context, environment: &Environment, builds: bool) -> Result<(), CommandError> {
+fn welcome(
+    ctx: &Context,
+    environment: &Environment,
+    found: &Found,
+    builds: bool,
+) -> Result<(), CommandError> {
     let screen = &ctx.screen;
     if screen.is_json() {
         return Ok(());
     }
-    screen.data(&format!("\n{}", super::urls::lines(environment)))?;
+    screen.data(&format!("\n{}", super::urls::lines(environment, found)))?;
     let name = &environment.name;
     let edit = if builds {
         "edit                  "

@@ -1,7 +1,11 @@
 //! `lockgate urls`: where an environment is reached.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use clap::Args;
-use lockgate_model::{EnvName, protocol};
+use lockgate_model::{EnvName, GatewayName, protocol};
 use serde_json::json;
 
 use crate::context::Context;
@@ -21,21 +25,27 @@ pub(crate) struct UrlsArgs {
 /// Prints a gateway and its URL a line, then the archive.
 pub(crate) async fn urls(args: &UrlsArgs, ctx: &Context) -> Result<(), CommandError> {
     let environment = ctx.environment(args.named.as_ref())?;
-    let server = ControlClient::connect(&ctx.config.home)
-        .await
-        .map(|(_, server)| server);
+    let server = ControlClient::connect(&ctx.config.home).await;
+    let found = match &server {
+        Some((control, _)) => found(control, &environment.name).await?,
+        None => Found::new(),
+    };
+    let server = server.map(|(_, server)| server);
     let archive = archive_url(ctx, server.as_ref(), &environment.name);
     if ctx.screen.is_json() {
         let gateways: Vec<_> = environment
             .gateways
             .iter()
-            .map(|gateway| json!({"name": environment.gateway_name(gateway), "url": direct(gateway)}))
+            .map(|gateway| {
+                let name = environment.gateway_name(gateway);
+                json!({"url": url(&found, &name, gateway), "name": name})
+            })
             .collect();
         return ctx
             .screen
             .json(&json!({"env": environment.name, "gateways": gateways, "archive": archive}));
     }
-    ctx.screen.data(&lines(&environment))?;
+    ctx.screen.data(&lines(&environment, &found))?;
     ctx.screen.data(&format!(
         "{:<width$}  {archive}\n",
         "archive",
@@ -43,15 +53,23 @@ pub(crate) async fn urls(args: &UrlsArgs, ctx: &Context) -> Result<(), CommandEr
     ))
 }
 
+/// Where the server has found gateways' doors.
+pub(crate) type Found = BTreeMap<GatewayName, SocketAddr>;
+
+/// Asks a server where it has found them.
+pub(crate) async fn found(control: &ControlClient, env: &EnvName) -> Result<Found, CommandError> {
+    let view = control.gateways(env, None, Duration::ZERO).await?;
+    let gateways = view.gateways.into_iter();
+    let found = gateways.filter_map(|it| Some((it.name, it.reach.address?)));
+    Ok(found.collect())
+}
+
 /// A line for each gateway.
-pub(crate) fn lines(environment: &Environment) -> String {
+pub(crate) fn lines(environment: &Environment, found: &Found) -> String {
     let width = name_width(environment);
     let line = |gateway| {
-        format!(
-            "{:<width$}  {}",
-            environment.gateway_name(gateway),
-            direct(gateway)
-        )
+        let name = environment.gateway_name(gateway);
+        format!("{name:<width$}  {}", url(found, &name, gateway))
     };
     environment
         .gateways
@@ -62,7 +80,13 @@ pub(crate) fn lines(environment: &Environment) -> String {
         + "\n"
 }
 
-/// The URL of a gateway's own door.
+/// The URL of a gateway's own door where it was found, else where it should be.
+fn url(found: &Found, name: &GatewayName, gateway: &Gateway) -> String {
+    let found = found.get(name).map(|address| format!("http://{address}/"));
+    found.unwrap_or_else(|| direct(gateway))
+}
+
+/// The URL of a gateway's own door on this host.
 pub(crate) fn direct(gateway: &Gateway) -> String {
     format!("http://127.0.0.1:{}/", gateway.http_port)
 }
@@ -74,7 +98,7 @@ pub(crate) fn archive_url(
     env: &EnvName,
 ) -> String {
     let listener = server.and_then(|server| server.listeners.first());
-    let port = listener.map_or(ctx.config.serve_port, std::net::SocketAddr::port);
+    let port = listener.map_or(ctx.config.serve_port, SocketAddr::port);
     format!("http://127.0.0.1:{port}{}", protocol::archive_path(env))
 }
 

@@ -159,6 +159,7 @@ mod tests {
                 agent_pid: Some(1),
                 agent_problem: None,
                 container: None,
+                reach: crate::runtime::Reach::default(),
                 last_contact: None,
                 report: Some(report),
             };

@@ -3,6 +3,7 @@
 //! ```text
 //!   reconcile ─▶ wishes ─▶ keeper: look ─▶ plan ─▶ act ──▶ engine
 //!   observe ◀── what is told of each gateway ◀┘      ◀── events ┘
+//!           ◀── doors: where each answers
 //! ```
 //!
 //! The engine keeps the containers, so they outlive the server: ending it leaves them serving, and the
@@ -14,25 +15,32 @@ mod act;
 pub(crate) mod address;
 mod blueprint;
 pub(crate) mod check;
+mod doors;
 pub(crate) mod engine;
 mod keeper;
 mod ledger;
+mod own;
 mod plan;
 pub(crate) mod remove;
 mod servers;
 mod tell;
+mod vicinity;
+mod wishes;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lockgate_model::{EnvName, GatewayName};
 use tokio::sync::{Notify, oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::address::{AddressError, EngineAddress};
+use self::doors::Doors;
 use self::keeper::Keeper;
 use self::ledger::Ledger;
+use self::own::Traces;
 use super::{Observed, Wanted};
 use crate::server::bridge::Bridges;
 
@@ -40,8 +48,10 @@ use crate::server::bridge::Bridges;
 #[derive(Debug)]
 pub(crate) struct DockerRuntime {
     shared: Arc<Shared>,
+    doors: Arc<Doors>,
     stop: CancellationToken,
-    keeper: Mutex<Option<JoinHandle<()>>>,
+    /// The keeper, and who finds doors.
+    tasks: Mutex<JoinSet<()>>,
 }
 
 /// What the runtime and its keeper tell each other.
@@ -77,26 +87,36 @@ impl std::fmt::Debug for Wishes {
 }
 
 impl DockerRuntime {
-    /// A runtime without gateways; the engine is asked for once there is one. `home` is this home's id.
+    /// A runtime without gateways; the engine is asked for once there is one. `home` is this home's
+    /// id, `host_ip` what `DOCKER_HOST_IP` says.
     pub(crate) fn new(
         address: Result<EngineAddress, AddressError>,
+        host_ip: Option<IpAddr>,
         home: String,
         bridges: Arc<Bridges>,
     ) -> Self {
         let shared = Arc::<Shared>::default();
         let stop = CancellationToken::new();
+        let doors = Arc::new(Doors::new(shared.changes.clone()));
         let keeper = Keeper {
             address,
+            host_ip,
+            traces: Traces::read(),
+            doors: Arc::clone(&doors),
             home,
             shared: Arc::clone(&shared),
             bridges,
             stop: stop.clone(),
             ledger: Ledger::default(),
         };
+        let mut tasks = JoinSet::new();
+        tasks.spawn(keeper.run());
+        tasks.spawn(Arc::clone(&doors).run(stop.clone()));
         Self {
             shared,
+            doors,
             stop,
-            keeper: Mutex::new(Some(tokio::spawn(keeper.run()))),
+            tasks: Mutex::new(tasks),
         }
     }
 
@@ -134,7 +154,9 @@ impl DockerRuntime {
 
     /// See `Runtime::observe`.
     pub(crate) fn observe(&self, gateway: &GatewayName) -> Option<Observed> {
-        self.shared.observed().get(gateway).cloned()
+        let observed = self.shared.observed().get(gateway).cloned()?;
+        let reach = self.doors.of(gateway);
+        Some(Observed { reach, ..observed })
     }
 
     /// See `Runtime::changes`.
@@ -145,15 +167,14 @@ impl DockerRuntime {
     /// Ends the keeper; the containers go on.
     pub(crate) async fn end(&self) {
         self.stop.cancel();
-        let keeper = self
-            .keeper
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(keeper) = keeper
-            && let Err(error) = keeper.await
-        {
-            tracing::error!(%error, "the keeper of containers did not end as it should");
+        let mut tasks = {
+            let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *tasks)
+        };
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "the keeper of containers did not end as it should");
+            }
         }
     }
 }
@@ -239,6 +260,7 @@ impl Shared {
                 pid: None,
                 problem: Some(problem.to_owned()),
                 container,
+                ..Observed::default()
             };
             (gateway, observed)
         };

@@ -13,6 +13,7 @@ mod agent;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -24,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::agent::Agent;
 use super::backoff::Backoff;
-use super::{GatewaySpec, Observed};
+use super::{GatewaySpec, Observed, Reach};
 
 /// The program that is started, and what it inherits.
 #[derive(Debug)]
@@ -198,9 +199,11 @@ impl Shift {
         tracing::info!(%gateway, pid = agent.pid(), "agent started");
         // What went wrong before is told until the agent speaks for itself.
         let problem = self.observed.borrow().problem.clone();
+        let door = SocketAddr::from((Ipv4Addr::LOCALHOST, self.spec.http_port));
         self.tell(Observed {
             pid: agent.pid(),
             problem,
+            reach: Reach::at(door),
             ..Observed::default()
         });
         let ended = self.stop.run_until_cancelled(agent.ended()).await;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{PROGRAM, ServerDescription};
 use crate::home::Home;
-use crate::runtime::Container;
+use crate::runtime::{Container, Reach};
 
 /// How long the server may take for what needs no waiting.
 const AT_ONCE: Duration = Duration::from_secs(5);
@@ -64,6 +64,9 @@ pub(crate) struct GatewayView {
     /// Its container, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) container: Option<Container>,
+    /// Where the server reaches its door.
+    #[serde(default)]
+    pub(crate) reach: Reach,
     /// UNIX milliseconds of its last request to the build server.
     pub(crate) last_contact: Option<u64>,
     /// Its own account, since the server started.

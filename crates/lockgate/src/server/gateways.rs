@@ -14,7 +14,7 @@ use super::bridge::Bridges;
 use super::control::{GatewayView, GatewaysView};
 use crate::environment::{Environment, EnvironmentError, Gateway, RuntimeKind};
 use crate::home::Home;
-use crate::runtime::{GatewaySpec, Observed, Runtimes, Wanted};
+use crate::runtime::{GatewaySpec, Observed, Reach, Runtimes, Wanted};
 
 /// All gateways of a home.
 #[derive(Debug)]
@@ -189,6 +189,10 @@ impl Gateways {
         let report = received.iter().find(|one| one.report.gateway == name);
         let observed = self.runtimes.of(environment.runtime).observe(&name);
         let container = observed.as_ref().and_then(|it| it.container.clone());
+        let reach = Reach {
+            address: self.runtimes.reach(&name),
+            problem: observed.as_ref().and_then(|it| it.reach.problem.clone()),
+        };
         let (pid, problem, report) = present(observed, report.cloned());
         GatewayView {
             http_port: gateway.http_port,
@@ -197,6 +201,7 @@ impl Gateways {
             agent_pid: pid,
             agent_problem: problem,
             container,
+            reach,
             last_contact: self.reports.last_contact(&name),
             report,
             name,
@@ -217,7 +222,9 @@ fn present(
     let Some(Observed {
         pid,
         problem,
+        doubt,
         container,
+        reach: _,
     }) = observed
     else {
         return (None, None, received.map(|one| one.report));
@@ -225,6 +232,7 @@ fn present(
     if let Some(container) = container {
         let since = container.started.filter(|_| container.running);
         let received = received.filter(|one| since.is_some_and(|since| one.reported_at >= since));
+        let problem = problem.or_else(|| doubt.filter(|_| received.is_none()));
         return (None, problem, received.map(|one| one.report));
     }
     let report = received.map(|one| one.report);
@@ -303,7 +311,6 @@ mod tests {
     fn in_a_container_the_account_since_its_start_counts() {
         let check = |running, started, problem: Option<&str>, expected| {
             let observed = Observed {
-                pid: None,
                 problem: problem.map(String::from),
                 container: Some(Container {
                     id: "id".into(),
@@ -311,6 +318,7 @@ mod tests {
                     started,
                     running,
                 }),
+                ..Observed::default()
             };
             let (pid, told, report) = present(Some(observed), Some(report(1)));
             assert_eq!((pid, told.as_deref()), (None, problem));
@@ -323,12 +331,34 @@ mod tests {
     }
 
     #[test]
+    fn a_doubt_is_told_until_the_agent_reports() {
+        let check = |started, problem: Option<&str>, expected: Option<&str>| {
+            let observed = Observed {
+                problem: problem.map(String::from),
+                doubt: Some("doubt".into()),
+                container: Some(Container {
+                    id: "id".into(),
+                    image: "image".into(),
+                    started: Some(started),
+                    running: true,
+                }),
+                ..Observed::default()
+            };
+            let (_, told, _) = present(Some(observed), Some(report(1)));
+            assert_eq!(told.as_deref(), expected);
+        };
+        check(1001, None, Some("doubt"));
+        check(1001, Some("taken"), Some("taken"));
+        check(999, None, None);
+    }
+
+    #[test]
     fn only_the_running_agents_account_counts() {
         let check = |observed: Option<(Option<u32>, Option<&str>)>, reported, expected| {
             let observed = observed.map(|(pid, problem)| Observed {
                 pid,
                 problem: problem.map(String::from),
-                container: None,
+                ..Observed::default()
             });
             let (pid, problem, report) = present(observed, reported);
             let agent = report.map(|report| report.agent_pid);

@@ -26,6 +26,7 @@ fn options(folder: &Path) -> ServeOptions {
         child_environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
         // No test of this program asks an engine.
         engine: EngineAddress::parse(Some("unix:///nowhere/docker.sock")),
+        host_ip: None,
     }
 }
 

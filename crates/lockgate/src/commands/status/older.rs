@@ -48,6 +48,7 @@ mod tests {
                 started: None,
                 running: true,
             }),
+            reach: crate::runtime::Reach::default(),
             last_contact: None,
             report: Some(Report::of_new_agent(name.clone(), version, 1)),
             name,

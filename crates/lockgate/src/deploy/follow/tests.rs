@@ -68,6 +68,7 @@ fn view(reports: &[(u32, Option<Report>)]) -> GatewaysView {
         agent_pid: Some(1),
         agent_problem: None,
         container: None,
+        reach: crate::runtime::Reach::default(),
         last_contact: None,
         report: report.clone(),
     };

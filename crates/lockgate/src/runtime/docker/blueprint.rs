@@ -75,7 +75,7 @@ impl Blueprint {
             network: part.network.clone(),
             variables,
             ports: [
-                (format!("{}/tcp", part.http_port), part.http_port),
+                (format!("{}/tcp", spec.http_port), spec.http_port),
                 (format!("{}/udp", part.vpn_port), part.vpn_port),
             ]
             .into(),
@@ -177,6 +177,7 @@ mod tests {
         GatewaySpec {
             name: GatewayName::new(&EnvName::parse("dev-001").unwrap(), 2),
             folder: "/home/x".into(),
+            http_port: 7102,
             variables: vec![
                 (variable::DOMAIN, "dev.localhost".into()),
                 (variable::GATEWAY_TOKEN, "opaque".into()),
@@ -191,7 +192,6 @@ mod tests {
             image_id: None,
             network: "bridge".into(),
             publish: Publish::Loopback,
-            http_port: 7102,
             vpn_port: 49102,
         }
     }
@@ -272,7 +272,7 @@ mod tests {
                 ..part()
             },
             ContainerPart {
-                http_port: 7103,
+                vpn_port: 49103,
                 ..part()
             },
         ];

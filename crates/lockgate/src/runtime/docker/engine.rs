@@ -4,12 +4,14 @@ mod error;
 mod inside;
 mod put;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::time::{Duration, UNIX_EPOCH};
 
 use bollard::errors::Error;
-use bollard::models::{ContainerSummary, ContainerSummaryStateEnum, EventMessage};
+use bollard::models::{
+    ContainerSummary, ContainerSummaryStateEnum, EndpointSettings, EventMessage,
+};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, EventsOptionsBuilder, ListContainersOptionsBuilder,
     LogsOptionsBuilder, RemoveContainerOptionsBuilder, StatsOptionsBuilder,
@@ -36,6 +38,8 @@ const ANSWER: Duration = Duration::from_secs(5);
 const GONE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_millis(100));
 /// How long a container's own figures may take.
 const FIGURES: Duration = Duration::from_secs(2);
+/// The shortest beginning of an id that stands for it, in hex digits.
+const SHORT_ID: usize = 12;
 /// What happens to containers and changes what has to be done.
 const EVENTS: [&str; 8] = [
     "create", "start", "die", "stop", "destroy", "rename", "pause", "unpause",
@@ -51,7 +55,7 @@ pub(crate) struct Engine {
 }
 
 /// A container in the engine's list.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Listed {
     /// Its id.
     pub(crate) id: String,
@@ -67,6 +71,29 @@ pub(crate) struct Listed {
     pub(super) state: State,
     /// The code it ended with, where it ended.
     pub(super) exit_code: Option<i64>,
+    /// Whose network it has: `host`, `container:ID`, or the name of its first one.
+    pub(super) network_mode: String,
+    /// The networks in which it has an address, by name.
+    pub(super) networks: BTreeMap<String, Attached>,
+}
+
+/// A container in a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Attached {
+    /// The network's id.
+    pub(super) id: String,
+    /// The container's address in it.
+    pub(super) address: IpAddr,
+}
+
+impl Listed {
+    /// Its address in a network that is named by its name, its id, or the beginning of that.
+    pub(super) fn address_in(&self, network: &str) -> Option<IpAddr> {
+        let by_id = |it: &&Attached| network.len() >= SHORT_ID && it.id.starts_with(network);
+        let by_name = self.networks.get(network);
+        let found = by_name.or_else(|| self.networks.values().find(by_id))?;
+        Some(found.address)
+    }
 }
 
 /// Something that happened to a container.
@@ -326,6 +353,13 @@ fn listed(summary: ContainerSummary) -> Option<Listed> {
     let own = |name: &String| name.trim_start_matches('/').split('/').count() == 1;
     let names = summary.names.unwrap_or_default();
     let name = names.iter().find(|name| own(name))?;
+    let networks = summary.network_settings.and_then(|it| it.networks);
+    let attached = |(name, it): (String, EndpointSettings)| {
+        let address = it.ip_address?.parse().ok()?;
+        let id = it.network_id.unwrap_or_default();
+        Some((name, Attached { id, address }))
+    };
+    let host_config = summary.host_config.unwrap_or_default();
     Some(Listed {
         id: summary.id?,
         name: name.trim_start_matches('/').to_owned(),
@@ -334,6 +368,12 @@ fn listed(summary: ContainerSummary) -> Option<Listed> {
         labels: summary.labels.unwrap_or_default(),
         exit_code: summary.status.as_deref().and_then(exit_code),
         state,
+        network_mode: host_config.network_mode.unwrap_or_default(),
+        networks: networks
+            .into_iter()
+            .flatten()
+            .filter_map(attached)
+            .collect(),
     })
 }
 

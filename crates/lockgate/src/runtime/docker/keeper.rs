@@ -23,16 +23,18 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
-use super::act::{Done, MadeFrom, perform};
+use super::act::{Done, perform};
 use super::address::{AddressError, EngineAddress};
-use super::blueprint::{Blueprint, GATEWAY, HOME, SPEC};
+use super::blueprint::{GATEWAY, HOME, SPEC};
+use super::doors::Doors;
 use super::engine::{Engine, EngineError, Happened, Listed};
 use super::ledger::Ledger;
-use super::plan::{Seen, State, Step, Want, Wanted as Wants, foreign, plan};
-use super::servers::{self, Heard};
+use super::own::Traces;
+use super::plan::{Seen, State, Step, Want, foreign, plan};
 use super::tell::{Told, problem};
-use crate::runtime::{Container, Observed, Wanted};
-use crate::server::bridge::{BridgeError, Bridges};
+use super::wishes::Wishes;
+use crate::runtime::{Container, Observed};
+use crate::server::bridge::Bridges;
 
 /// How long an engine that is away is left alone at first, and at most.
 const AWAY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
@@ -55,6 +57,11 @@ const LAST_LINES: usize = 30;
 /// What the loop works with.
 pub(super) struct Keeper {
     pub(super) address: Result<EngineAddress, AddressError>,
+    /// `DOCKER_HOST_IP`.
+    pub(super) host_ip: Option<IpAddr>,
+    /// By which this server's own container is known.
+    pub(super) traces: Traces,
+    pub(super) doors: Arc<Doors>,
     pub(super) home: String,
     pub(super) shared: Arc<Shared>,
     pub(super) bridges: Arc<Bridges>,
@@ -79,33 +86,6 @@ struct Look {
     listed: Vec<Listed>,
     seen: Vec<Seen>,
     wishes: Wishes,
-}
-
-/// What is wanted, as it can be planned.
-#[derive(Default)]
-struct Wishes {
-    wants: Wants,
-    made_from: BTreeMap<GatewayName, MadeFrom>,
-    /// What keeps a gateway from being reached or made, whatever its container does.
-    problems: BTreeMap<GatewayName, String>,
-}
-
-impl Wishes {
-    fn unclear(&mut self, gateway: GatewayName, why: String) {
-        self.problems.insert(gateway.clone(), why);
-        self.wants.insert(gateway, Want::Unclear);
-    }
-}
-
-/// The host in one network.
-#[derive(Debug, Clone)]
-struct Address {
-    /// The engine's host there.
-    ip: IpAddr,
-    /// What containers are told of the build server.
-    servers: String,
-    /// Why the build server cannot be reached there.
-    problem: Option<String>,
 }
 
 impl Keeper {
@@ -277,7 +257,16 @@ impl Keeper {
     async fn look(&mut self, session: &Session) -> Result<Look, EngineError> {
         let listed = session.engine.containers(None).await?;
         let seen: Vec<Seen> = listed.iter().map(|one| self.seen(one)).collect();
-        let wishes = self.wants(&session.engine).await?;
+        let own = self.traces.container(&listed);
+        let wanted = self.shared.wanted();
+        let wishes = Wishes::gather(
+            wanted,
+            &self.home,
+            &session.engine,
+            &self.bridges,
+            own.as_ref(),
+        )
+        .await?;
         let is_there = |id: &str| listed.iter().any(|one| one.id == id);
         self.ledger.keep_servers(is_there);
         self.ledger.keep(|gateway| {
@@ -307,93 +296,11 @@ impl Keeper {
         }
     }
 
-    /// What is wanted, with what each container would be made from, and what keeps some from it.
-    async fn wants(&self, engine: &Engine) -> Result<Wishes, EngineError> {
-        let mut addresses: BTreeMap<String, Result<Address, String>> = BTreeMap::new();
-        let mut wishes = Wishes::default();
-        for wanted in self.shared.wanted() {
-            let spec = match wanted {
-                Wanted::Stopped(gateway) => {
-                    wishes.wants.insert(gateway, Want::Stopped);
-                    continue;
-                }
-                Wanted::Unclear(gateway, why) => {
-                    wishes.unclear(gateway, why);
-                    continue;
-                }
-                Wanted::Running(spec) => spec,
-            };
-            let Some(part) = &spec.container else {
-                continue;
-            };
-            let address = if let Some(known) = addresses.get(&part.network) {
-                known.clone()
-            } else {
-                let found = self.address_in(engine, &part.network).await?;
-                addresses.insert(part.network.clone(), found.clone());
-                found
-            };
-            let gateway = spec.name.clone();
-            match address {
-                Ok(address) => {
-                    let blueprint = Blueprint::new(&spec, part, &self.home, address.ip);
-                    let want = Want::Running {
-                        digest: blueprint.digest(),
-                        servers: address.servers.clone(),
-                    };
-                    wishes.wants.insert(gateway.clone(), want);
-                    if let Some(problem) = address.problem {
-                        wishes.problems.insert(gateway.clone(), problem);
-                    }
-                    let made_from = MadeFrom {
-                        blueprint,
-                        spec,
-                        servers: address.servers,
-                    };
-                    wishes.made_from.insert(gateway, made_from);
-                }
-                Err(why) => wishes.unclear(gateway, why),
-            }
-        }
-        Ok(wishes)
-    }
-
-    /// The host's address in a network, and what keeps the build server from being reached there. A
-    /// network that is not there is the gateways' problem alone.
-    async fn address_in(
-        &self,
-        engine: &Engine,
-        network: &str,
-    ) -> Result<Result<Address, String>, EngineError> {
-        match engine.gateway_of(network).await {
-            Ok(ip) => Ok(Ok(self.heard_at(ip))),
-            Err(error @ EngineError::NoGateway { .. }) => Ok(Err(error.in_one_line())),
-            Err(error) if error.is_missing() => Ok(Err(error.in_one_line())),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Listens on this address, and says what containers are told.
-    fn heard_at(&self, ip: IpAddr) -> Address {
-        let (heard, problem) = match self.bridges.listen(ip) {
-            Ok(()) => (Heard::There(ip), None),
-            Err(error @ BridgeError::NotHere { .. }) => (Heard::NotHere, Some(error.in_one_line())),
-            // Whoever has the address may go.
-            Err(error) => (Heard::There(ip), Some(error.in_one_line())),
-        };
-        let servers = servers::file(&heard, self.bridges.given(), self.bridges.port());
-        Address {
-            ip,
-            servers,
-            problem,
-        }
-    }
-
     /// Tells how every wanted gateway is.
     async fn tell(&mut self, session: &mut Session, look: &Look) -> Result<(), EngineError> {
         let foreign: BTreeMap<&GatewayName, &Seen> =
             foreign(&look.wishes.wants, &look.seen).collect();
-        let mut observed = BTreeMap::new();
+        let (mut observed, mut targets) = (BTreeMap::new(), BTreeMap::new());
         for (gateway, want) in &look.wishes.wants {
             let own = look
                 .seen
@@ -403,16 +310,22 @@ impl Keeper {
             let (mut container, mut words) = (None, None);
             if let (Some(own), Some(listed)) = (own, listed) {
                 let running = matches!(own.state, State::Running | State::Paused);
+                let started = if running {
+                    session.started(&own.id).await?
+                } else {
+                    None
+                };
                 container = Some(Container {
                     id: own.id.chars().take(12).collect(),
                     image: listed.image.clone(),
-                    started: if running {
-                        session.started(&own.id).await?
-                    } else {
-                        None
-                    },
+                    started,
                     running,
                 });
+                if own.state == State::Running {
+                    let (here, engine) = (self.host_ip, &self.address);
+                    let target = look.wishes.target(gateway, (listed, started), here, engine);
+                    targets.extend(target.map(|target| (gateway.clone(), target)));
+                }
                 if matches!(own.state, State::Exited | State::Restarting) && *want != Want::Stopped
                 {
                     words = Some(session.words(&own.id).await?);
@@ -435,11 +348,18 @@ impl Keeper {
                 Observed {
                     pid: None,
                     problem: problem(&told),
+                    doubt: look
+                        .wishes
+                        .vicinities
+                        .get(gateway)
+                        .and_then(|it| it.doubt.clone()),
                     container,
+                    ..Observed::default()
                 },
             );
         }
         self.shared.tell(observed);
+        self.doors.find(targets);
         Ok(())
     }
 }

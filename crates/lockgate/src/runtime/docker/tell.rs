@@ -129,6 +129,8 @@ mod tests {
             labels: HashMap::new(),
             state: State::Running,
             exit_code: None,
+            network_mode: String::new(),
+            networks: std::collections::BTreeMap::new(),
         };
         let labelled = Listed {
             labels: HashMap::from([(HOME.to_owned(), "other-home".to_owned())]),

@@ -23,6 +23,7 @@ fn spec(folder: &Path, number: u32) -> GatewaySpec {
     GatewaySpec {
         name: GatewayName::new(&env, number),
         folder,
+        http_port: 7100,
         variables: vec![("GATEWAY_ID", "id".into())],
         container: None,
     }
@@ -69,6 +70,8 @@ async fn what_is_wanted_runs_and_what_is_not_has_ended() {
     let running = |observed: &Observed| observed.pid.is_some();
     let pid = until(&runtime, &zero.name, running).await.pid.unwrap();
     let other = until(&runtime, &one.name, running).await.pid.unwrap();
+    let door = Reach::at(([127, 0, 0, 1], one.http_port).into());
+    assert_eq!(runtime.observe(&one.name).unwrap().reach, door);
 
     runtime.reconcile(&env, vec![one.clone()]).await;
     assert!(!lives(pid));

@@ -1,0 +1,192 @@
+//! Finds each gateway's door: where this server reaches it, asked and asked again.
+//!
+//! ```text
+//! keeper ── where each may be ─▶ a task each ─▶ ask everywhere ─▶ found ─▶ ask there ─┐
+//!                                   ▲   0.2 … 1 s                        every 10 s  │
+//!                                   └── it does not answer, or its container changed ◀┘
+//! ```
+//!
+//! What answers must name itself as the gateway; everybody else is passed by and named. What was
+//! found is remembered while it answers.
+
+mod ask;
+mod places;
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use lockgate_model::GatewayName;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use self::ask::{Asked, everywhere};
+pub(super) use self::places::{Place, Sides, Standpoint, places};
+use crate::runtime::Reach;
+
+/// How often a door is asked that was found.
+const AGAIN: Duration = Duration::from_secs(10);
+/// How soon one is asked again that was not found, at first and at most.
+const UNTIL_FOUND: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(1));
+
+/// A gateway's container and where its door may be. Another one is asked for anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Target {
+    /// The container's id.
+    pub(super) container: String,
+    /// When it was started, UNIX milliseconds.
+    pub(super) started: Option<u64>,
+    /// Where its door may be, best first.
+    pub(super) places: Vec<Place>,
+}
+
+/// The doors of all gateways that run.
+#[derive(Debug)]
+pub(super) struct Doors {
+    wanted: watch::Sender<BTreeMap<GatewayName, Target>>,
+    known: Mutex<BTreeMap<GatewayName, Reach>>,
+    changes: watch::Sender<u64>,
+}
+
+impl Doors {
+    /// Knows none yet. `changes` counts what is found and lost.
+    pub(super) fn new(changes: watch::Sender<u64>) -> Self {
+        Self {
+            wanted: watch::Sender::default(),
+            known: Mutex::default(),
+            changes,
+        }
+    }
+
+    /// Says which are to be found; what is known of others is forgotten.
+    pub(super) fn find(&self, targets: BTreeMap<GatewayName, Target>) {
+        self.wanted.send_if_modified(|wanted| {
+            let changed = *wanted != targets;
+            *wanted = targets;
+            changed
+        });
+    }
+
+    /// What is known of a gateway's door.
+    pub(super) fn of(&self, gateway: &GatewayName) -> Reach {
+        self.known().get(gateway).cloned().unwrap_or_default()
+    }
+
+    /// Looks for them until `stop`.
+    pub(super) async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut wanted = self.wanted.subscribe();
+        let mut tasks = JoinSet::new();
+        let mut followed: BTreeMap<GatewayName, (Target, CancellationToken)> = BTreeMap::new();
+        loop {
+            let targets = wanted.borrow_and_update().clone();
+            followed.retain(|gateway, (target, token)| {
+                let stays = targets.get(gateway) == Some(target);
+                if !stays {
+                    token.cancel();
+                    self.tell(gateway, None, token);
+                }
+                stays
+            });
+            for (gateway, target) in targets {
+                let Entry::Vacant(place) = followed.entry(gateway) else {
+                    continue;
+                };
+                let (doors, token) = (Arc::clone(&self), stop.child_token());
+                let (gateway, (target, mine)) =
+                    (place.key().clone(), place.insert((target, token)).clone());
+                tasks.spawn(async move {
+                    let following = doors.follow(&gateway, &target, &mine);
+                    mine.run_until_cancelled(following).await;
+                });
+            }
+            tokio::select! {
+                () = stop.cancelled() => break,
+                _ = wanted.changed() => {}
+                Some(_) = tasks.join_next() => {}
+            }
+        }
+        while tasks.join_next().await.is_some() {}
+    }
+
+    /// Finds one door again and again.
+    async fn follow(&self, gateway: &GatewayName, target: &Target, token: &CancellationToken) {
+        let mut pause = UNTIL_FOUND.0;
+        loop {
+            let reach = Reach::from(everywhere(&target.places, gateway).await);
+            let found = reach.address;
+            self.tell(gateway, Some(reach), token);
+            let Some(address) = found else {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(UNTIL_FOUND.1);
+                continue;
+            };
+            pause = UNTIL_FOUND.0;
+            let there = [Place::At(address)];
+            loop {
+                tokio::time::sleep(AGAIN).await;
+                if let Asked::Nowhere(why) = everywhere(&there, gateway).await {
+                    tracing::info!(%gateway, why = why.join("; "), "the door is looked for again");
+                    break;
+                }
+            }
+        }
+    }
+
+    /// What a task found that is not wanted any more is not told.
+    fn tell(&self, gateway: &GatewayName, reach: Option<Reach>, token: &CancellationToken) {
+        let mut known = self.known();
+        if reach.is_some() && token.is_cancelled() {
+            return;
+        }
+        let before = known.get(gateway).cloned().unwrap_or_default();
+        let now = reach.clone().unwrap_or_default();
+        match reach {
+            Some(reach) => known.insert(gateway.clone(), reach),
+            None => known.remove(gateway),
+        };
+        drop(known);
+        if before.address != now.address {
+            let address = now
+                .address
+                .map_or("nowhere".to_owned(), |it| it.to_string());
+            tracing::info!(%gateway, address, "door");
+        }
+        if before != now {
+            self.changes.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// The map is whole after every statement that changes it, so a panic elsewhere spoils nothing.
+    fn known(&self) -> MutexGuard<'_, BTreeMap<GatewayName, Reach>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl From<Asked> for Reach {
+    fn from(asked: Asked) -> Self {
+        match asked {
+            Asked::Found(address) => Self {
+                address: Some(address),
+                problem: None,
+            },
+            Asked::Nowhere(others) => Self {
+                address: None,
+                problem: Some(format!(
+                    "this server does not reach its door ({}); `DOCKER_HOST_IP` names the address \
+                     of the engine's host",
+                    others.join("; ")
+                )),
+            },
+        }
+    }
+}
+
+/// The gateway of this machine's default route with the lowest metric.
+pub(super) fn default_route() -> Option<std::net::IpAddr> {
+    let routes = procfs::net::route().unwrap_or_default().into_iter();
+    let default = routes.filter(|it| it.mask.is_unspecified() && !it.gateway.is_unspecified());
+    let best = default.min_by_key(|route| route.metrics)?;
+    Some(best.gateway.into())
+}
