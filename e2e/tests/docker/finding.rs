@@ -252,9 +252,9 @@ fn a_server_in_a_container_finds_its_gateways_and_is_found_by_them() {
 fn a_server_in_a_container_of_another_network_says_how_to_connect_it() {
     let world = World::with_engine();
     let workspace = small(&world, "monorepo");
-    for network in ["apart", "pool"] {
-        world.engine().docker(&["network", "create", network]);
-    }
+    let network = |args: &[&str]| world.engine().docker(&[&["network"], args].concat());
+    network(&["create", "apart"]);
+    network(&["create", "--subnet", "172.30.0.0/16", "pool"]);
     settings(&workspace, "[docker]\nnetwork = 'pool'\n");
     let inside = Inside::serve(&world, "apart");
     inside.create(&workspace);
@@ -270,10 +270,74 @@ fn a_server_in_a_container_of_another_network_says_how_to_connect_it() {
     );
     assert_eq!(world.engine().containers(), ["lockgate"]);
 
-    world
-        .engine()
-        .docker(&["network", "connect", "pool", "lockgate"]);
+    network(&["connect", "pool", "lockgate"]);
     inside.deploy();
     until_they_find_each_other(&inside, "pool");
     assert_eq!(versions(&inside), ["1.0.0", "1.0.0", "1.0.0"]);
+
+    // Another address under its feet: agents wait at one from which nothing comes any more.
+    let before = lives(world.engine());
+    network(&["disconnect", "pool", "lockgate"]);
+    network(&["connect", "--ip", "172.30.77.77", "pool", "lockgate"]);
+    let own = until_they_find_each_other(&inside, "pool");
+    assert_eq!(own, "172.30.77.77:8090");
+    workspace.set_version("2.0.0");
+    inside.deploy();
+    assert_eq!(versions(&inside), ["2.0.0", "2.0.0", "2.0.0"]);
+    assert_eq!(lives(world.engine()), before);
+}
+
+#[test]
+fn an_engine_whose_networks_begin_elsewhere_is_told_of() {
+    let world = World::with_engine();
+    let workspace = small(&world, "monorepo");
+    // A network of its own, without an address of the engine's.
+    let lockgate = world.program("lockgate");
+    let apart = "ip link set lo up && exec \"$0\" serve --detach";
+    let mut unshare = std::process::Command::new("unshare");
+    unshare.args(["--net", "sh", "-c", apart]);
+    unshare.arg(lockgate.get_program()).env_clear();
+    unshare.envs(
+        lockgate
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
+    assert!(unshare.status().unwrap().success());
+    world.create("dev-001", &workspace);
+    let told = until_gateway(&world, "it is told", "dev-001", 0, |gateway| {
+        let told = problem(gateway);
+        told.contains("is no address of this machine")
+            .then(|| told.to_owned())
+    });
+    let far = format!("host.docker.internal:{}", world.port);
+    assert!(told.contains(&far) && told.contains("--listen"), "{told}");
+    let servers = until("the container is there", LONG, || {
+        let cat = ["exec", "gw-pool-dev-001-0", "cat", "/etc/lockgate/servers"];
+        let ran = world.engine().run(&cat);
+        (ran.code == 0).then_some(ran.stdout)
+    });
+    assert_eq!(servers, format!("http://{far}\n"));
+}
+
+#[test]
+fn an_image_with_a_user_of_its_own_gets_files_that_this_user_reads() {
+    let world = World::with_engine();
+    let workspace = small(&world, "monorepo");
+    let (base, image) = ("lockgate-test/named-base", "lockgate-test/named");
+    world.engine().image(
+        base,
+        "RUN useradd --uid 1234 app && mkdir -p /opt/lockgate /run/lockgate \\\n    \
+         && chown -R app /opt /run/lockgate /var/lib/nginx /var/log/nginx\n\
+         USER app",
+    );
+    let built = world.lockgate(&["image", "build", "--base", base, "--tag", image]);
+    built.expect(0);
+    settings(&workspace, &format!("[docker]\nimage = '{image}'\n"));
+    world.running("dev-001", &workspace);
+    world.expect_version("dev-001", "1.0.0");
+    for (file, expected) in [("token", "600 1234"), ("servers", "644 0")] {
+        let path = format!("/etc/lockgate/{file}");
+        let stat = ["exec", "gw-pool-dev-001-0", "stat", "-c", "%a %u", &path];
+        assert_eq!(world.engine().docker(&stat), expected, "{file}");
+    }
 }

@@ -3,7 +3,8 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "a test ends by panic"
+    clippy::disallowed_methods,
+    reason = "a journey starts programs and ends by panic"
 )]
 
 mod containers;

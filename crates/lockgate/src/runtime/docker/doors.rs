@@ -48,6 +48,8 @@ pub(super) struct Doors {
     wanted: watch::Sender<BTreeMap<GatewayName, Target>>,
     known: Mutex<BTreeMap<GatewayName, Reach>>,
     changes: watch::Sender<u64>,
+    /// How often a door is asked that was found.
+    again: Duration,
 }
 
 impl Doors {
@@ -57,6 +59,7 @@ impl Doors {
             wanted: watch::Sender::default(),
             known: Mutex::default(),
             changes,
+            again: AGAIN,
         }
     }
 
@@ -125,7 +128,7 @@ impl Doors {
             pause = UNTIL_FOUND.0;
             let there = [Place::At(address)];
             loop {
-                tokio::time::sleep(AGAIN).await;
+                tokio::time::sleep(self.again).await;
                 if let Asked::Nowhere(why) = everywhere(&there, gateway).await {
                     tracing::info!(%gateway, why = why.join("; "), "the door is looked for again");
                     break;
@@ -189,4 +192,108 @@ pub(super) fn default_route() -> Option<std::net::IpAddr> {
     let default = routes.filter(|it| it.mask.is_unspecified() && !it.gateway.is_unspecified());
     let best = default.min_by_key(|route| route.metrics)?;
     Some(best.gateway.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use lockgate_model::DoorCard;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio::task::JoinHandle;
+
+    use super::*;
+
+    fn gateway() -> GatewayName {
+        GatewayName::parse("gw-pool-dev-0").unwrap()
+    }
+
+    /// A gateway's door; it is closed when the task ends.
+    async fn door(address: &str) -> (SocketAddr, JoinHandle<()>) {
+        let listener = TcpListener::bind(address).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let card = DoorCard {
+            gateway: gateway(),
+            build: None,
+        };
+        let body = serde_json::to_string(&card).unwrap();
+        let serving = tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _ = stream.read(&mut [0; 1024]).await;
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}", body.len());
+                let _ = stream
+                    .write_all(format!("{head}\r\n\r\n{body}").as_bytes())
+                    .await;
+            }
+        });
+        (address, serving)
+    }
+
+    fn target(container: &str, places: &[SocketAddr]) -> BTreeMap<GatewayName, Target> {
+        let target = Target {
+            container: container.to_owned(),
+            started: Some(1),
+            places: places.iter().copied().map(Place::At).collect(),
+        };
+        [(gateway(), target)].into()
+    }
+
+    async fn until(doors: &Doors, expected: Option<SocketAddr>) {
+        let mut changes = doors.changes.subscribe();
+        let found = async {
+            while doors.of(&gateway()).address != expected {
+                changes.changed().await.unwrap();
+            }
+        };
+        let found = tokio::time::timeout(Duration::from_secs(20), found).await;
+        assert!(
+            found.is_ok(),
+            "not {expected:?}: {:?}",
+            doors.of(&gateway())
+        );
+    }
+
+    #[tokio::test]
+    async fn a_door_is_remembered_while_it_answers_and_then_found_elsewhere() {
+        let doors = Arc::new(Doors {
+            again: Duration::from_millis(10),
+            ..Doors::new(watch::Sender::default())
+        });
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(Arc::clone(&doors).run(stop.clone()));
+        let (first, serving) = door("127.0.0.1:0").await;
+        let (second, _other) = door("127.0.0.1:0").await;
+        doors.find(target("a", &[first, second]));
+        until(&doors, Some(first)).await;
+
+        serving.abort();
+        until(&doors, Some(second)).await;
+
+        // One that does not run has no door, and a new one is looked for from the beginning.
+        doors.find(BTreeMap::new());
+        until(&doors, None).await;
+        assert_eq!(doors.of(&gateway()), Reach::default());
+        let (back, _serving) = door(&first.to_string()).await;
+        doors.find(target("b", &[back, second]));
+        until(&doors, Some(back)).await;
+
+        // Nowhere: who else is there is told.
+        let nowhere = target("c", &[([127, 0, 0, 1], 1).into()]);
+        doors.find(nowhere);
+        until(&doors, None).await;
+        let mut changes = doors.changes.subscribe();
+        let told = async {
+            loop {
+                if let Some(problem) = doors.of(&gateway()).problem {
+                    return problem;
+                }
+                changes.changed().await.unwrap();
+            }
+        };
+        let told = tokio::time::timeout(Duration::from_secs(20), told).await;
+        assert!(told.unwrap().contains("127.0.0.1:1: Connection refused"));
+        stop.cancel();
+        running.await.unwrap();
+    }
 }

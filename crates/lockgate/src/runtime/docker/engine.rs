@@ -2,6 +2,7 @@
 
 mod error;
 mod inside;
+mod network;
 mod put;
 
 use std::collections::{BTreeMap, HashMap};
@@ -40,9 +41,18 @@ const GONE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_mill
 const FIGURES: Duration = Duration::from_secs(2);
 /// The shortest beginning of an id that stands for it, in hex digits.
 const SHORT_ID: usize = 12;
-/// What happens to containers and changes what has to be done.
-const EVENTS: [&str; 8] = [
-    "create", "start", "die", "stop", "destroy", "rename", "pause", "unpause",
+/// What happens to containers and networks and changes what has to be done.
+const EVENTS: [&str; 10] = [
+    "create",
+    "start",
+    "die",
+    "stop",
+    "destroy",
+    "rename",
+    "pause",
+    "unpause",
+    "connect",
+    "disconnect",
 ];
 
 /// An engine that answered.
@@ -96,7 +106,7 @@ impl Listed {
     }
 }
 
-/// Something that happened to a container.
+/// Something that happened to a container or a network.
 #[derive(Debug)]
 pub(super) struct Happened {
     /// Which.
@@ -194,11 +204,12 @@ impl Engine {
         Ok(all.into_iter().filter_map(listed).collect())
     }
 
-    /// What happens to containers from now on.
+    /// What happens to containers and networks from now on.
     pub(super) fn events(
         &self,
     ) -> impl Stream<Item = Result<Happened, EngineError>> + Send + use<> {
-        let filters = HashMap::from([("type", vec!["container"]), ("event", EVENTS.to_vec())]);
+        let types = vec!["container", "network"];
+        let filters = HashMap::from([("type", types), ("event", EVENTS.to_vec())]);
         let options = EventsOptionsBuilder::default().filters(&filters).build();
         let address = self.address.clone();
         self.docker.events(Some(options)).map(move |event| {
@@ -225,14 +236,7 @@ impl Engine {
     pub(crate) async fn gateway_of(&self, network: &str) -> Result<IpAddr, EngineError> {
         let found = self.docker.inspect_network(network, None).await;
         let found = found.map_err(self.refused(format!("show the network `{network}`")))?;
-        let configs = found.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
-        let addresses = configs
-            .iter()
-            .filter_map(|config| config.gateway.as_deref());
-        // A dual network names both; IPv4 is what every container has.
-        let mut parsed: Vec<IpAddr> = addresses.filter_map(|text| text.parse().ok()).collect();
-        parsed.sort_by_key(IpAddr::is_ipv6);
-        let address = parsed.first().copied();
+        let address = network::gateway(&found);
         address.ok_or_else(|| EngineError::NoGateway {
             address: self.address.clone(),
             network: network.to_owned(),
