@@ -1,5 +1,6 @@
 //! Containers and server find each other, also where one of them has moved.
 
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::Path;
 
@@ -91,6 +92,56 @@ fn a_gateway_answers_for_itself_and_is_found_again_after_a_restart() {
         .json();
     let url = format!("http://127.0.0.1:{port}/");
     assert_eq!(urls["gateways"][2], json!({"name": name, "url": url}));
+}
+
+#[test]
+fn a_given_address_goes_first_and_who_else_answers_there_is_passed_by() {
+    let world = World::with_engine();
+    let workspace = small(&world, "monorepo");
+    world.running("dev-001", &workspace);
+    let port = world.ports("dev-001")[0];
+    let serve_with = |host_ip: &str| {
+        world.stop();
+        let mut serve = world.program("lockgate");
+        serve.args(["serve", "--detach"]);
+        serve.env("DOCKER_HOST_IP", host_ip);
+        assert!(serve.status().unwrap().success());
+    };
+    let until_address = |ip: &str| {
+        let expected = json!(format!("{ip}:{port}"));
+        until_gateway(&world, "its address is shown", "dev-001", 0, |gateway| {
+            (gateway["address"] == expected).then_some(())
+        });
+    };
+    serve_with("172.17.0.1");
+    until_address("172.17.0.1");
+
+    // Another gateway's door, as far as it says.
+    let other = TcpListener::bind(("127.0.0.2", port)).unwrap();
+    let asked = std::thread::spawn(move || {
+        let (mut stream, _) = other.accept().unwrap();
+        let mut head = [0; 1024];
+        let read = stream.read(&mut head).unwrap();
+        let card = r#"{"gateway": "gw-pool-other-0", "build": null}"#;
+        let length = card.len();
+        write!(
+            stream,
+            "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{card}"
+        )
+        .unwrap();
+        String::from_utf8_lossy(&head[..read]).into_owned()
+    });
+    serve_with("127.0.0.2");
+    until_address("127.0.0.1");
+    let head = asked.join().unwrap();
+    assert!(
+        head.starts_with("GET /.well-known/lockgate HTTP/1.1\r\n"),
+        "{head}"
+    );
+    assert!(
+        !head.to_ascii_lowercase().contains("authorization"),
+        "{head}"
+    );
 }
 
 /// A server that runs in a container of the engine, and its command in there.
