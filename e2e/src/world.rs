@@ -83,10 +83,11 @@ impl World {
     /// An empty world in a network of its own, with a free port for its build server.
     pub fn new() -> Self {
         crate::network::enter();
-        Self::empty()
+        Self::beside_engine()
     }
 
-    fn empty() -> Self {
+    /// An empty world in the network of this process: that of the engine's containers.
+    pub fn beside_engine() -> Self {
         // Short, since unix sockets live below it.
         let dir = tempfile::Builder::new()
             .prefix("lg")
@@ -106,7 +107,7 @@ impl World {
 
     /// An empty world whose gateways are containers, with the image for them.
     pub fn with_engine() -> Self {
-        let mut world = Self::empty();
+        let mut world = Self::beside_engine();
         let engine = world.engine.insert(Engine::of_process("just docker"));
         let base = engine.base.clone();
         let build = ["image", "build", "--base", &base];

@@ -7,7 +7,7 @@ use crate::{HOW, image};
 
 #[test]
 fn an_image_says_what_it_is() {
-    let world = World::new();
+    let world = World::beside_engine();
     let (engine, name) = image(&world);
     let config = &engine.inspect(name)["Config"];
     assert_eq!(
@@ -31,7 +31,7 @@ fn an_image_says_what_it_is() {
 
 #[test]
 fn programs_are_told_each_line_and_one_result() {
-    let world = World::new();
+    let world = World::beside_engine();
     let engine = Engine::of_process(HOW);
     let build = [
         "image",
@@ -60,7 +60,7 @@ fn programs_are_told_each_line_and_one_result() {
 
 /// Builds from an image of the base and one more step; it must fail, and name nothing.
 fn refused(step: &str) -> Ran {
-    let world = World::new();
+    let world = World::beside_engine();
     let engine = Engine::of_process(HOW);
     engine.image("lockgate-test/broken", step);
     let name = "lockgate-test/never:1";
@@ -90,7 +90,7 @@ fn a_base_without_node_or_nginx_is_refused() {
 
 #[test]
 fn an_agent_that_does_not_run_in_the_base_is_refused() {
-    let world = World::new();
+    let world = World::beside_engine();
     let engine = Engine::of_process(HOW);
     let agent = world.dir().join("agent");
     let build = |base: &str| {
@@ -137,7 +137,7 @@ fn linked_with_a_newer_libc(mut program: Vec<u8>) -> Option<Vec<u8>> {
 
 #[test]
 fn a_base_that_cannot_be_pulled_is_told() {
-    let world = World::new();
+    let world = World::beside_engine();
     Engine::of_process(HOW);
     world
         .lockgate(&["image", "build", "--base", "acme/gateway-base:7"])
@@ -148,7 +148,7 @@ fn a_base_that_cannot_be_pulled_is_told() {
 
 #[test]
 fn the_dockerfile_makes_a_base_by_the_classic_builder() {
-    let world = World::new();
+    let world = World::beside_engine();
     let engine = Engine::of_process(HOW);
     // What its packages and images come from cannot be reached here; the base has them all.
     let base = |name: &str| format!("{name}={}", engine.base);

@@ -31,7 +31,7 @@ fn report(container: &Container<'_>) -> Value {
 
 #[test]
 fn a_gateway_run_by_hand_answers_tells_and_ends_in_good_order() {
-    let world = World::new();
+    let world = World::beside_engine();
     let (engine, image) = image(&world);
     let gateway = Gateway::deployed(&world, &engine, "dev-001");
     let container = gateway.create(&engine, image, &HEALTH);
@@ -59,7 +59,7 @@ fn a_gateway_run_by_hand_answers_tells_and_ends_in_good_order() {
 
 #[test]
 fn a_gateway_that_was_told_of_no_server_finds_it_by_the_default_route() {
-    let world = World::new();
+    let world = World::beside_engine();
     let (engine, image) = image(&world);
     let gateway = Gateway::deployed(&world, &engine, "dev-001").without_server(world.port);
     let container = gateway.create(&engine, image, &HEALTH);
@@ -73,7 +73,7 @@ fn a_gateway_that_was_told_of_no_server_finds_it_by_the_default_route() {
 
 #[test]
 fn a_gateway_whose_application_crashes_again_and_again_is_unhealthy() {
-    let world = World::new();
+    let world = World::beside_engine();
     let (engine, image) = image(&world);
     let gateway = Gateway::deployed(&world, &engine, "dev-001");
     let container = gateway.create(&engine, image, &HEALTH);
@@ -102,7 +102,7 @@ fn a_gateway_whose_application_crashes_again_and_again_is_unhealthy() {
 
 #[test]
 fn a_base_of_ones_own_with_a_user_of_its_own_runs() {
-    let world = World::new();
+    let world = World::beside_engine();
     let engine = Engine::of_process(HOW);
     let (base, image) = ("lockgate-test/own-base", "lockgate-test/own");
     // What the agent and nginx write belongs to the user.
@@ -126,7 +126,7 @@ fn a_base_of_ones_own_with_a_user_of_its_own_runs() {
 
 #[test]
 fn a_read_only_root_needs_nothing_but_tmpfs() {
-    let world = World::new();
+    let world = World::beside_engine();
     let (engine, image) = image(&world);
     let gateway = Gateway::deployed(&world, &engine, "dev-001");
     let mut more = vec!["--read-only"];
@@ -151,7 +151,7 @@ fn a_read_only_root_needs_nothing_but_tmpfs() {
 
 #[test]
 fn missing_variables_are_all_named_and_end_it_with_78() {
-    let world = World::new();
+    let world = World::beside_engine();
     let (engine, image) = image(&world);
     let container = engine.create("gw-pool-dev-001-0", &["--hostname", "gw", image]);
     let ran = engine.run(&["start", "--attach", &container.name]);
