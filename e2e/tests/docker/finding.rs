@@ -300,6 +300,27 @@ fn a_server_in_a_container_finds_its_gateways_and_is_found_by_them() {
 }
 
 #[test]
+fn a_server_in_a_container_with_its_hosts_network_is_as_on_the_host() {
+    let world = World::with_engine();
+    let workspace = small(&world, "monorepo");
+    let inside = Inside::serve(&world, "host");
+    inside.create(&workspace);
+    inside.deploy();
+    until("all find each other", LONG, || {
+        let gateways = inside.gateways();
+        let finds = |gateway: &Value| {
+            gateway["server"] == "http://172.17.0.1:8090"
+                && gateway["address"] == format!("127.0.0.1:{}", gateway["http_port"])
+        };
+        (gateways.len() == 3 && gateways.iter().all(finds)).then_some(())
+    });
+    assert_eq!(versions(&inside), ["1.0.0", "1.0.0", "1.0.0"]);
+    let server = inside.json(&["serve", "status"]);
+    let listeners = json!(["127.0.0.1:8090", "172.17.0.1:8090"]);
+    assert_eq!(server["server"]["listeners"], listeners);
+}
+
+#[test]
 fn a_server_in_a_container_of_another_network_says_how_to_connect_it() {
     let world = World::with_engine();
     let workspace = small(&world, "monorepo");
