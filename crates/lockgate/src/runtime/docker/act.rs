@@ -139,7 +139,7 @@ fn servers_file(servers: &str) -> File<'_> {
 
 /// Has the agent ask at once, also where it waits at an address that nobody answers any more. A
 /// signal would be cheaper, but an engine that passes one on takes it for an order to stop, and does
-/// not start the container again. An agent that cannot be woken asks by itself within seconds.
+/// not start the container again. An agent that cannot be woken asks by itself, if later.
 async fn wake(engine: &Engine, id: &str, name: &str) {
     let reload = [AGENT, "reload"].map(str::to_owned).to_vec();
     if let Err(error) = engine.exec_apart(id, reload).await {
