@@ -162,6 +162,8 @@ impl World {
             .env("HOME", self.dir.path())
             .env("LOCKGATE_HOME", self.home())
             .env("LOCKGATE_SERVE_PORT", self.port.to_string())
+            .env("LOCKGATE_HTTPS_PORT", "0")
+            .env("LOCKGATE_HTTP_PORT", "0")
             .env("XDG_RUNTIME_DIR", self.dir.path())
             .env("NO_COLOR", "1")
             .current_dir(self.dir.path())

@@ -22,10 +22,8 @@ use std::io;
 use std::path::PathBuf;
 
 pub(crate) use self::authority::{Authority, Source};
-pub(crate) use self::given::given;
 pub(crate) use self::kept::keep;
 pub(crate) use self::leaf::Leaf;
-pub(crate) use self::read::Seen;
 
 /// Why there is no certificate.
 #[derive(Debug, thiserror::Error)]

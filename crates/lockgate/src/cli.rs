@@ -9,8 +9,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use lockgate_model::EnvName;
 
 use crate::commands::{
-    builds, create, delete, deploy, image, init, keys, list, logs, pack, restart, rollback, scale,
-    serve, set, start, status, trust, up, urls, validate, wait,
+    builds, create, delete, deploy, image, init, keys, list, logs, org, pack, restart, rollback,
+    scale, serve, set, start, status, trust, up, urls, validate, wait,
 };
 
 /// Moves new builds of a service into a pool of running gateways.
@@ -89,6 +89,7 @@ pub(crate) enum Command {
     Scale(scale::ScaleArgs),
     Set(set::SetArgs),
     Keys(keys::KeysArgs),
+    Org(org::OrgArgs),
     Init(init::InitArgs),
     Trust(trust::TrustArgs),
     Image(image::ImageArgs),
@@ -103,6 +104,7 @@ impl Command {
     pub(crate) fn streams(&self) -> bool {
         match self {
             Self::Set(args) => !args.list,
+            Self::Org(args) => args.streams(),
             other => matches!(
                 other,
                 Self::Up(_)
@@ -128,7 +130,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
     (
         "Environments",
         &[
-            "create", "delete", "list", "scale", "set", "keys", "start", "stop",
+            "create", "delete", "list", "scale", "set", "keys", "org", "start", "stop",
         ],
     ),
     ("Setting up", &["init", "trust", "image"]),

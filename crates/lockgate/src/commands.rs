@@ -30,6 +30,7 @@ pub(crate) mod wait;
 mod checkout;
 mod gateways;
 mod logging;
+pub(crate) mod org;
 mod outcome;
 pub(crate) mod trust;
 mod turn;
@@ -106,6 +107,7 @@ async fn dispatch(command: Command, ctx: &Context) -> Result<(), CommandError> {
         Command::Scale(args) => scale::scale(args, ctx).await,
         Command::Set(args) => set::set(args, ctx).await,
         Command::Keys(args) => keys::keys(&args, ctx),
+        Command::Org(args) => org::org(args, ctx).await,
         Command::Trust(args) => trust::trust(&args, ctx).await,
         Command::Init(args) => init::init(&args, ctx),
         Command::Validate(args) => validate::validate(&args, ctx),

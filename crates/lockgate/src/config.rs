@@ -11,6 +11,7 @@ use lockgate_model::{EnvName, NameError, ports};
 
 use crate::home::Home;
 use crate::runtime::docker::address::{AddressError, EngineAddress};
+use crate::server::front::{FrontPort, FrontPorts};
 
 /// The default environment's name.
 pub(crate) const LOCKGATE_ENV: &str = "LOCKGATE_ENV";
@@ -20,6 +21,10 @@ pub(crate) const LOCKGATE_HOME: &str = "LOCKGATE_HOME";
 pub(crate) const LOCKGATE_BUILDS: &str = "LOCKGATE_BUILDS";
 /// The build server's port; 8090 where it is not set, 0 takes a free one.
 pub(crate) const LOCKGATE_SERVE_PORT: &str = "LOCKGATE_SERVE_PORT";
+/// The front door's port for HTTPS, or `off`; 443 where that is to be had, else 8443.
+pub(crate) const LOCKGATE_HTTPS_PORT: &str = "LOCKGATE_HTTPS_PORT";
+/// The front door's port for HTTP, or `off`; 80 where that is to be had, else 8080.
+pub(crate) const LOCKGATE_HTTP_PORT: &str = "LOCKGATE_HTTP_PORT";
 /// The agent program; `lockgate-agent` beside this program where it is not set.
 pub(crate) const LOCKGATE_AGENT: &str = "LOCKGATE_AGENT";
 /// Where the container engine is asked; `unix:///var/run/docker.sock` where it is not set.
@@ -55,6 +60,8 @@ pub(crate) struct Config {
     pub(crate) home: Home,
     /// The build server's port.
     pub(crate) serve_port: u16,
+    /// The front door's ports.
+    pub(crate) front: FrontPorts,
     /// The agent program.
     pub(crate) agent: PathBuf,
     /// Who calls, for the history: `user@host`.
@@ -173,6 +180,18 @@ impl Config {
             })?),
             None => None,
         };
+        let front_port = |variable| match text(variable)? {
+            None => Ok(FrontPort::Usual),
+            Some(value) => value.parse().map_err(|_| ConfigError::Value {
+                variable,
+                value,
+                expected: "a port number from 0 to 65535, or `off`",
+            }),
+        };
+        let front = FrontPorts {
+            https: front_port(LOCKGATE_HTTPS_PORT)?,
+            http: front_port(LOCKGATE_HTTP_PORT)?,
+        };
         let user = text("USER")?.or(text("LOGNAME")?);
         let user = user
             .or_else(|| machine.user.clone())
@@ -181,6 +200,7 @@ impl Config {
             env,
             home: resolve_home(flags, &given, machine)?,
             serve_port,
+            front,
             agent: given(LOCKGATE_AGENT).map_or_else(|| machine.agent(), PathBuf::from),
             caller: format!("{user}@{}", machine.host),
             log: text(LOCKGATE_LOG)?,

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lockgate_builds::store::Store;
 use lockgate_model::EnvName;
+use time::OffsetDateTime;
 
 use crate::cli::GlobalArgs;
 use crate::config::{Config, Flags};
@@ -141,6 +142,13 @@ pub(crate) fn names<'a>(all: impl Iterator<Item = &'a EnvName>) -> String {
     all.map(|name| format!("`{name}`"))
         .collect::<Vec<_>>()
         .join(", ")
+}
+
+/// The time of day.
+pub(crate) fn now() -> OffsetDateTime {
+    let ms = i128::from(now_ms());
+    // Only in thousands of years would these be too many.
+    OffsetDateTime::from_unix_timestamp_nanos(ms * 1_000_000).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 /// The time of day in UNIX milliseconds.

@@ -17,6 +17,7 @@ pub(crate) mod delete;
 pub(crate) mod desired;
 pub(crate) mod docker;
 pub(crate) mod lock;
+pub(crate) mod organizations;
 pub(crate) mod pins;
 pub(crate) mod ports;
 pub(crate) mod publish;
@@ -29,7 +30,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use lockgate_model::{EnvName, GatewayName};
+use lockgate_model::{EnvName, GatewayName, OrganizationId};
 use serde::{Deserialize, Serialize};
 
 use self::docker::DockerSettings;
@@ -78,6 +79,9 @@ pub(crate) struct Gateway {
     pub(crate) vpn_port: u16,
     /// Whether it shall run; `lockgate stop` clears it.
     pub(crate) enabled: bool,
+    /// The organization that it serves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) organization: Option<OrganizationId>,
     /// The build that is its own, whatever is deployed to the environment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) pinned: Option<Pin>,
@@ -329,6 +333,7 @@ pub(crate) mod tests {
                 http_port: 7100,
                 vpn_port: 49100,
                 enabled: true,
+                organization: None,
                 pinned: None,
             }],
         }

@@ -14,6 +14,7 @@ use crate::context::names;
 use crate::environment::EnvironmentError;
 use crate::environment::create::CreateError;
 use crate::environment::lock::LockError;
+use crate::environment::organizations::OrganizationError;
 use crate::environment::variables::VariablesError;
 use crate::home::HomeError;
 use crate::runtime::docker::check::CheckError;
@@ -411,6 +412,35 @@ impl From<LockError> for CommandError {
                 told.hint("its environment belongs to another user of this host")
             }
             LockError::File { .. } => told,
+        }
+    }
+}
+
+impl From<OrganizationError> for CommandError {
+    fn from(error: OrganizationError) -> Self {
+        let told = Self::from_error(Kind::Failed, &error);
+        match &error {
+            OrganizationError::Served {
+                organization,
+                gateway,
+            } => told.hint(format!(
+                "`lockgate org release {} {organization}` takes it away first",
+                gateway.env()
+            )),
+            OrganizationError::Busy {
+                gateway,
+                organization,
+            } => told.hint(format!(
+                "`lockgate org release {} {organization}` frees it",
+                gateway.env()
+            )),
+            OrganizationError::NoneLeft { env, gateways } => told.hint(format!(
+                "`lockgate scale {env} {}` makes one more",
+                gateways + 1
+            )),
+            OrganizationError::Unserved { env, .. } => {
+                told.hint(format!("`lockgate org list {env}` shows who serves whom"))
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ mod api;
 pub(crate) mod bridge;
 pub(crate) mod control;
 pub(crate) mod detach;
+pub(crate) mod front;
 mod gateways;
 pub(crate) mod listen;
 
@@ -33,6 +34,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::bridge::Bridges;
+use self::front::{Front, FrontDescription, FrontPorts};
 use self::gateways::Gateways;
 use self::listen::ListenError;
 use crate::config::Config;
@@ -57,6 +59,10 @@ pub(crate) struct ServeOptions {
     pub(crate) port: u16,
     /// More addresses, such as the bridge's.
     pub(crate) listen: Vec<SocketAddr>,
+    /// The front door's ports.
+    pub(crate) front: FrontPorts,
+    /// Who runs it, `user@host`: stands in the authority's name.
+    pub(crate) caller: String,
     /// Environments whose current archive needs no token on any listener.
     pub(crate) allow_plain: Vec<EnvName>,
     /// The agent program.
@@ -82,6 +88,9 @@ pub(crate) struct ServerDescription {
     pub(crate) builds: PathBuf,
     /// The build server's addresses; the loopback one first.
     pub(crate) listeners: Vec<SocketAddr>,
+    /// The front door.
+    #[serde(default)]
+    pub(crate) front: FrontDescription,
     /// When it started, UNIX milliseconds.
     pub(crate) started_at: u64,
 }
@@ -126,6 +135,8 @@ impl ServeOptions {
             home: config.home.clone(),
             port: config.serve_port,
             listen: Vec::new(),
+            front: config.front,
+            caller: config.caller.clone(),
             allow_plain: Vec::new(),
             agent: config.agent.clone(),
             child_environment: config.child_environment.clone(),
@@ -156,6 +167,7 @@ pub(crate) async fn start(options: ServeOptions) -> Result<RunningServer, Server
     let store = Store::open(home.builds())?;
     let environments = Environment::names(home)?;
     let (addresses, listeners) = bind_all(&options)?;
+    let front = Front::bind(options.front.https, options.front.http)?;
     let control_socket = home.control_socket();
     let control = bind_control(&control_socket)?;
 
@@ -165,6 +177,7 @@ pub(crate) async fn start(options: ServeOptions) -> Result<RunningServer, Server
         home: home.dir().to_owned(),
         builds: home.builds().to_owned(),
         listeners: addresses,
+        front: front.description(),
         started_at: now_ms(),
     };
     let (reports, notice) = (Reports::default(), Notice::default());
@@ -204,6 +217,8 @@ pub(crate) async fn start(options: ServeOptions) -> Result<RunningServer, Server
     for env in &environments {
         gateways.reconcile(env).await;
     }
+    let (home, caller) = (home.clone(), options.caller);
+    front.serve(home.clone(), caller, gateways.clone(), &stop, &mut tasks);
     let listeners = bridges.description().listeners;
     tracing::info!(?listeners, home = %home.dir().display(), "server started");
     Ok(RunningServer {

@@ -15,6 +15,9 @@ pub const GANYMEDE_FQDN: &str = "GANYMEDE_FQDN";
 /// The base domain. Required.
 pub const DOMAIN: &str = "DOMAIN";
 
+/// The organization that the gateway serves, a UUID; said to the application alone.
+pub const ORGANIZATION_ID: &str = "ORGANIZATION_ID";
+
 /// The build server's address; found by itself where it is not set.
 pub const BUILD_SERVER_IP: &str = "BUILD_SERVER_IP";
 /// The build server's port; 8090 where it is not set.

@@ -121,7 +121,7 @@ fn what_would_serve(nobody: &Nobody<'_>) -> String {
             environment,
         } => format!(
             "no gateway serves organization `{organization}`; `lockgate org assign \
-             {organization} --env {environment}` makes one serve it"
+             {environment} {organization}` makes one serve it"
         ),
         Nobody::Site { site, environment } => format!(
             "environment `{environment}` has no site for {}",

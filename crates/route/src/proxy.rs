@@ -131,11 +131,7 @@ impl EmbeddedProxy {
         let addr = listener.local_addr().map_err(ProxyError::Listener)?;
         let tls = self.tls.map(serve::Handshake::new).transpose();
         let tls = tls.map_err(ProxyError::Tls)?;
-        let forwarder = Arc::new(Forwarder::new(
-            self.lookup,
-            self.rules,
-            self.introduction,
-        ));
+        let forwarder = Arc::new(Forwarder::new(self.lookup, self.rules, self.introduction));
         tracing::debug!(%addr, "door open");
         accept::accept(listener, forwarder, tls, &stop).await;
         tracing::debug!(%addr, "door closed");

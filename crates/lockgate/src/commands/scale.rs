@@ -216,12 +216,12 @@ impl Work<'_> {
                 held.push(format!("`{name}` is pinned to build {}", pin.build));
             }
         }
-        for told in said::told(environment, going, &self.store)? {
-            if let Some(organization) = told.organization {
-                held.push(format!(
-                    "`{}` serves organization {organization}",
-                    told.gateway
-                ));
+        for gateway in &environment.gateways {
+            if let Some(organization) = &gateway.organization
+                && going.contains(&gateway.number)
+            {
+                let name = environment.gateway_name(gateway);
+                held.push(format!("`{name}` serves organization {organization}"));
             }
         }
         if held.is_empty() {

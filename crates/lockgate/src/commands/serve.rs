@@ -175,6 +175,14 @@ fn describe(ctx: &Context, server: &ServerDescription) -> Result<(), CommandErro
         server.builds.display(),
         addresses.join(", ")
     ))?;
+    if let Some(port) = server.front.https_port {
+        ctx.screen
+            .say(&format!("  front door on https port {port}"));
+    }
+    if let Some(problem) = &server.front.problem {
+        ctx.screen
+            .say(&format!("  front door is not whole: {problem}"));
+    }
     ctx.screen.say(&format!(
         "  process {}, version {}, started {}",
         server.pid,

@@ -5,10 +5,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Value, json};
-use time::OffsetDateTime;
 
 use crate::certificates::{Authority, Source};
-use crate::context::{Context, now_ms};
+use crate::context::{Context, now};
 use crate::error::CommandError;
 use crate::trust::{Advice, Machine, Store, TrustError, Trusted, advice, stores};
 use crate::views::paint::Tone;
@@ -68,7 +67,7 @@ pub(crate) async fn trust(args: &TrustArgs, ctx: &Context) -> Result<(), Command
             error,
         });
     }
-    show(ctx, &authority, &rows)?;
+    show(ctx, &authority, &rows, args.remove)?;
     let wanted = |row: &&Row| (row.trusted == Trusted::Yes) != args.remove;
     let wrong = rows.iter().filter(|row| !wanted(row));
     // A store that cannot be looked at is no reason to fail a removal.
@@ -81,14 +80,8 @@ pub(crate) async fn trust(args: &TrustArgs, ctx: &Context) -> Result<(), Command
 
 /// The authority of this home, made where there is none.
 pub(crate) fn authority(ctx: &Context) -> Result<Authority, CommandError> {
-    let now = i64::try_from(now_ms() / 1000).unwrap_or(i64::MAX);
-    let now = OffsetDateTime::from_unix_timestamp(now)
-        .map_err(|error| CommandError::failed("the clock cannot be right").because(&error))?;
-    Ok(Authority::of_home(
-        &ctx.config.home,
-        &ctx.config.caller,
-        now,
-    )?)
+    let (home, caller) = (&ctx.config.home, &ctx.config.caller);
+    Ok(Authority::of_home(home, caller, now())?)
 }
 
 fn machine(ctx: &Context) -> Machine {
@@ -113,7 +106,12 @@ fn of_mkcert(machine: &Machine) -> Result<PathBuf, CommandError> {
     })
 }
 
-fn show(ctx: &Context, authority: &Authority, rows: &[Row]) -> Result<(), CommandError> {
+fn show(
+    ctx: &Context,
+    authority: &Authority,
+    rows: &[Row],
+    removed: bool,
+) -> Result<(), CommandError> {
     let lines = advice(&authority.file);
     if ctx.screen.is_json() {
         return ctx.screen.json(&document(authority, rows, &lines));
@@ -132,6 +130,9 @@ fn show(ctx: &Context, authority: &Authority, rows: &[Row]) -> Result<(), Comman
             ctx.screen
                 .warn(&format!("{}: {line}", row.store.place().display()));
         }
+    }
+    if removed {
+        return Ok(());
     }
     ctx.screen.say("\nElsewhere:");
     for Advice { who, line } in lines {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
-use lockgate_model::{EnvName, GatewayName, protocol};
+use lockgate_model::{EnvName, GatewayName, ORGANIZATION_PREFIX, OrganizationId, protocol};
 use serde_json::json;
 
 use crate::context::Context;
@@ -13,6 +13,7 @@ use crate::environment::{Environment, Gateway};
 use crate::error::CommandError;
 use crate::server::ServerDescription;
 use crate::server::control::ControlClient;
+use crate::server::front::FrontDescription;
 
 /// Print the URLs of an environment
 #[derive(Debug, Args)]
@@ -32,6 +33,7 @@ pub(crate) async fn urls(args: &UrlsArgs, ctx: &Context) -> Result<(), CommandEr
     };
     let server = server.map(|(_, server)| server);
     let archive = archive_url(ctx, server.as_ref(), &environment.name);
+    let front = server.as_ref().map(|server| &server.front);
     if ctx.screen.is_json() {
         let gateways: Vec<_> = environment
             .gateways
@@ -41,15 +43,55 @@ pub(crate) async fn urls(args: &UrlsArgs, ctx: &Context) -> Result<(), CommandEr
                 json!({"url": url(&found, &name, gateway), "name": name})
             })
             .collect();
-        return ctx
-            .screen
-            .json(&json!({"env": environment.name, "gateways": gateways, "archive": archive}));
+        let organizations: Vec<_> = served(&environment)
+            .map(|(organization, gateway)| {
+                let url = organization_url(&environment, organization, front);
+                json!({"organization": organization, "gateway": gateway, "url": url})
+            })
+            .collect();
+        return ctx.screen.json(&json!({
+            "env": environment.name, "gateways": gateways, "organizations": organizations,
+            "archive": archive,
+        }));
     }
     ctx.screen.data(&lines(&environment, &found))?;
+    for (organization, gateway) in served(&environment) {
+        if let Some(url) = organization_url(&environment, organization, front) {
+            ctx.screen.data(&format!("{gateway}  {url}\n"))?;
+        }
+    }
+    if let Some(problem) = front.and_then(|front| front.problem.as_ref()) {
+        ctx.screen
+            .warn(&format!("the front door is not whole: {problem}"));
+    }
     ctx.screen.data(&format!(
         "{:<width$}  {archive}\n",
         "archive",
         width = name_width(&environment)
+    ))
+}
+
+/// Who serves whom.
+fn served(environment: &Environment) -> impl Iterator<Item = (&OrganizationId, GatewayName)> {
+    environment.gateways.iter().filter_map(|gateway| {
+        let organization = gateway.organization.as_ref()?;
+        Some((organization, environment.gateway_name(gateway)))
+    })
+}
+
+/// The URL of an organization at the front door, where that is open.
+pub(crate) fn organization_url(
+    environment: &Environment,
+    organization: &OrganizationId,
+    front: Option<&FrontDescription>,
+) -> Option<String> {
+    let port = match front?.https_port? {
+        443 => String::new(),
+        port => format!(":{port}"),
+    };
+    let domain = &environment.domain;
+    Some(format!(
+        "https://{ORGANIZATION_PREFIX}{organization}.{domain}{port}/"
     ))
 }
 

@@ -100,6 +100,7 @@ mod tests {
             http_port: 7100,
             vpn_port: 49100,
             enabled,
+            organization: None,
             pinned: None,
         }
     }

@@ -197,6 +197,7 @@ pub(super) fn gateway((number, ports): (u32, GatewayPorts)) -> Gateway {
         http_port: ports.http,
         vpn_port: ports.vpn,
         enabled: true,
+        organization: None,
         pinned: None,
     }
 }

@@ -269,7 +269,7 @@ fn say(
         manifest: manifest.clone(),
         run: true,
         restart: last.map_or(0, |last| last.restart) + u64::from(restart),
-        organization: last.and_then(|last| last.organization.clone()),
+        organization: gateway.organization.as_ref().map(ToString::to_string),
         settings,
         previous,
         key_id: stamp.key_id.clone(),

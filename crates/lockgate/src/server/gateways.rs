@@ -161,11 +161,7 @@ impl Gateways {
         after: Option<u64>,
         wait: Duration,
     ) -> Result<GatewaysView, EnvironmentError> {
-        let mut seen = Seen {
-            reports: self.reports.version(),
-            runtimes: self.runtimes.each().map(|(_, runtime)| runtime.changes()),
-            files: self.changed.subscribe(),
-        };
+        let mut seen = self.seen();
         // Runs out quietly: the answer then has the version that was asked with.
         let _ = timeout(wait, seen.differs(self.first_version, after)).await;
         // The version is read before the content, so that no change between them is missed.
@@ -177,6 +173,42 @@ impl Gateways {
             version,
             gateways: environment.gateways.iter().map(view).collect(),
         })
+    }
+
+    fn seen(&self) -> Seen {
+        Seen {
+            reports: self.reports.version(),
+            runtimes: self.runtimes.each().map(|(_, runtime)| runtime.changes()),
+            files: self.changed.subscribe(),
+        }
+    }
+
+    /// Waits until the version is not `after`, and gives it.
+    pub(super) async fn changes(&self, after: Option<u64>) -> u64 {
+        let mut seen = self.seen();
+        seen.differs(self.first_version, after).await;
+        seen.version(self.first_version)
+    }
+
+    /// All environments and what is known of their gateways. An environment whose file cannot be read
+    /// is left out.
+    pub(super) fn everything(&self) -> Vec<(Environment, Vec<GatewayView>)> {
+        let received = self.reports.all();
+        let names = Environment::names(&self.home).unwrap_or_default();
+        let read = |env: &EnvName| match Environment::load(&self.home, env) {
+            Ok(environment) => Some(environment),
+            Err(error) => {
+                tracing::warn!(%env, %error, "environment is left out");
+                None
+            }
+        };
+        let all = names.iter().filter_map(read);
+        all.map(|environment| {
+            let view = |gateway| self.view_one(&environment, gateway, &received);
+            let views = environment.gateways.iter().map(view).collect();
+            (environment, views)
+        })
+        .collect()
     }
 
     fn view_one(

@@ -8,6 +8,7 @@ use crate::environment::delete::delete;
 use crate::environment::docker::DockerSettings;
 use crate::environment::lock::DeployLock;
 use crate::environment::tests::home;
+use crate::server::front::{FrontPort, FrontPorts};
 
 /// Longer than anything here takes.
 const LONG: Duration = Duration::from_secs(20);
@@ -21,6 +22,11 @@ fn options(folder: &Path) -> ServeOptions {
         home: home(folder),
         port: 0,
         listen: Vec::new(),
+        front: FrontPorts {
+            https: FrontPort::Given(0),
+            http: FrontPort::Given(0),
+        },
+        caller: "a@b".into(),
         allow_plain: Vec::new(),
         agent,
         child_environment: vec![("PATH".into(), "/usr/bin:/bin".into())],

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! renewed token < what the workspace says (`[app] env_file`, `env`, `[env.NAME.app]`) < `set` < `set --gateway`
+//!               < the organization's `ORGANIZATION_ID`
 //! ```
 //!
 //! What the workspace said is kept beside the statement (`gateways/{n}/said.json`), so that a
@@ -117,6 +118,10 @@ impl<'a> Own<'a> {
             given.or_insert(token);
         }
         settings.env.extend(self.variables.of(gateway.number));
+        if let Some(organization) = &gateway.organization {
+            let name = variable::ORGANIZATION_ID.to_owned();
+            settings.env.insert(name, organization.to_string());
+        }
         Ok(Composed {
             settings,
             renewed: renewed.now,

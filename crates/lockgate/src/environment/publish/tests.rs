@@ -75,14 +75,6 @@ fn a_gateway_that_was_told_nothing_is_told_nothing_again() {
     assert_eq!(statement(&Asked::Again { restart: true }, None), None);
 }
 
-#[test]
-fn an_organization_stays_with_its_gateway() {
-    let mut first = run('a', false, None);
-    first.organization = Some("org".into());
-    let next = run('b', false, Some(&first));
-    assert_eq!(next.organization.as_deref(), Some("org"));
-}
-
 fn made(folder: &std::path::Path) -> (Home, Store, Environment) {
     let home = home(folder);
     let store = Store::open(home.builds()).unwrap();

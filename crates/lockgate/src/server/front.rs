@@ -1,0 +1,165 @@
+//! The server's front door: `https://org-{uuid}.{domain}` leads to the gateway that serves the
+//! organization, over all environments of the home.
+//!
+//! ```text
+//! env.toml, runtimes, reports ─▶ table ──┐
+//! the home's authority ─▶ certificates ──┴▶ listeners on loopback: TLS, and HTTP that leads there
+//! ```
+//!
+//! Both values are watched: a change counts for the next request and the next handshake, and no
+//! connection is closed for it. The proxy itself is `lockgate_route::FrontDoor`.
+
+mod certify;
+mod ports;
+mod table;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lockgate_model::FrontTable;
+use lockgate_route::{Certificates, EmbeddedProxy, FrontDoor, Patience};
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use self::ports::{Bound, HTTP, HTTPS, bind};
+pub(crate) use self::ports::{FrontPort, FrontPorts};
+use super::gateways::Gateways;
+use super::listen::ListenError;
+use crate::context::now;
+use crate::home::Home;
+
+/// How often certificates are looked at without another reason: they last for months.
+const LOOK: Duration = Duration::from_hours(1);
+
+/// A front door as the server describes it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FrontDescription {
+    /// The port of `https://` URLs; `None` where it is off.
+    pub(crate) https_port: Option<u16>,
+    /// The port that leads to them.
+    pub(crate) http_port: Option<u16>,
+    /// Why one of them is off.
+    pub(crate) problem: Option<String>,
+}
+
+/// Listeners that are bound and not served yet.
+#[derive(Debug)]
+pub(super) struct Front {
+    https: Bound,
+    http: Bound,
+}
+
+impl Front {
+    /// Binds both ports; refused only where a port that was asked for is not to be had.
+    pub(super) fn bind(https: FrontPort, http: FrontPort) -> Result<Self, ListenError> {
+        let https = bind(https, &HTTPS)?;
+        // Without HTTPS there is nothing that HTTP could lead to.
+        let http = if https.port.is_some() {
+            bind(http, &HTTP)?
+        } else {
+            Bound::default()
+        };
+        Ok(Self { https, http })
+    }
+
+    pub(super) fn description(&self) -> FrontDescription {
+        let problems = [&self.https.problem, &self.http.problem];
+        let problems: Vec<&str> = problems.into_iter().flatten().map(String::as_str).collect();
+        FrontDescription {
+            https_port: self.https.port,
+            http_port: self.http.port,
+            problem: (!problems.is_empty()).then(|| problems.join("; ")),
+        }
+    }
+
+    /// Serves until `stop`, following what the gateways are.
+    pub(super) fn serve(
+        self,
+        home: Home,
+        caller: String,
+        gateways: Arc<Gateways>,
+        stop: &CancellationToken,
+        tasks: &mut JoinSet<()>,
+    ) {
+        let Some(port) = self.https.port else {
+            return;
+        };
+        let (table, tables) = watch::channel(FrontTable::default());
+        let (certificates, shown) = watch::channel(Certificates::default());
+        let door = FrontDoor::new(tables, Patience::default());
+        let listen = |listeners: Vec<TcpListener>, proxy: &dyn Fn() -> EmbeddedProxy| {
+            let serving = listeners.into_iter().map(|listener| (listener, proxy()));
+            serving.collect::<Vec<_>>()
+        };
+        let mut all = listen(self.https.listeners, &|| door.secured(shown.clone()));
+        all.extend(listen(self.http.listeners, &|| door.redirecting(port)));
+        for (listener, proxy) in all {
+            let stop = stop.clone();
+            tasks.spawn(async move {
+                if let Err(error) = proxy.serve(listener, stop).await {
+                    tracing::error!(%error, "front door ended");
+                }
+            });
+        }
+        let stop = stop.clone();
+        let keeper = Keeper {
+            home,
+            caller,
+            gateways,
+            table,
+            certificates,
+        };
+        tasks.spawn(async move {
+            stop.run_until_cancelled(keeper.run()).await;
+        });
+    }
+}
+
+/// Keeps table and certificates as they should be.
+struct Keeper {
+    home: Home,
+    caller: String,
+    gateways: Arc<Gateways>,
+    table: watch::Sender<FrontTable>,
+    certificates: watch::Sender<Certificates>,
+}
+
+impl Keeper {
+    async fn run(self) {
+        let mut version = None;
+        let mut told = None;
+        loop {
+            let changed = self.gateways.changes(version);
+            // Certificates are looked at although nothing has changed.
+            version = timeout(LOOK, changed).await.ok().or(version);
+            let table = table::of(&self.gateways);
+            self.certify(&table, &mut told);
+            self.table.send_if_modified(|known| {
+                let changed = *known != table;
+                *known = table;
+                changed
+            });
+        }
+    }
+
+    /// Certificates first: a name that is served is never asked for in vain.
+    fn certify(&self, table: &FrontTable, told: &mut Option<String>) {
+        match certify::of(&self.home, &self.caller, table, now()) {
+            Ok(certificates) => {
+                *told = None;
+                self.certificates.send_replace(certificates);
+            }
+            Err(error) => {
+                let problem = error.in_one_line();
+                if told.as_ref() != Some(&problem) {
+                    tracing::error!(%problem, "the front door shows the certificates that it has");
+                }
+                *told = Some(problem);
+            }
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! What the front door serves: env.toml and what is known of the gateways.
+
+use lockgate_model::{
+    FrontEnvironment, FrontGateway, FrontTable, GatewayName, RouteName, Standing,
+};
+
+use crate::environment::Environment;
+use crate::server::control::GatewayView;
+use crate::server::gateways::Gateways;
+
+/// The table of all environments. One whose file cannot be read is left out; the log has it.
+pub(super) fn of(gateways: &Gateways) -> FrontTable {
+    let known = gateways.everything();
+    let environments = known
+        .iter()
+        .filter_map(|(environment, _)| front(environment));
+    let views = known.iter().flat_map(|(_, views)| views);
+    FrontTable::new(environments, views.map(gateway))
+}
+
+fn front(environment: &Environment) -> Option<FrontEnvironment> {
+    if environment.deleting {
+        return None;
+    }
+    let served = environment.gateways.iter().filter_map(|gateway| {
+        let organization = gateway.organization.clone()?;
+        Some((organization, environment.gateway_name(gateway)))
+    });
+    Some(FrontEnvironment {
+        name: environment.name.clone(),
+        created_ms: environment.created_at,
+        domain: RouteName::parse(&environment.domain).ok()?,
+        apex: None,
+        ganymede: None,
+        organizations: served.collect(),
+    })
+}
+
+fn gateway(view: &GatewayView) -> (GatewayName, FrontGateway) {
+    let report = view.report.as_ref();
+    let running = report.and_then(|report| report.running.as_ref());
+    let desired = report.and_then(|report| report.desired_build.as_ref());
+    let build = running.map(|running| &running.build).or(desired);
+    let front = FrontGateway {
+        standing: standing(view),
+        build: build.cloned(),
+    };
+    (view.name.clone(), front)
+}
+
+/// A gateway's door answers once its agent has reported; the agent holds the application's socket
+/// from then on, so a reload is nothing that the front door has to know of.
+fn standing(view: &GatewayView) -> Standing {
+    let (env, number) = (view.name.env(), view.name.number());
+    if !view.enabled {
+        return Standing::Stopped(format!(
+            "it was stopped; `lockgate start {env} {number}` starts it"
+        ));
+    }
+    match (view.reach.address, &view.report) {
+        (Some(address), Some(report)) => {
+            let container = view.container.as_ref().and_then(|it| it.started);
+            let life = container.unwrap_or_else(|| report.agent_pid.into());
+            Standing::At { address, life }
+        }
+        _ => Standing::Starting,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lockgate_model::{EnvName, OrganizationId, Report, Target};
+
+    use super::*;
+    use crate::environment::tests::sample;
+    use crate::runtime::Reach;
+
+    const ORGANIZATION: &str = "0d1b3c5e-0000-4000-8000-00000000000a";
+
+    fn view() -> GatewayView {
+        let name = GatewayName::new(&EnvName::parse("dev").unwrap(), 0);
+        GatewayView {
+            http_port: 7100,
+            vpn_port: 49100,
+            enabled: true,
+            agent_pid: Some(5),
+            agent_problem: None,
+            container: None,
+            reach: Reach::at("127.0.0.1:7100".parse().unwrap()),
+            last_contact: None,
+            report: Some(Report::of_new_agent(name.clone(), "0", 5)),
+            name,
+        }
+    }
+
+    #[test]
+    fn a_gateway_answers_once_its_agent_has_spoken() {
+        let check = |change: fn(&mut GatewayView), expected: &str| {
+            let mut view = view();
+            change(&mut view);
+            let found = format!("{:?}", standing(&view));
+            assert!(found.contains(expected), "{found}");
+        };
+        check(|_| {}, "At { address: 127.0.0.1:7100, life: 5 }");
+        check(|view| view.report = None, "Starting");
+        check(|view| view.reach = Reach::default(), "Starting");
+        check(
+            |view| view.enabled = false,
+            "`lockgate start dev 0` starts it",
+        );
+    }
+
+    #[test]
+    fn an_organization_leads_to_its_gateway() {
+        let mut environment = sample("dev");
+        let organization = OrganizationId::parse(ORGANIZATION).unwrap();
+        environment.gateways[0].organization = Some(organization.clone());
+        let table = FrontTable::new(front(&environment), [gateway(&view())]);
+        let host = format!("org-{organization}.dev.localhost");
+        assert!(matches!(table.lookup(&host), Target::Gateway { .. }));
+        environment.deleting = true;
+        assert_eq!(front(&environment), None);
+    }
+}
