@@ -11,6 +11,7 @@
 //!
 //! `open` opens it by the driver that `LOCKGATE_DOOR` names; `place` takes its ports.
 
+mod expected;
 mod nginx;
 mod nginx_log;
 mod open;

@@ -1,7 +1,7 @@
 //! Opens the door, by either driver.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use tracing::{error, warn};
 use super::nginx::{Means, Nginx};
 use super::place::Taken;
 use super::routes::{Routes, Served};
-use super::{Driver, card, decide, shown};
+use super::{Driver, card, decide, expected, shown};
 use crate::config::Config;
 use crate::error::in_one_line;
 use crate::process::Spawner;
@@ -88,6 +88,10 @@ pub(crate) fn prepare_place(config: &Config) -> Result<Place, PlaceError> {
     let place = Place::new(&config.state().join("door"))?;
     if config.driver == Driver::Nginx {
         place.prepare(&config.gateway)?;
+        // Elsewhere the folder is a system's own, whose nginx would read what it finds there.
+        if std::process::id() == 1 {
+            expected::link(Path::new(expected::FOLDER), &place.config());
+        }
     }
     Ok(place)
 }
