@@ -12,6 +12,7 @@ mod finding;
 mod lifecycle;
 mod logs;
 mod trouble;
+mod workflow;
 
 use std::time::Duration;
 
