@@ -12,6 +12,7 @@ mod listening;
 pub mod load;
 mod network;
 mod relay;
+mod seed;
 mod workspace;
 mod world;
 
@@ -21,6 +22,7 @@ pub use http::{Answer, get, request};
 pub use listening::listening_ports;
 pub use nix::sys::signal::Signal;
 pub use relay::Relay;
+pub use seed::Seed;
 pub use workspace::Workspace;
 pub use world::{Ran, World};
 

@@ -9,8 +9,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use lockgate_model::EnvName;
 
 use crate::commands::{
-    builds, create, delete, deploy, image, init, keys, list, logs, org, pack, restart, rollback,
-    scale, serve, set, start, status, trust, up, urls, validate, wait,
+    adopt, builds, create, delete, deploy, image, init, keys, list, logs, org, pack, restart,
+    rollback, scale, serve, set, start, status, trust, up, urls, validate, wait,
 };
 
 /// Moves new builds of a service into a pool of running gateways.
@@ -82,6 +82,7 @@ pub(crate) enum Command {
     Urls(urls::UrlsArgs),
     Builds(builds::BuildsArgs),
     Create(create::CreateArgs),
+    Adopt(adopt::AdoptArgs),
     Delete(delete::DeleteArgs),
     List(list::ListArgs),
     Start(start::StartArgs),
@@ -114,6 +115,7 @@ impl Command {
                     | Self::Pack(_)
                     | Self::Image(_)
                     | Self::Scale(_)
+                    | Self::Adopt(_)
             ),
         }
     }
@@ -130,7 +132,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
     (
         "Environments",
         &[
-            "create", "delete", "list", "scale", "set", "keys", "org", "start", "stop",
+            "create", "adopt", "delete", "list", "scale", "set", "keys", "org", "start", "stop",
         ],
     ),
     ("Setting up", &["init", "trust", "image"]),

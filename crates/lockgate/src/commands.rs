@@ -11,6 +11,7 @@ pub(crate) mod logs;
 pub(crate) mod status;
 pub(crate) mod urls;
 
+pub(crate) mod adopt;
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod keys;
@@ -27,6 +28,7 @@ pub(crate) mod serve;
 pub(crate) mod validate;
 pub(crate) mod wait;
 
+mod agree;
 mod checkout;
 mod gateways;
 mod logging;
@@ -99,6 +101,7 @@ async fn dispatch(command: Command, ctx: &Context) -> Result<(), CommandError> {
         Command::Urls(args) => urls::urls(&args, ctx).await,
         Command::Builds(args) => builds::builds(args, ctx).await,
         Command::Create(args) => create::create(args, ctx).await,
+        Command::Adopt(args) => adopt::adopt(args, ctx).await,
         Command::Delete(args) => delete::delete(args, ctx).await,
         Command::List(args) => list::list(&args, ctx).await,
         Command::Start(args) => start::start(&args, ctx).await,

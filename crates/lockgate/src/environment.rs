@@ -12,6 +12,7 @@
 //! ```
 
 pub(crate) mod admit;
+pub(crate) mod adopted;
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod desired;
@@ -44,6 +45,9 @@ pub(crate) struct Environment {
     pub(crate) name: EnvName,
     /// The domain its gateways serve.
     pub(crate) domain: String,
+    /// The platform's API, where that is not `ganymede.{domain}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ganymede: Option<String>,
     /// The checkout it is deployed from, absolute.
     pub(crate) workspace: PathBuf,
     /// Where its gateways run.
@@ -273,9 +277,10 @@ impl Environment {
         }
     }
 
-    /// The platform's API, `ganymede.{domain}`.
+    /// The platform's API: `ganymede.{domain}`, unless it was adopted with another name.
     pub(crate) fn ganymede_fqdn(&self) -> String {
-        format!("ganymede.{}", self.domain)
+        let given = self.ganymede.clone();
+        given.unwrap_or_else(|| format!("ganymede.{}", self.domain))
     }
 
     /// Whether this is the checkout the environment remembers, symlinks resolved.
@@ -320,6 +325,7 @@ pub(crate) mod tests {
         Environment {
             name: EnvName::parse(name).unwrap(),
             domain: format!("{name}.localhost"),
+            ganymede: None,
             workspace: "/work/space".into(),
             runtime: RuntimeKind::Local,
             created_at: 1_700_000_000_000,

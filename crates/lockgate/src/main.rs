@@ -19,6 +19,8 @@ mod environment;
 mod runtime;
 mod server;
 
+mod adoption;
+
 mod image;
 
 mod deploy;

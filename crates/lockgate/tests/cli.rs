@@ -96,6 +96,7 @@ Every day:
 
 Environments:
   create     Make an environment: ports, keys and gateways
+  adopt      Take over the containers of the shell system, one after the other
   delete     Delete an environment: its gateways, ports, builds and keys
   list       List environments
   scale      Give an environment more or fewer gateways

@@ -11,6 +11,7 @@ mod containers;
 mod finding;
 mod lifecycle;
 mod logs;
+mod migrate;
 mod trouble;
 mod workflow;
 

@@ -1,16 +1,16 @@
 //! `lockgate delete`: ends an environment and everything of it.
 
-use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
-
 use clap::Args;
-use lockgate_model::EnvName;
+use lockgate_model::{EnvName, GatewayName};
 use serde_json::json;
 
 use super::turn::LockArgs;
+use crate::adoption::kept::AllKept;
 use crate::context::Context;
 use crate::environment::delete::delete as remove;
 use crate::environment::{Environment, EnvironmentError};
 use crate::error::CommandError;
+use crate::runtime::docker::found::aside;
 use crate::server::control::ControlClient;
 
 /// Delete an environment: its gateways, ports, builds and keys
@@ -45,6 +45,7 @@ pub(crate) async fn delete(args: DeleteArgs, ctx: &Context) -> Result<(), Comman
         .await
         .map(|(control, _)| control);
     let lock = args.lock.turn(ctx, name, "delete", false).await?;
+    let kept = AllKept::load(&ctx.config.home, name).unwrap_or_default();
     let store = ctx.store()?;
     let left = remove(
         &ctx.config.home,
@@ -61,6 +62,13 @@ pub(crate) async fn delete(args: DeleteArgs, ctx: &Context) -> Result<(), Comman
     } else if left.is_empty() {
         ctx.screen.data(&format!("deleted {name}\n"))?;
     }
+    for (number, _) in kept.iter() {
+        let before = aside(&GatewayName::new(name, number));
+        ctx.screen.warn(&format!(
+            "the container `{before}` of before stays: `docker rm {before}` removes it, \
+             `docker rename` and `docker start` bring it back"
+        ));
+    }
     match left.as_slice() {
         [] => Ok(()),
         left => Err(CommandError::failed(format!(
@@ -73,22 +81,12 @@ pub(crate) async fn delete(args: DeleteArgs, ctx: &Context) -> Result<(), Comman
     }
 }
 
-/// Asks on a terminal; elsewhere nobody can answer, so `--yes` is wanted.
+/// Asks on a terminal.
 fn agreed(name: &EnvName) -> Result<bool, CommandError> {
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        return Err(
-            CommandError::usage(format!("deleting `{name}` was not confirmed"))
-                .hint(format!("`lockgate delete {name} --yes` does not ask")),
-        );
-    }
-    let mut terminal = io::stderr().lock();
-    let mut answer = String::new();
-    write!(
-        terminal,
-        "Delete {name} with its gateways, builds and keys? [y/N] "
+    let without = CommandError::usage(format!("deleting `{name}` was not confirmed"))
+        .hint(format!("`lockgate delete {name} --yes` does not ask"));
+    super::agree::agreed(
+        &format!("Delete {name} with its gateways, builds and keys?"),
+        without,
     )
-    .and_then(|()| terminal.flush())
-    .and_then(|()| io::stdin().lock().read_line(&mut answer))
-    .map_err(|error| CommandError::failed("cannot ask").because(&error))?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }

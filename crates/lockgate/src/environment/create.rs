@@ -18,6 +18,7 @@ pub(crate) use self::error::CreateError;
 pub(super) use self::error::not_admitted;
 use self::error::{cannot_write, no_key, no_ports};
 use super::admit::{Registered, admit};
+use super::adopted::{Adopted, refuse_taken};
 use super::docker::DockerSettings;
 use super::ports::{GatewayPorts, PortsLease};
 use super::tokens::{TOKEN_KEY, TokenKey};
@@ -71,19 +72,33 @@ pub(crate) struct Draft {
 impl Draft {
     /// Chooses ports and makes the signing key; writes nothing but folders of the home.
     pub(crate) fn begin(home: &Home, wanted: &Wanted, now_ms: u64) -> Result<Self, CreateError> {
-        let domain = check(wanted)?;
+        if !(1..=MAX_GATEWAYS).contains(&wanted.gateways) {
+            return Err(CreateError::Gateways {
+                asked: wanted.gateways,
+            });
+        }
+        let mut draft = Self::empty(home, wanted, now_ms)?;
+        let ports = draft
+            .lease
+            .choose(wanted.gateways as usize)
+            .map_err(|source| no_ports(&wanted.name, source))?;
+        draft.environment.gateways = (0..).zip(ports).map(gateway).collect();
+        Ok(draft)
+    }
+
+    /// Without gateways.
+    fn empty(home: &Home, wanted: &Wanted, now_ms: u64) -> Result<Self, CreateError> {
+        let domain = domain(wanted)?;
         let workspace = workspace(&wanted.workspace)?;
         home.prepare()?;
         let lease = PortsLease::take(home).map_err(|source| no_ports(&wanted.name, source))?;
         refuse_existing(home, &wanted.name)?;
         sweep(home);
-        let ports = lease
-            .choose(wanted.gateways as usize)
-            .map_err(|source| no_ports(&wanted.name, source))?;
         let key = SigningKey::generate().map_err(|source| no_key(&wanted.name, source))?;
         let environment = Environment {
             name: wanted.name.clone(),
             domain,
+            ganymede: None,
             workspace,
             runtime: wanted.runtime,
             created_at: now_ms,
@@ -91,7 +106,7 @@ impl Draft {
             deleting: false,
             image_id: None,
             docker: (wanted.runtime == RuntimeKind::Docker).then(|| wanted.docker.clone()),
-            gateways: (0..).zip(ports).map(gateway).collect(),
+            gateways: Vec::new(),
         };
         Ok(Self {
             environment,
@@ -99,6 +114,24 @@ impl Draft {
             registered: Vec::new(),
             lease,
         })
+    }
+
+    /// An environment of gateways that are there already, with ports, ids and tokens of their own.
+    pub(crate) fn of(
+        home: &Home,
+        wanted: &Wanted,
+        ganymede: Option<String>,
+        gateways: Vec<Adopted>,
+        now_ms: u64,
+    ) -> Result<Self, CreateError> {
+        let mut draft = Self::empty(home, wanted, now_ms)?;
+        draft.environment.ganymede = ganymede;
+        refuse_taken(&draft.lease, &wanted.name, &gateways)?;
+        for one in gateways {
+            draft.environment.gateways.push(one.gateway);
+            draft.registered.push(one.registered);
+        }
+        Ok(draft)
     }
 
     /// What is going to be made.
@@ -122,13 +155,7 @@ impl Draft {
     }
 }
 
-/// What can be told without looking at anything; gives the domain.
-fn check(wanted: &Wanted) -> Result<String, CreateError> {
-    if !(1..=MAX_GATEWAYS).contains(&wanted.gateways) {
-        return Err(CreateError::Gateways {
-            asked: wanted.gateways,
-        });
-    }
+fn domain(wanted: &Wanted) -> Result<String, CreateError> {
     match &wanted.domain {
         None => Ok(format!("{}.localhost", wanted.name)),
         Some(domain) if is_domain(domain) => Ok(domain.clone()),
@@ -138,7 +165,8 @@ fn check(wanted: &Wanted) -> Result<String, CreateError> {
     }
 }
 
-fn is_domain(text: &str) -> bool {
+/// Whether this can be part of a host name.
+pub(crate) fn is_domain(text: &str) -> bool {
     let part = |part: &str| {
         (1..=63).contains(&part.len())
             && !part.starts_with('-')
@@ -214,10 +242,10 @@ fn build(home: &Home, store: &Store, draft: &Draft) -> Result<(), CreateError> {
     let key = stage.path().join(KEY);
     (draft.key.save(&key)).map_err(|source| no_key(env, source))?;
     let token_key = token_key(env, stage.path())?;
-    for gateway in &environment.gateways {
+    for (index, gateway) in environment.gateways.iter().enumerate() {
         let number = gateway.number;
         let folder = stage.path().join("gateways").join(number.to_string());
-        let registered = draft.registered.get(number as usize);
+        let registered = draft.registered.get(index);
         let made_at = environment.created_at;
         admit(
             store,

@@ -3,14 +3,14 @@
 //! A lease holds one lock over all homes of a user; ports count as taken once an `env.toml` names them,
 //! so the lease is kept until that file is in place.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use lockgate_model::ports;
+use lockgate_model::{EnvName, ports};
 use tokio::net::TcpSocket;
 
 use super::{Environment, EnvironmentError};
@@ -22,6 +22,17 @@ pub(crate) struct PortsLease {
     _lock: File,
     http: BTreeSet<u16>,
     vpn: BTreeSet<u16>,
+    /// This home's environments, and those of others.
+    environments: (Vec<Environment>, Vec<Environment>),
+}
+
+/// Ports that environments have, each with whose it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Taken {
+    /// HTTP.
+    pub(crate) http: BTreeMap<u16, EnvName>,
+    /// OpenVPN.
+    pub(crate) vpn: BTreeMap<u16, EnvName>,
 }
 
 /// The ports of one gateway.
@@ -71,22 +82,38 @@ impl PortsLease {
     pub(crate) fn take(home: &Home) -> Result<Self, PortsError> {
         let path = home.ports_lock();
         let lock = durable::lock(&path).map_err(|source| PortsError::Lock { path, source })?;
-        let mut environments = Environment::list(home)?;
+        let own = Environment::list(home)?;
+        let mut others = Vec::new();
         for other in home.others() {
             match Environment::list(&other) {
-                Ok(theirs) => environments.extend(theirs),
+                Ok(theirs) => others.extend(theirs),
                 // Its ports are still seen while something listens on them.
                 Err(error) => {
                     tracing::warn!(home = %other.dir().display(), %error, "its ports cannot be told");
                 }
             }
         }
-        let gateways = || environments.iter().flat_map(|one| &one.gateways);
+        let all = || own.iter().chain(&others);
+        let gateways = || all().flat_map(|one| &one.gateways);
         Ok(Self {
             _lock: lock,
             http: gateways().map(|gateway| gateway.http_port).collect(),
             vpn: gateways().map(|gateway| gateway.vpn_port).collect(),
+            environments: (own, others),
         })
+    }
+
+    /// The ports of all environments but this one of this home.
+    pub(crate) fn taken(&self, but: &EnvName) -> Taken {
+        let (own, others) = &self.environments;
+        let mut taken = Taken::default();
+        for one in own.iter().filter(|one| one.name != *but).chain(others) {
+            for gateway in &one.gateways {
+                taken.http.insert(gateway.http_port, one.name.clone());
+                taken.vpn.insert(gateway.vpn_port, one.name.clone());
+            }
+        }
+        taken
     }
 
     /// The lowest free ports for this many gateways.
@@ -184,6 +211,11 @@ mod tests {
         environment.save(&one).unwrap();
         let lease = PortsLease::take(&two).unwrap();
         assert_eq!(lease.http, BTreeSet::from([7100]));
+        // Of another home it is another environment, whatever its name.
+        assert_eq!(lease.taken(&environment.name).http.len(), 1);
+        drop(lease);
+        let lease = PortsLease::take(&one).unwrap();
+        assert_eq!(lease.taken(&environment.name), Taken::default());
         drop(lease);
         std::fs::remove_dir_all(one.dir()).unwrap();
         assert_eq!(PortsLease::take(&two).unwrap().http, BTreeSet::new());

@@ -17,6 +17,7 @@ mod blueprint;
 pub(crate) mod check;
 mod doors;
 pub(crate) mod engine;
+pub(crate) mod found;
 mod keeper;
 mod ledger;
 mod own;

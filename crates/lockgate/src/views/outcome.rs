@@ -151,7 +151,7 @@ struct Alike<'a> {
 }
 
 /// Why gateways do not run the build, with the last lines that one of them wrote.
-pub(super) fn refusals(outcome: &Outcome, paint: Paint) -> Vec<String> {
+pub(crate) fn refusals(outcome: &Outcome, paint: Paint) -> Vec<String> {
     let mut reasons: BTreeMap<String, Alike<'_>> = BTreeMap::new();
     for gateway in &outcome.gateways {
         let (reason, unavailable, log) = match &gateway.verdict {

@@ -89,6 +89,11 @@ impl Progress {
         }
     }
 
+    /// Says something above the redrawn lines; nothing to programs.
+    pub(crate) fn say(&self, text: &str) {
+        self.above(|screen| screen.say(text));
+    }
+
     /// Takes the redrawn lines away and prints the result.
     pub(crate) fn finish(self, outcome: &Outcome) -> Result<(), CommandError> {
         self.clear();

@@ -61,6 +61,14 @@ pub(crate) enum CreateError {
         /// The cause.
         source: PortsError,
     },
+    /// A port that a gateway has is another environment's.
+    #[error("port {port} is environment `{other}`'s")]
+    Taken {
+        /// The port.
+        port: u16,
+        /// Whose it is.
+        other: EnvName,
+    },
     /// No signing key.
     #[error("environment `{env}` gets no signing key")]
     Key {

@@ -3,6 +3,7 @@
 mod error;
 mod inside;
 mod network;
+mod others;
 mod put;
 
 use std::collections::{BTreeMap, HashMap};
@@ -254,13 +255,13 @@ impl Engine {
     }
 
     /// Starts a container.
-    pub(super) async fn start(&self, id: &str, name: &str) -> Result<(), EngineError> {
+    pub(crate) async fn start(&self, id: &str, name: &str) -> Result<(), EngineError> {
         let started = self.docker.start_container(id, None).await;
         started.map_err(self.refused(format!("start the container `{name}`")))
     }
 
     /// Stops a container in the time that it was made with; one that is gone or stopped is.
-    pub(super) async fn stop(&self, id: &str, name: &str) -> Result<(), EngineError> {
+    pub(crate) async fn stop(&self, id: &str, name: &str) -> Result<(), EngineError> {
         let stopped = self.docker.stop_container(id, None).await;
         gone_is_done(stopped).map_err(self.refused(format!("stop the container `{name}`")))
     }

@@ -2,7 +2,7 @@
 
 use lockgate_model::GatewayName;
 
-use super::blueprint::HOME;
+use super::blueprint::{ENVIRONMENT, HOME};
 use super::engine::Listed;
 use super::plan::{State, Want};
 
@@ -57,9 +57,15 @@ fn foreign(gateway: &GatewayName, other: &Listed) -> String {
         Some(home) => format!("belongs to the Lockgate home {home}"),
         None => "was not made by Lockgate".to_owned(),
     };
+    let adopt = match other.labels.get(ENVIRONMENT) {
+        Some(env) if *env == gateway.env().as_str() => {
+            format!(", `lockgate adopt {env}` takes over one of the shell system")
+        }
+        Some(_) | None => String::new(),
+    };
     format!(
         "a container of this name ({id}, image `{}`) {whose} and is left alone; \
-         `docker rename {gateway} OTHER` or `docker rm -f {gateway}` makes room",
+         `docker rename {gateway} OTHER` or `docker rm -f {gateway}` makes room{adopt}",
         other.image
     )
 }
