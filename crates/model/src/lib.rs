@@ -21,6 +21,7 @@ pub mod ports;
 pub mod protocol;
 mod report;
 mod routes;
+mod service;
 mod settings;
 mod statement;
 
@@ -33,10 +34,11 @@ pub use front::{
 };
 pub use log::{LogEvent, LogLine, LogNews, LogStream};
 pub use manifest::{BUILD_INFO, FilePath, Manifest, ManifestFile};
-pub use names::{BuildId, Digest, EnvName, GatewayName, KeyId, NameError};
+pub use names::{BuildId, Digest, EnvName, GatewayName, KeyId, NameError, ServiceName};
 pub use report::{Change, Phase, Refusal, Report, Running, Timings};
 pub use routes::{
     CONTAINER_PREFIX, Route, RouteError, RouteName, RouteProblems, RouteTable, plain_host,
 };
+pub use service::{LONGEST_STOP, ReadyCheck, ReadyCheckError, ServiceDescription, ServiceReport};
 pub use settings::{AppSettings, AppSocket, Limits, Readiness, Strategy};
 pub use statement::{SignedStatement, Statement};

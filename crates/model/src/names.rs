@@ -132,6 +132,31 @@ impl GatewayName {
     }
 }
 
+/// The name of a service of the host: `ganymede`. It stands beside gateways on the command line, so
+/// it is nothing that could mean one of those.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ServiceName(String);
+
+name_type!(
+    ServiceName,
+    "a service name",
+    "1 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends, that do \
+     not mean a gateway as `gateway`, `gw-…` and numbers do",
+    |text| {
+        let means_a_gateway = matches!(text, "gateway" | "gateways")
+            || text.starts_with("gw-")
+            || text.bytes().all(|b| b.is_ascii_digit());
+        (1..=63).contains(&text.len())
+            && !means_a_gateway
+            && !text.starts_with('-')
+            && !text.ends_with('-')
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    }
+);
+
 /// The name of a build: the first 12 hex digits of a SHA-256 over its files.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -246,6 +271,32 @@ mod tests {
             "",
         ] {
             assert!(GatewayName::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_service_name_is_a_label_that_means_no_gateway() {
+        for good in ["ganymede", "a", "db-2", "gw", "gatewayd"] {
+            assert_eq!(ServiceName::parse(good).unwrap().as_str(), good);
+        }
+        for bad in [
+            "",
+            "gateway",
+            "gateways",
+            "0",
+            "12",
+            "gw-0",
+            "gw-pool-dev-001-0",
+            "gw-pool-x",
+            "-a",
+            "a-",
+            "A",
+            "a.b",
+            "a/b",
+            "..",
+            &"x".repeat(64),
+        ] {
+            assert!(ServiceName::parse(bad).is_err(), "{bad}");
         }
     }
 
