@@ -9,7 +9,7 @@ use lockgate_model::environment as var;
 use crate::commands::application::{StartArgs, StopArgs};
 use crate::commands::{self, logs::LogsArgs, reload::ReloadArgs, restart::RestartArgs};
 use crate::commands::{reset::ResetArgs, routes::RoutesArgs, run::RunArgs};
-use crate::commands::{status::StatusArgs, vpn::VpnArgs};
+use crate::commands::{status::StatusArgs, supervise::SuperviseArgs, vpn::VpnArgs};
 use crate::config::DEFAULT_SOCKET;
 use crate::exec_step::{ExecStepArgs, exec_step};
 use crate::logs::say;
@@ -37,6 +37,8 @@ enum Command {
     Vpn(VpnArgs),
     Status(StatusArgs),
     Logs(LogsArgs),
+    #[command(hide = true)]
+    Supervise(SuperviseArgs),
     #[command(hide = true)]
     ExecStep(ExecStepArgs),
 }
@@ -71,6 +73,7 @@ pub(crate) fn main() -> ExitCode {
             return ExitCode::from(127);
         }
         Command::Run(args) => commands::run::run(&args),
+        Command::Supervise(args) => commands::supervise::supervise(&args),
         Command::Reload(args) => commands::reload::reload(&args),
         Command::Restart(args) => commands::restart::restart(&args),
         Command::Reset(args) => commands::reset::reset(&args),

@@ -8,6 +8,7 @@ pub(crate) mod restart;
 pub(crate) mod routes;
 pub(crate) mod run;
 pub(crate) mod status;
+pub(crate) mod supervise;
 pub(crate) mod vpn;
 
 mod asking;

@@ -108,7 +108,7 @@ pub(crate) fn exec_step(args: &ExecStepArgs) -> Result<Infallible, ExecStepError
         Some((program, arguments)) => (program.clone(), arguments),
         None => (OsString::new(), [].as_slice()),
     };
-    let source = become_program(&program, arguments);
+    let source = become_program(&program, arguments, args.descriptors > 0);
     Err(ExecStepError::Exec { program, source })
 }
 
@@ -132,9 +132,12 @@ fn close_others(descriptors: i32) {
     clippy::disallowed_methods,
     reason = "this process becomes the application; nothing is started beside it"
 )]
-fn become_program(program: &OsString, arguments: &[OsString]) -> io::Error {
-    Command::new(program)
-        .args(arguments)
-        .env("LISTEN_PID", std::process::id().to_string())
-        .exec()
+fn become_program(program: &OsString, arguments: &[OsString], is_handed: bool) -> io::Error {
+    let mut command = Command::new(program);
+    command.args(arguments);
+    // Systemd's protocol: for whom the descriptors are.
+    if is_handed {
+        command.env("LISTEN_PID", std::process::id().to_string());
+    }
+    command.exec()
 }

@@ -12,6 +12,7 @@
 //! ```
 
 mod arenas;
+mod check;
 mod cli;
 mod commands;
 mod error;

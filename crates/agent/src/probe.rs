@@ -6,6 +6,7 @@
 //! connection can be made before anybody listens; it waits in the queue and is
 //! answered as soon as somebody accepts.
 
+mod ask;
 mod queue;
 
 use std::io;
@@ -14,15 +15,13 @@ use std::path::PathBuf;
 use std::pin::pin;
 use std::time::Duration;
 
-use http_body_util::Empty;
 use humantime::format_duration;
-use hyper::body::Bytes;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use lockgate_model::Readiness;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{sleep, timeout};
+
+pub(crate) use ask::{AskError, is_well, status};
 
 /// How often the socket's queue is looked at, where accepting is enough.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -69,16 +68,14 @@ enum NotReady {
     Connect(SocketAddr, io::Error),
     #[error("cannot connect to `{0}`: {1}")]
     ConnectPrivate(PathBuf, io::Error),
-    #[error("`GET {0}` was not answered: {1}")]
-    NoAnswer(String, hyper::Error),
+    #[error(transparent)]
+    Ask(#[from] AskError),
     #[error("`GET {0}` was not answered within {1}")]
     Late(String, humantime::FormattedDuration),
     #[error("`GET {0}` was answered {1}")]
     BadAnswer(String, http::StatusCode),
     #[error("cannot see how many connections wait for it: {0}")]
     Queue(io::Error),
-    #[error("`{0}` is not a path: {1}")]
-    Path(String, http::Error),
 }
 
 /// Why an application is not ready that does not listen yet.
@@ -181,27 +178,8 @@ impl Probe {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let request = http::Request::get(path)
-            .header("host", format!("localhost:{}", self.port))
-            .header("user-agent", "lockgate-agent")
-            .header("connection", "close")
-            .body(Empty::<Bytes>::new())
-            .map_err(|error| NotReady::Path(path.to_owned(), error))?;
-        let no_answer = |error| NotReady::NoAnswer(path.to_owned(), error);
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(no_answer)?;
-        let mut exchange = pin!(sender.send_request(request));
-        let answer = tokio::select! {
-            biased;
-            answer = &mut exchange => answer,
-            // An answer that came last thing on the connection is there already.
-            ended = connection => match ended {
-                Ok(()) => exchange.await,
-                Err(error) => Err(error),
-            },
-        };
-        let status = answer.map_err(no_answer)?.status();
+        let host = format!("localhost:{}", self.port);
+        let status = status(stream, &host, path).await?;
         if is_good(status, self.readiness.http.is_some()) {
             Ok(())
         } else {
@@ -238,7 +216,7 @@ async fn connect(address: SocketAddr) -> Result<TcpStream, NotReady> {
 
 fn is_good(status: http::StatusCode, path_was_set: bool) -> bool {
     if path_was_set {
-        status.is_success() || status.is_redirection()
+        is_well(status)
     } else {
         status.as_u16() < 500
     }

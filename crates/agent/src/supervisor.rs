@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use self::environment::NODE_OPTIONS;
+use crate::check::Check;
 use crate::inspect::{self, Inspect};
 use crate::process::Spawner;
 
@@ -78,8 +79,19 @@ impl Target {
 /// application starts all the same, since it runs from its real release path.
 pub(crate) type Swap = Box<dyn FnMut(&Target) -> io::Result<()> + Send>;
 
+/// What is supervised.
+#[derive(Debug, Clone)]
+pub(crate) enum Kind {
+    /// A gateway's application: it gets the held sockets and waits at its gate.
+    Application,
+    /// A service of the host: it gets its variables and nothing else.
+    Service(Check),
+}
+
 /// What a supervisor needs to know at its start.
 pub(crate) struct SupervisorConfig {
+    /// What is supervised.
+    pub(crate) kind: Kind,
     /// Where crash logs and the preload are written.
     pub(crate) state_dir: PathBuf,
     /// The application's log.

@@ -23,7 +23,7 @@ use crate::error::{CommandError, in_one_line};
 use crate::logs::OwnLog;
 use crate::report::{Reporting, Us, tell};
 use crate::state::State;
-use crate::supervisor::{Handle, Supervisor, SupervisorConfig, Swap};
+use crate::supervisor::{Handle, Kind, Supervisor, SupervisorConfig, Swap};
 use crate::{arenas, door, open_files, release, shims};
 
 /// Run this gateway: the entrypoint of its container
@@ -85,7 +85,7 @@ fn run_configured(args: &RunArgs) -> Result<(), CommandError> {
 
 /// The agent's own log goes to stderr; `RUST_LOG` changes how much of it. Nobody waits
 /// for whoever reads it.
-fn start_log() -> std::io::Result<OwnLog> {
+pub(super) fn start_log() -> std::io::Result<OwnLog> {
     let log = OwnLog::open()?;
     let filter = tracing_subscriber::EnvFilter::builder()
         .with_default_directive(tracing::Level::INFO.into())
@@ -165,9 +165,9 @@ async fn start(config: Config, args: &RunArgs) -> Result<Parts, CommandError> {
     let remembered = Remembered::load(&places.state, &config.key, &config.gateway);
     let releases = places.releases;
     let place = door::prepare_place(&config).map_err(|error| cannot_start(&gateway, &error))?;
-    let application = door::likely_application(&config);
-    let state_dir = config.state();
+    let (state_dir, application) = (config.state(), door::likely_application(&config));
     let (supervisor, supervising) = Supervisor::start(SupervisorConfig {
+        kind: Kind::Application,
         state_dir: config.state(),
         log_file: config.log_file.clone(),
         copy_to_stdout: !args.quiet,

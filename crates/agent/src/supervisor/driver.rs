@@ -61,7 +61,8 @@ pub(super) struct Driver {
     log: Log,
     /// Resolves when the log is written, after `log` is dropped.
     written: oneshot::Receiver<()>,
-    preload: PathBuf,
+    /// `None` where what is supervised gets no sockets.
+    preload: Option<PathBuf>,
     live: BTreeMap<Start, Live>,
     /// Killed before they passed their gates, and not gone yet.
     discarded: Vec<Live>,

@@ -44,10 +44,10 @@ pub(super) struct Parts<'a> {
     pub(super) duplicates: usize,
     /// The release that it is started from.
     pub(super) release: &'a Path,
-    /// The preload's file.
-    pub(super) preload: &'a Path,
-    /// Where Node (22.1 and newer) keeps compiled code of this build.
-    pub(super) compile_cache: &'a Path,
+    /// The preload's file; it is loaded where there are sockets.
+    pub(super) preload: Option<&'a Path>,
+    /// Where Node (22.1 and newer) keeps compiled code of this build, where it shall.
+    pub(super) compile_cache: Option<&'a Path>,
     /// The mark of this start.
     pub(super) mark: (OsString, OsString),
 }
@@ -111,8 +111,10 @@ pub(super) fn compose(parts: &Parts<'_>) -> Composed {
     }
     let own = parts.settings.env.iter();
     all.extend(own.map(|(name, value)| (name.into(), value.into())));
-    all.entry(NODE_COMPILE_CACHE.into())
-        .or_insert_with(|| parts.compile_cache.into());
+    if let Some(folder) = parts.compile_cache {
+        all.entry(NODE_COMPILE_CACHE.into())
+            .or_insert_with(|| folder.into());
+    }
 
     let (name, mark) = parts.mark.clone();
     all.insert(name, mark);
@@ -120,7 +122,7 @@ pub(super) fn compose(parts: &Parts<'_>) -> Composed {
         .get(OsStr::new(NODE_OPTIONS))
         .map(|it| it.to_string_lossy().into_owned());
     let mut command = parts.settings.command.clone();
-    if !parts.sockets.is_empty() {
+    if let Some(preload) = parts.preload.filter(|_| !parts.sockets.is_empty()) {
         let inspected = inspected(parts.settings, before.as_deref());
         command.clone_from(&inspected.command);
         let names: Vec<String> = parts
@@ -131,7 +133,7 @@ pub(super) fn compose(parts: &Parts<'_>) -> Composed {
         all.insert("LISTEN_FDS".into(), parts.sockets.len().to_string().into());
         all.insert("LISTEN_FDNAMES".into(), names.join(":").into());
         all.insert(SOCKETS.into(), handed(parts, &inspected).into());
-        let preload = format!("--require={}", quoted(parts.preload));
+        let preload = format!("--require={}", quoted(preload));
         let options = match inspected.node_options {
             Some(before) if !before.trim().is_empty() => format!("{before} {preload}"),
             Some(_) | None => preload,
@@ -223,8 +225,8 @@ mod tests {
             ],
             duplicates: 2,
             release: Path::new("/releases/a"),
-            preload: Path::new("/a b/preload.cjs"),
-            compile_cache: Path::new("/cache"),
+            preload: Some(Path::new("/a b/preload.cjs")),
+            compile_cache: Some(Path::new("/cache")),
             mark: ("LOCKGATE_START".into(), "mark".into()),
         })
         .variables

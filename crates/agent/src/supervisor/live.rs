@@ -29,7 +29,8 @@ pub(super) struct Live {
     /// UNIX milliseconds.
     pub(super) since: u64,
     collector: Collector,
-    gate: Gate,
+    /// Its channel; `None` where it gets none.
+    gate: Option<Gate>,
     /// How it is asked whether it is ready, once it listens.
     asking: Option<Probe>,
     /// Whether it has said anything: it is Node with the preload.
@@ -58,7 +59,7 @@ impl Live {
         build: BuildId,
         pid: Pid,
         mark: Mark,
-        (collector, gate): (Collector, Gate),
+        (collector, gate): (Collector, Option<Gate>),
         asking: Option<Probe>,
         (started, since): (Instant, u64),
     ) -> Self {
@@ -108,13 +109,13 @@ impl Live {
     /// Lets it pass its gate.
     pub(super) fn open(&mut self, now: Instant) -> io::Result<()> {
         self.opened = Some(now);
-        self.gate.open()
+        self.gate.as_ref().map_or(Ok(()), Gate::open)
     }
 
     /// Asks it to drain; tells by the returned value whether it has heard that,
     /// later. `None` where there is nobody to hear it.
     pub(super) fn drain(&mut self, how: Drain) -> Option<Arc<AtomicBool>> {
-        let asked = self.gate.drain(how.linger, how.limit, how.comes_back);
+        let asked = (self.gate.as_ref()?).drain(how.linger, how.limit, how.comes_back);
         self.heard = (self.speaks && asked.is_ok()).then(Arc::default);
         self.heard.clone()
     }

@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, MutexGuard, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::{Handle, Snapshot, Supervisor, SupervisorConfig, Target};
+use super::{Handle, Kind, Snapshot, Supervisor, SupervisorConfig, Target};
 
 mod acts;
 mod failing;
@@ -69,6 +69,7 @@ impl Bench {
         let swapped = Arc::new(Shared::new(Vec::new()));
         let swaps = Arc::clone(&swapped);
         let (handle, ended) = Supervisor::start(SupervisorConfig {
+            kind: Kind::Application,
             state_dir: folder.path().join("state"),
             log_file: folder.path().join("gateway.log"),
             copy_to_stdout: false,

@@ -11,7 +11,7 @@ use tracing::warn;
 use super::super::live::Live;
 use super::super::machine::{Action, Drain, Event, Start};
 use super::super::view::Cost;
-use super::super::{Target, compile_cache};
+use super::super::{Kind, Target, compile_cache};
 use super::{Driver, wall_clock};
 use crate::logs::{Stream, keep_crash, shortened};
 use crate::memory::{self, SERVING};
@@ -215,7 +215,10 @@ impl Driver {
             .as_deref()
             .or(refused)
             .unwrap_or("ended");
-        let what = format!("build {}, process {}: {why}", live.build, live.pid);
+        let what = match self.config.kind {
+            Kind::Application => format!("build {}, process {}: {why}", live.build, live.pid),
+            Kind::Service(_) => format!("process {}: {why}", live.pid),
+        };
         self.say(&what);
         let at = humantime::format_rfc3339_millis(wall_clock());
         if let Err(error) = keep_crash(&self.config.state_dir, &format!("{at} {what}"), &lines) {

@@ -10,7 +10,7 @@ use tracing::warn;
 use super::super::environment::NODE_OPTIONS;
 use super::super::machine::Machine;
 use super::super::view::Facts;
-use super::super::{Command, Snapshot, SupervisorConfig, SupervisorError};
+use super::super::{Command, Kind, Snapshot, SupervisorConfig, SupervisorError};
 use super::Driver;
 use crate::listener::Sockets;
 use crate::logs::{Log, WriterOptions};
@@ -31,7 +31,11 @@ impl Driver {
         shown: watch::Sender<Snapshot>,
     ) -> Result<Self, SupervisorError> {
         let folder = config.state_dir.join("preload");
-        let preload = preload::write(&folder).map_err(|source| SupervisorError::Prepare {
+        let preload = match config.kind {
+            Kind::Application => preload::write(&folder).map(Some),
+            Kind::Service(_) => Ok(None),
+        }
+        .map_err(|source| SupervisorError::Prepare {
             path: folder,
             source,
         })?;

@@ -1,17 +1,20 @@
 //! Starts processes.
 
 use std::io;
+use std::os::fd::OwnedFd;
+use std::pin::Pin;
 use std::time::Instant;
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use tokio::sync::mpsc;
 
-use super::super::environment::{self, Parts};
+use super::super::environment::{self, Composed, Parts};
 use super::super::live::Live;
 use super::super::machine::{Event, Start};
-use super::super::{Target, compile_cache};
+use super::super::{Kind, Target, compile_cache};
 use super::{Driver, unix_millis};
+use crate::check::{Answered, Check};
 use crate::config_conf;
 use crate::gate::{Gate, Message, Messages};
 use crate::inspect::Inspect;
@@ -32,8 +35,27 @@ pub(super) enum StartError {
     Sockets(io::Error),
     #[error("cannot make a channel to the process: {0}")]
     Channel(io::Error),
+    #[error(transparent)]
+    Answered(#[from] Answered),
     #[error("cannot read the pipes of process {0}: {1}")]
     Pipes(Pid, io::Error),
+}
+
+/// What a process is started with.
+struct Equipped {
+    composed: Composed,
+    descriptors: Vec<OwnedFd>,
+    /// Its channel, where it gets one.
+    channel: Option<(Gate, Messages)>,
+    asking: Asking,
+}
+
+/// How it is asked whether it is ready.
+enum Asking {
+    /// From its start on.
+    Now(Pin<Box<dyn Future<Output = ()> + Send>>),
+    /// Once it has said that it listens.
+    OnceItListens(Probe),
 }
 
 impl Driver {
@@ -66,11 +88,66 @@ impl Driver {
         oom_score_adj: i32,
         now: Instant,
     ) -> Result<(), StartError> {
+        let mark = Mark::new(&self.config.state_dir, std::process::id(), start.0);
+        let equipped = match self.config.kind.clone() {
+            Kind::Application => self.equip(start, target, &mark)?,
+            Kind::Service(check) => {
+                // Where somebody else answers in its place, it is not started: it would be
+                // taken for ready until it ends.
+                check.is_free().await?;
+                self.equip_service(start, target, &mark, check)
+            }
+        };
+        let process = self
+            .spawner
+            .spawn(Launch {
+                command: equipped.composed.command,
+                cwd: target.release.join(&target.settings.cwd),
+                environment: equipped.composed.variables,
+                descriptors: equipped.descriptors,
+                oom_score_adj,
+            })
+            .await?;
+        let pid = process.pid;
+        self.say(&match self.config.kind {
+            Kind::Application => format!("starting build {} as process {pid}", target.build),
+            Kind::Service(_) => format!("starting as process {pid}"),
+        });
+        let collector =
+            Collector::start(process.stdout, process.stderr, &self.log).map_err(|error| {
+                crate::process::signal(pid, Signal::SIGKILL);
+                StartError::Pipes(pid, error)
+            })?;
+        let at = (now, unix_millis());
+        let (gate, messages) = equipped.channel.unzip();
+        let (asking_now, asking) = match equipped.asking {
+            Asking::Now(probe) => (Some(self.tasks.spawn(probe)), None),
+            Asking::OnceItListens(probe) => (None, Some(probe)),
+        };
+        let build = target.build.clone();
+        let mut live = Live::new(build, pid, mark, (collector, gate), asking, at);
+        if let Some(messages) = messages {
+            let listening = self.tasks.spawn(listen(start, messages, self.says.clone()));
+            live.keep(listening);
+        }
+        if let Some(asking) = asking_now {
+            live.asked_by(asking);
+        }
+        self.live.insert(start, live);
+        Ok(())
+    }
+
+    /// What an application gets: the held sockets, its gate, the preload.
+    fn equip(
+        &mut self,
+        start: Start,
+        target: &Target,
+        mark: &Mark,
+    ) -> Result<Equipped, StartError> {
         let settings = &target.settings;
         self.sockets
             .hold(&settings.socket, self.config.app_address)?;
         self.facts.address = self.sockets.first().map(|held| held.address);
-        let mark = Mark::new(&self.config.state_dir, std::process::id(), start.0);
         let sockets: Vec<_> = self
             .sockets
             .iter()
@@ -89,48 +166,48 @@ impl Driver {
             sockets: &sockets,
             duplicates: DUPLICATES,
             release: &target.release,
-            preload: &self.preload,
-            compile_cache: &compile_cache::folder(&self.config.state_dir, &target.build),
+            preload: self.preload.as_deref(),
+            compile_cache: Some(&compile_cache::folder(
+                &self.config.state_dir,
+                &target.build,
+            )),
             mark: mark.variable(),
         });
         let (gate, messages, handover) =
             Gate::new(&self.config.state_dir, start.0).map_err(StartError::Channel)?;
         let mut descriptors = self.sockets.duplicates().map_err(StartError::Sockets)?;
         descriptors.extend([handover.channel, handover.private]);
-        let asking = self.probe(target, &gate)?;
-        let process = self
-            .spawner
-            .spawn(Launch {
-                command: composed.command,
-                cwd: target.release.join(&settings.cwd),
-                environment: composed.variables,
-                descriptors,
-                oom_score_adj,
-            })
-            .await?;
-        let pid = process.pid;
-        self.say(&format!("starting build {} as process {pid}", target.build));
-        let collector =
-            Collector::start(process.stdout, process.stderr, &self.log).map_err(|error| {
-                crate::process::signal(pid, Signal::SIGKILL);
-                StartError::Pipes(pid, error)
-            })?;
-        let at = (now, unix_millis());
-        let (asking_now, asking) = if settings.is_node() && !settings.socket.is_empty() {
-            (None, asking)
-        } else {
-            (Some(asking), None)
+        let asking = match self.probe(target, &gate)? {
+            Some(asking) if settings.is_node() => Asking::OnceItListens(asking),
+            asking => Asking::Now(Box::pin(probe(start, asking, self.found.clone()))),
         };
-        let build = target.build.clone();
-        let mut live = Live::new(build, pid, mark, (collector, gate), asking, at);
-        let listening = self.tasks.spawn(listen(start, messages, self.says.clone()));
-        live.keep(listening);
-        if let Some(asking) = asking_now {
-            let probe = self.tasks.spawn(probe(start, asking, self.found.clone()));
-            live.asked_by(probe);
+        Ok(Equipped {
+            composed,
+            descriptors,
+            channel: Some((gate, messages)),
+            asking,
+        })
+    }
+
+    /// What a service gets: its variables.
+    fn equip_service(&self, start: Start, target: &Target, mark: &Mark, check: Check) -> Equipped {
+        let composed = environment::compose(&Parts {
+            base: &self.config.environment,
+            exported: &[],
+            settings: &target.settings,
+            sockets: &[],
+            duplicates: DUPLICATES,
+            release: &target.release,
+            preload: None,
+            compile_cache: None,
+            mark: mark.variable(),
+        });
+        Equipped {
+            composed,
+            descriptors: Vec::new(),
+            channel: None,
+            asking: Asking::Now(Box::pin(check_service(start, check, self.found.clone()))),
         }
-        self.live.insert(start, live);
-        Ok(())
     }
 
     /// How the target is asked whether it is ready; `None` where it has no socket.
@@ -191,4 +268,13 @@ pub(super) async fn probe(start: Start, probe: Option<Probe>, found: mpsc::Sende
         missed = matches!(event, Event::Missed { .. });
         let _ = found.send(event).await;
     }
+}
+
+/// Asks until the service is ready. That it stops answering later is not looked at.
+async fn check_service(start: Start, check: Check, found: mpsc::Sender<Event>) {
+    // Where the driver is too busy to hear it, it is no news either.
+    let not_ready = |reason| drop(found.try_send(Event::NotReady { start, reason }));
+    check.ready(not_ready).await;
+    // A driver that has ended does not care.
+    let _ = found.send(Event::Ready { start }).await;
 }
