@@ -34,8 +34,10 @@ mod gateways;
 mod logging;
 pub(crate) mod org;
 mod outcome;
+mod services;
 pub(crate) mod trust;
 mod turn;
+mod what;
 
 use std::ffi::OsString;
 use std::io::Write as _;

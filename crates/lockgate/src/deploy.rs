@@ -16,16 +16,18 @@ mod provenance;
 pub(crate) mod refusals;
 pub(crate) mod rollout;
 pub(crate) mod said;
+pub(crate) mod services;
 pub(crate) mod strategy;
 
 use std::time::{Duration, Instant};
 
 use lockgate_builds::store::{Publication, Store};
+use lockgate_model::ServiceDescription;
 
 use crate::context::{Context, now_ms};
-use crate::environment::Environment;
 use crate::environment::lock::DeployLock;
 use crate::environment::publish::{self, Published, What};
+use crate::environment::{self, Environment};
 use crate::error::CommandError;
 use crate::server::control::ControlClient;
 use crate::views::progress::Progress;
@@ -63,6 +65,8 @@ pub(crate) async fn deploy(
     let environment = Environment::load(&ctx.config.home, &request.environment.name)?;
     let scope = scope(request, &environment)?;
     let store = ctx.store()?;
+    // Before a build is waited for that would be in vain.
+    let services = described(ctx, request, &environment)?;
     let prepared = tokio::select! {
         biased;
         () = request.how.stop.cancelled() => {
@@ -70,6 +74,11 @@ pub(crate) async fn deploy(
         }
         prepared = build_and_pack(request, &store, tell) => prepared?,
     };
+    if let Some(all) = services {
+        let env = &environment.name;
+        services::bring_up(ctx, control, lock, env, &all, tell).await?;
+    }
+    let environment = Environment::load(&ctx.config.home, &request.environment.name)?;
     let build = prepared.build().clone();
     let settings = request.job.resolved.app.clone();
     let rollout = Rollout {
@@ -90,6 +99,21 @@ pub(crate) async fn deploy(
         how: request.how.clone(),
     };
     rollout.run(tell).await
+}
+
+/// The services of the host, where they are a part of it: neither what is for single gateways nor
+/// a restart of the gateways touches them.
+fn described(
+    ctx: &Context,
+    request: &Request,
+    environment: &Environment,
+) -> Result<Option<Vec<ServiceDescription>>, CommandError> {
+    if request.gateways.is_some() || request.restart {
+        return Ok(None);
+    }
+    let all = &request.job.resolved.services;
+    let described = environment::services::describe(&ctx.config.home, environment, all)?;
+    Ok(Some(described))
 }
 
 /// For whom it is. Nothing is packed that nobody would get.

@@ -8,6 +8,7 @@
 //!            desired.json  what its gateways shall run     (desired)
 //!            variables.json  the application's variables, 0600 (variables)
 //!            deploy.lock   who deploys                     (lock)
+//!            services/{name}/service.json  what a service's keeper is told, 0600 (services)
 //!            gateways/{n}/token  the gateway's token towards the build server, 0600
 //! ```
 
@@ -24,6 +25,7 @@ pub(crate) mod ports;
 pub(crate) mod publish;
 pub(crate) mod registration;
 pub(crate) mod scale;
+pub(crate) mod services;
 pub(crate) mod tokens;
 pub(crate) mod variables;
 
@@ -36,6 +38,7 @@ use serde::{Deserialize, Serialize};
 
 use self::docker::DockerSettings;
 pub(crate) use self::pins::Pin;
+pub(crate) use self::services::Service;
 use crate::home::{Home, durable};
 
 /// Everything that is written down about an environment, without its secrets.
@@ -68,6 +71,9 @@ pub(crate) struct Environment {
     pub(crate) docker: Option<DockerSettings>,
     /// Its gateways, by number.
     pub(crate) gateways: Vec<Gateway>,
+    /// Its services of the host, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) services: Vec<Service>,
 }
 
 /// One gateway of an environment.
@@ -342,6 +348,7 @@ pub(crate) mod tests {
                 organization: None,
                 pinned: None,
             }],
+            services: Vec::new(),
         }
     }
 
@@ -363,7 +370,9 @@ pub(crate) mod tests {
         );
         let text = fs::read_to_string(file(&home, &environment.name)).unwrap();
         assert!(
-            !text.contains("deleting") && !text.contains("pinned"),
+            !["deleting", "pinned", "services"]
+                .iter()
+                .any(|it| text.contains(it)),
             "{text}"
         );
     }

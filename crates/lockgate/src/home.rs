@@ -21,7 +21,7 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 
-use lockgate_model::{EnvName, GatewayName};
+use lockgate_model::{EnvName, GatewayName, ServiceName};
 use sha2::{Digest as _, Sha256};
 
 /// The longest path of a unix socket in bytes: `sun_path` without its closing zero.
@@ -148,6 +148,31 @@ impl Home {
     /// The application's log of a gateway in the local runtime.
     pub(crate) fn gateway_log(&self, gateway: &GatewayName) -> PathBuf {
         self.gateway_dir(gateway).join("gateway.log")
+    }
+
+    /// The folder of one service of an environment: its file, its keeper's, and its log.
+    pub(crate) fn service_dir(&self, env: &EnvName, name: &ServiceName) -> PathBuf {
+        self.services_dir(env).join(name.as_str())
+    }
+
+    /// The folder of all services of an environment.
+    pub(crate) fn services_dir(&self, env: &EnvName) -> PathBuf {
+        self.env_dir(env).join("services")
+    }
+
+    /// What a service's keeper is told; it may hold secrets.
+    pub(crate) fn service_file(&self, env: &EnvName, name: &ServiceName) -> PathBuf {
+        self.service_dir(env, name).join("service.json")
+    }
+
+    /// The folder in which a service's keeper works and keeps crashes.
+    pub(crate) fn service_state(&self, env: &EnvName, name: &ServiceName) -> PathBuf {
+        self.service_dir(env, name).join("agent")
+    }
+
+    /// A service's log, where it has no place of its own.
+    pub(crate) fn service_log(&self, env: &EnvName, name: &ServiceName) -> PathBuf {
+        self.service_dir(env, name).join(format!("{name}.log"))
     }
 
     /// The lock that lets one process at a time lease ports, whatever its home.

@@ -2,12 +2,15 @@
 //!
 //! A runtime is told what is wanted and sees to it; it starts, restarts and ends agents and
 //! knows nothing of builds. `local`: agents as child processes of the server, which end with it.
-//! `docker`: containers, which outlive it.
+//! `docker`: containers, which outlive it. `services` keeps what an environment has beside its
+//! gateways, whatever these are made of.
 
 mod backoff;
 pub(crate) mod docker;
+mod keepers;
 mod last_words;
 pub(crate) mod local;
+pub(crate) mod services;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! One flock over the home decides who serves it. Everything stops in this order: gateways of the
-//! local runtime (their last reports still arrive; containers go on), then listeners.
+//! local runtime (their last reports still arrive; containers go on), services, then listeners.
 
 mod api;
 pub(crate) mod bridge;
@@ -16,6 +16,7 @@ pub(crate) mod detach;
 pub(crate) mod front;
 mod gateways;
 pub(crate) mod listen;
+mod services;
 
 use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
@@ -37,6 +38,7 @@ use self::bridge::Bridges;
 use self::front::{Front, FrontDescription, FrontPorts};
 use self::gateways::Gateways;
 use self::listen::ListenError;
+use self::services::Services;
 use crate::config::Config;
 use crate::context::now_ms;
 use crate::environment::lock::{self, Holder};
@@ -93,6 +95,21 @@ pub(crate) struct ServerDescription {
     pub(crate) front: FrontDescription,
     /// When it started, UNIX milliseconds.
     pub(crate) started_at: u64,
+}
+
+impl ServerDescription {
+    /// This process, which serves this home from now on.
+    fn new(home: &Home, listeners: Vec<SocketAddr>, front: FrontDescription) -> Self {
+        Self {
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            home: home.dir().to_owned(),
+            builds: home.builds().to_owned(),
+            listeners,
+            front,
+            started_at: now_ms(),
+        }
+    }
 }
 
 /// Why a server does not run.
@@ -171,15 +188,7 @@ pub(crate) async fn start(options: ServeOptions) -> Result<RunningServer, Server
     let control_socket = home.control_socket();
     let control = bind_control(&control_socket)?;
 
-    let description = ServerDescription {
-        pid: std::process::id(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        home: home.dir().to_owned(),
-        builds: home.builds().to_owned(),
-        listeners: addresses,
-        front: front.description(),
-        started_at: now_ms(),
-    };
+    let description = ServerDescription::new(home, addresses, front.description());
     let (reports, notice) = (Reports::default(), Notice::default());
     let (asked, stop) = (CancellationToken::new(), CancellationToken::new());
     let mut tasks = JoinSet::new();
@@ -188,14 +197,22 @@ pub(crate) async fn start(options: ServeOptions) -> Result<RunningServer, Server
     let builds = Arc::new(opened.fold(builds, BuildServer::allow_plain));
     let bridges = Arc::new(Bridges::new(Arc::clone(&builds), description, stop.clone()));
     let (engine, host_ip) = (options.engine, options.host_ip);
+    let program = Arc::new(Program {
+        path: options.agent,
+        inherited: options.child_environment,
+    });
+    let services = Services::new(home, &program);
     let runtimes = Runtimes {
-        local: Runtime::Local(LocalRuntime::new(Program {
-            path: options.agent,
-            inherited: options.child_environment,
-        })),
+        local: Runtime::Local(LocalRuntime::new(program)),
         docker: Runtime::Docker(DockerRuntime::new(engine, host_ip, id, bridges.clone())),
     };
-    let gateways = Gateways::new(home.clone(), runtimes, reports, notice, &bridges);
+    let gateways = Gateways::new(
+        home.clone(),
+        (runtimes, services),
+        reports,
+        notice,
+        &bridges,
+    );
     let gateways = Arc::new(gateways);
     for (listener, reach) in listeners {
         let serve = Arc::clone(&builds).serve(listener, reach, stop.clone());

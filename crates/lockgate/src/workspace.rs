@@ -13,6 +13,7 @@ mod env_file;
 mod file;
 mod nearest;
 mod resolve;
+pub(crate) mod services;
 pub(crate) mod sources;
 pub(crate) mod template;
 

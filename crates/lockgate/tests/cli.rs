@@ -88,9 +88,9 @@ Every day:
   up         Do it all: serve, create, build, deploy, watch; Ctrl-C ends what it started
   deploy     Bring what was built into every gateway, and wait for it
   rollback   Bring back the build before, or one of `builds`
-  restart    Build, deploy, and restart also where nothing changed
-  status     Show what every gateway runs
-  logs       Show what the applications wrote
+  restart    Build, deploy, and restart also where nothing changed; or restart a service
+  status     Show what every gateway runs, and how services are
+  logs       Show what applications and services wrote
   urls       Print the URLs of an environment
   builds     List builds: what was published when, from which commit
 
@@ -102,8 +102,8 @@ Environments:
   scale      Give an environment more or fewer gateways
   set        Set variables of the application, such as credentials; gateways restart with them
   keys       Print the keys that verify an environment's gateway tokens, as a JWKS
-  start      Start gateways that were stopped
-  stop       Stop gateways; they stay stopped until `start`
+  start      Start gateways and services that were stopped
+  stop       Stop gateways and services; they stay stopped until `start`
 
 Setting up:
   init       Write a commented lockgate.toml from what is there
@@ -113,7 +113,7 @@ Parts, for scripts:
   validate   Check that bundles hold no front-end code
   pack       Validate and pack a build without deploying it
   serve      Serve builds and run the gateways of this host
-  wait       Wait until every gateway is ready, has passed its trial, or runs a build
+  wait       Wait until every gateway is ready, has passed its trial, or runs a build; services are ready
 
 Global options:
   -e, --env <ENV>                  The environment, where a command names none [env: LOCKGATE_ENV]

@@ -12,6 +12,7 @@ mod convergence;
 mod environments;
 mod everyday;
 mod logs;
+mod services;
 mod side_by_side;
 mod strategies;
 mod trials;

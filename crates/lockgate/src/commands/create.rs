@@ -14,7 +14,7 @@ use crate::environment::admit::Registered;
 use crate::environment::create::{Draft, Wanted};
 use crate::environment::docker::DockerSettings;
 use crate::environment::registration::Registration;
-use crate::environment::{Environment, RuntimeKind};
+use crate::environment::{Environment, RuntimeKind, services};
 use crate::error::CommandError;
 use crate::runtime::docker::check::check;
 use crate::views::text;
@@ -118,6 +118,9 @@ pub(crate) async fn create(args: CreateArgs, ctx: &Context) -> Result<(), Comman
             super::urls::direct(gateway)
         ));
     }
+    for service in &environment.services {
+        ctx.screen.say(&format!("  {}  service", service.name));
+    }
     show_found(ctx, found.as_deref());
     let serve = if told {
         ""
@@ -136,9 +139,14 @@ pub(super) async fn make(
     workspace: &Workspace,
 ) -> Result<Environment, CommandError> {
     let home = &ctx.config.home;
-    let registration = workspace.resolve(&wanted.name)?.registration;
+    let resolved = workspace.resolve(&wanted.name)?;
     let mut draft = Draft::begin(home, wanted, now_ms())?;
-    if let Some(registration) = registration {
+    draft.services(services::describe(
+        home,
+        draft.environment(),
+        &resolved.services,
+    )?);
+    if let Some(registration) = resolved.registration {
         let registered = register(&registration, draft.environment()).await?;
         draft.registered(registered);
     }
@@ -229,6 +237,11 @@ pub(crate) fn described(environment: &Environment) -> serde_json::Value {
             })
         })
         .collect();
+    let services: Vec<_> = environment
+        .services
+        .iter()
+        .map(|service| json!({"name": service.name, "enabled": service.enabled}))
+        .collect();
     json!({
         "name": environment.name,
         "domain": environment.domain,
@@ -236,5 +249,6 @@ pub(crate) fn described(environment: &Environment) -> serde_json::Value {
         "runtime": environment.runtime,
         "created_at": environment.created_at,
         "gateways": gateways,
+        "services": services,
     })
 }

@@ -20,7 +20,7 @@ use crate::deploy::events::Event;
 use crate::deploy::prepare::Job;
 use crate::deploy::rollout::How;
 use crate::deploy::strategy::{DeployStrategy, Until};
-use crate::deploy::{self, Request, clock};
+use crate::deploy::{self, Request, clock, services};
 use crate::environment::RuntimeKind;
 use crate::environment::docker::{DockerSettings, Renewed, renew};
 use crate::error::CommandError;
@@ -84,6 +84,11 @@ pub(crate) struct WaitArgs {
 }
 
 impl WaitArgs {
+    /// How long all of it may take, where that was said.
+    pub(crate) fn within(self) -> Option<Duration> {
+        self.timeout
+    }
+
     /// How it is published and followed. The token is cancelled by who ends the command.
     pub(crate) fn how(self, strategy: DeployStrategy, stop: &CancellationToken) -> How {
         How {
@@ -211,6 +216,13 @@ pub(crate) async fn once(
         Err(error) => Deployed::failed(error),
         Ok(outcome) => {
             let result = show(progress, &outcome);
+            for failing in outcome
+                .seen
+                .iter()
+                .flat_map(|it| services::failing(env, it))
+            {
+                ctx.screen.warn(&failing);
+            }
             if result.is_ok() && request.gateways.is_some() {
                 ctx.screen.hint(&format!(
                     "pinned to this build until `lockgate deploy {env} --unpin`; deploys to {env} leave that as it is"

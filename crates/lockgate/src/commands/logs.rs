@@ -1,4 +1,4 @@
-//! `lockgate logs`: what the applications wrote, read by the agent's own reader.
+//! `lockgate logs`: what applications and services wrote, read by the agent's own reader.
 //!
 //! ```text
 //!   gateway.log ─▶ lockgate-agent logs ─┐            ┌─▶ what was there: merged by time
@@ -12,31 +12,34 @@ mod follow;
 mod order;
 mod show;
 mod source;
+mod whose;
 
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use lockgate_model::{EnvName, GatewayName, LogEvent, LogLine};
+use lockgate_model::{EnvName, LogEvent, LogLine, ServiceDescription};
 
 use self::container::Container;
 use self::follow::Following;
 use self::order::Clock;
 use self::show::{Look, Show};
 use self::source::{Reading, Source};
+use self::whose::{Whose, chosen};
+use super::what::{What, what};
 use crate::context::Context;
-use crate::environment::{Environment, RuntimeKind};
+use crate::environment::RuntimeKind;
 use crate::error::CommandError;
 
-/// Show what the applications wrote
+/// Show what applications and services wrote
 #[derive(Debug, Args)]
 pub(crate) struct LogsArgs {
     /// The environment
     #[arg(value_name = "ENV")]
     named: Option<EnvName>,
-    /// Gateways, by number or name; all where none is given
-    #[arg(value_name = "GATEWAY")]
-    gateways: Vec<String>,
+    /// Gateways, by number or name, and services; all of them where none is given
+    #[arg(value_name = "WHAT")]
+    what: Vec<String>,
     /// Only this gateway, by number or name (repeatable)
     #[arg(long, short, value_name = "GATEWAY")]
     gateway: Vec<String>,
@@ -50,13 +53,13 @@ pub(crate) struct LogsArgs {
     /// Nothing older than this: `10m`, `2h`, `2026-11-22T23:51:00Z`
     #[arg(long, value_name = "TIME", value_parser = since)]
     since: Option<SystemTime>,
-    /// At most this many of the lines that are there, of each gateway
+    /// At most this many of the lines that are there, of each log
     #[arg(long, short = 'n', visible_alias = "tail", value_name = "N")]
     lines: Option<usize>,
     /// Say when each line was written
     #[arg(long, short)]
     timestamps: bool,
-    /// Leave the gateways' names away
+    /// Leave away whose a line is
     #[arg(long)]
     no_prefix: bool,
 }
@@ -64,16 +67,22 @@ pub(crate) struct LogsArgs {
 /// Prints logs: in the order of their times, and as they come with `--follow`.
 pub(crate) async fn logs(args: LogsArgs, ctx: &Context) -> Result<(), CommandError> {
     let environment = ctx.environment(args.named.as_ref())?;
-    let named = [&args.gateways[..], &args.gateway[..]].concat();
-    let named: Vec<String> = named.iter().map(|name| full(name)).collect();
-    let wanted = super::gateways::numbers(&environment, &named)?;
-    let gateways = chosen(&environment, wanted.as_deref());
+    let mut wanted = Vec::new();
+    for name in &args.what {
+        wanted.push(what(&environment, &full(name))?);
+    }
+    for name in &args.gateway {
+        let number = super::gateways::number(&environment, &full(name))?;
+        wanted.push(What::Gateway(number));
+    }
+    let wanted = Some(wanted).filter(|wanted| !wanted.is_empty());
+    let all = chosen(&environment, wanted.as_deref());
     let look = Look {
         names: !args.no_prefix,
         timestamps: args.timestamps,
     };
     let mut show = Show::new(ctx.screen, look);
-    show.widen(&gateways);
+    show.widen(&all);
     let reading = Reading {
         follow: args.follow,
         crash: args.crash,
@@ -81,10 +90,10 @@ pub(crate) async fn logs(args: LogsArgs, ctx: &Context) -> Result<(), CommandErr
         lines: args.lines,
     };
     let mut sources = Vec::new();
-    for gateway in gateways {
+    for whose in all {
         let runtime = environment.runtime;
-        if is_there(&reading, ctx, &gateway, runtime).await? {
-            sources.push(Source::start(&reading, ctx, gateway, runtime)?);
+        if is_there(&reading, ctx, &whose, runtime).await? {
+            sources.push(Source::start(&reading, ctx, whose, runtime)?);
         }
     }
     if reading.crash.is_some() {
@@ -108,14 +117,32 @@ pub(crate) async fn logs(args: LogsArgs, ctx: &Context) -> Result<(), CommandErr
     }
 }
 
-/// The gateways of these numbers; all where none are given.
-fn chosen(environment: &Environment, wanted: Option<&[u32]>) -> Vec<GatewayName> {
-    let is_wanted = |number: u32| wanted.is_none_or(|wanted| wanted.contains(&number));
-    let gateways = environment.gateways.iter();
-    gateways
-        .filter(|gateway| is_wanted(gateway.number))
-        .map(|gateway| environment.gateway_name(gateway))
-        .collect()
+/// The newest lines of a service's log, as many as these; none where it cannot be read.
+pub(crate) async fn last_lines(
+    ctx: &Context,
+    env: &EnvName,
+    description: &ServiceDescription,
+    count: usize,
+) -> Vec<LogLine> {
+    let reading = Reading {
+        follow: false,
+        crash: None,
+        since: None,
+        lines: Some(count),
+    };
+    let whose = Whose::Service(env.clone(), description.name.clone());
+    let mut lines = Vec::new();
+    if !description.log.exists() {
+        return lines;
+    }
+    if let Ok(mut source) = Source::start(&reading, ctx, whose, RuntimeKind::Local) {
+        while let Some(event) = source.told.recv().await {
+            if let LogEvent::Line(line) = event {
+                lines.push(line);
+            }
+        }
+    }
+    lines
 }
 
 /// The name of a gateway as it is known elsewhere: lines begin with `gw-0`.
@@ -129,20 +156,26 @@ fn full(name: &str) -> String {
 async fn is_there(
     reading: &Reading,
     ctx: &Context,
-    gateway: &GatewayName,
+    whose: &Whose,
     runtime: RuntimeKind,
 ) -> Result<bool, CommandError> {
-    let home = &ctx.config.home;
-    let found = match runtime {
-        RuntimeKind::Local if reading.crash.is_some() => has_crashed(&home.gateway_dir(gateway)),
-        RuntimeKind::Local => home.gateway_log(gateway).exists(),
-        RuntimeKind::Docker => Container::new(reading, ctx, gateway.clone())?.has().await?,
+    let found = match (whose, runtime) {
+        (Whose::Gateway(gateway), RuntimeKind::Docker) => {
+            Container::new(reading, ctx, gateway.clone())?.has().await?
+        }
+        (Whose::Gateway(_), RuntimeKind::Local) | (Whose::Service(..), _) => {
+            let files = whose.files(&ctx.config.home);
+            if reading.crash.is_some() {
+                files.releases.parent().is_some_and(has_crashed)
+            } else {
+                files.log.exists()
+            }
+        }
     };
     if !found && reading.crash.is_some() {
-        ctx.screen.say(&format!("no crash of {gateway} is kept"));
+        ctx.screen.say(&format!("no crash of {whose} is kept"));
     } else if !found {
-        ctx.screen
-            .say(&format!("{gateway} has written nothing yet"));
+        ctx.screen.say(&format!("{whose} has written nothing yet"));
     }
     Ok(found || reading.follow)
 }
@@ -166,7 +199,7 @@ async fn one_after_the_other(sources: &mut [Source], show: &mut Show) -> Result<
     for source in sources {
         while let Some(event) = source.told.recv().await {
             if let LogEvent::Line(line) = event {
-                show.line(&source.gateway, &line)?;
+                show.line(&source.whose, &line)?;
             }
         }
     }
@@ -193,7 +226,7 @@ async fn by_time(sources: &mut [Source], show: &mut Show) -> Result<(), CommandE
             return show.flush();
         };
         if let Some((_, line)) = head.take() {
-            show.line(&source.gateway, &line)?;
+            show.line(&source.whose, &line)?;
         }
         *head = next(source, clock).await;
     }

@@ -1,30 +1,38 @@
-//! `lockgate restart`: build, deploy, and restart also where nothing changed.
+//! `lockgate restart`: build, deploy, and restart also where nothing changed; or restart a service.
 
 use clap::Args;
-use lockgate_model::EnvName;
+use lockgate_model::{EnvName, ServiceName};
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::deploy::{WaitArgs, once, stop_on_signals, teller};
 use super::outcome::show;
+use super::services;
+use super::status::service_document;
 use super::turn::LockArgs;
+use super::what::{What, what_or_new};
 use crate::context::Context;
 use crate::deploy::prepare::Job;
 use crate::deploy::rollout::{Rollout, Scope};
 use crate::deploy::strategy::DeployStrategy;
-use crate::deploy::{Request, said};
+use crate::deploy::{Request, clock, millis, said};
 use crate::environment::Environment;
-use crate::environment::publish::What;
+use crate::environment::publish;
+use crate::environment::services::renew_one;
 use crate::error::CommandError;
 use crate::server::control::ControlClient;
 use crate::views::progress::Progress;
+use crate::views::text;
+use crate::workspace::services::Service;
 
-/// Build, deploy, and restart also where nothing changed
+/// Build, deploy, and restart also where nothing changed; or restart a service
 #[derive(Debug, Args)]
 pub(crate) struct RestartArgs {
     /// The environment
     #[arg(value_name = "ENV")]
     named: Option<EnvName>,
-    /// `gateway` for all of them; one by number or name is restarted with the build it has
+    /// `gateway` for all of them; one by number or name is restarted with the build it has, a
+    /// service as lockgate.toml has it now
     #[arg(value_name = "WHAT", default_value = "gateway")]
     what: String,
     /// Restart what runs already; nothing is built, packed or published
@@ -43,7 +51,12 @@ pub(crate) async fn restart(args: RestartArgs, ctx: &Context) -> Result<(), Comm
     let (control, _) = ctx.server().await?;
     let only = match args.what.as_str() {
         "gateway" | "gateways" => None,
-        one => Some(super::gateways::number(&environment, one)?),
+        one => match part(&environment, one)? {
+            Part::Gateway(number) => Some(number),
+            Part::Service(name, all) => {
+                return service(&args, ctx, &control, &environment, (&name, &all), &stop).await;
+            }
+        },
     };
     if args.no_build || only.is_some() {
         return as_it_is(&args, ctx, &control, &environment, only, &stop).await;
@@ -64,6 +77,71 @@ pub(crate) async fn restart(args: RestartArgs, ctx: &Context) -> Result<(), Comm
         environment,
     };
     once(ctx, &control, &request, args.lock).await.result
+}
+
+/// What is restarted alone.
+enum Part {
+    Gateway(u32),
+    /// A service, and all that the workspace has.
+    Service(ServiceName, Vec<Service>),
+}
+
+fn part(environment: &Environment, text: &str) -> Result<Part, CommandError> {
+    // A gateway is found without its workspace, which may be broken or gone.
+    if let Ok(gateway) = environment.find_gateway(text) {
+        return Ok(Part::Gateway(gateway.number));
+    }
+    let all = services::of_workspace(environment)?;
+    Ok(match what_or_new(environment, &all, text)? {
+        What::Gateway(number) => Part::Gateway(number),
+        What::Service(name) => Part::Service(name, all),
+    })
+}
+
+/// A service, as lockgate.toml has it now; waits until it is ready.
+async fn service(
+    args: &RestartArgs,
+    ctx: &Context,
+    control: &ControlClient,
+    environment: &Environment,
+    (name, all): (&ServiceName, &[Service]),
+    stop: &CancellationToken,
+) -> Result<(), CommandError> {
+    let (home, env) = (&ctx.config.home, &environment.name);
+    let lock = args.lock.turn_or_stop(ctx, env, "restart", stop).await?;
+    let started = clock();
+    let description = services::describe(ctx, environment, all, name)?;
+    renew_one(home, env, &description, true)?;
+    control.changed(env).await?;
+    drop(lock);
+    let settled = services::settled(control, env, &description, args.wait.within());
+    let view = tokio::select! {
+        biased;
+        () = stop.cancelled() => {
+            let error = CommandError::interrupted(format!("interrupted: service `{name}` is starting"));
+            return Err(error.hint(format!("`lockgate status {env}` shows how far it is")));
+        }
+        view = settled => view?,
+    };
+    let Some(view) = view.as_ref().filter(|view| services::is_ready(view)) else {
+        return Err(services::not_ready(ctx, env, &description, view.as_ref()).await);
+    };
+    let took = started.elapsed();
+    if ctx.screen.is_json() {
+        return ctx.screen.json(&json!({
+            "event": "result",
+            "ok": true,
+            "env": env,
+            "service": service_document(view),
+            "took_ms": millis(took),
+        }));
+    }
+    let pid = view.report.as_ref().and_then(|report| report.pid);
+    let pid = pid.map_or(String::new(), |pid| format!(" as process {pid}"));
+    ctx.screen.data(&format!(
+        "restarted {name}: ready{pid} after {}\n",
+        text::span(took)
+    ))
 }
 
 /// Each gateway with the build it was told last, pinned ones with their own.
@@ -88,7 +166,7 @@ async fn as_it_is(
         lock: &mut lock,
         build: last.build,
         limits: last.settings.limits,
-        what: What::Again,
+        what: publish::What::Again,
         scope: Scope::Again(only.map_or_else(|| all.collect(), |one| vec![one])),
         line: None,
         how: args.wait.how(DeployStrategy::All, stop),

@@ -1,22 +1,27 @@
-//! `lockgate start` and `lockgate stop`: gateways that shall run, and those that shall not.
+//! `lockgate start` and `lockgate stop`: gateways and services that shall run, and those that shall
+//! not.
 
 use clap::Args;
-use lockgate_model::EnvName;
+use lockgate_model::{EnvName, GatewayName, ServiceName};
 use serde_json::json;
 
+use super::services;
 use super::turn::LockArgs;
+use super::what::{What, what_or_new};
 use crate::context::Context;
 use crate::environment::Environment;
+use crate::environment::services::renew_one;
 use crate::error::CommandError;
+use crate::workspace::services::Service;
 
-/// Start gateways that were stopped
+/// Start gateways and services that were stopped
 #[derive(Debug, Args)]
 pub(crate) struct StartArgs {
     #[command(flatten)]
     which: Which,
 }
 
-/// Stop gateways; they stay stopped until `start`
+/// Stop gateways and services; they stay stopped until `start`
 #[derive(Debug, Args)]
 pub(crate) struct StopArgs {
     #[command(flatten)]
@@ -28,18 +33,19 @@ struct Which {
     /// The environment
     #[arg(value_name = "ENV")]
     named: Option<EnvName>,
-    /// One gateway, by number or name; all where none is given
-    gateway: Option<String>,
+    /// One gateway, by number or name, or one service; all of them where none is given
+    #[arg(value_name = "WHAT")]
+    what: Option<String>,
     #[command(flatten)]
     lock: LockArgs,
 }
 
-/// Lets gateways run again.
+/// Lets gateways and services run again.
 pub(crate) async fn start(args: &StartArgs, ctx: &Context) -> Result<(), CommandError> {
     set(&args.which, ctx, true).await
 }
 
-/// Ends gateways and keeps them ended.
+/// Ends gateways and services and keeps them ended.
 pub(crate) async fn stop(args: &StopArgs, ctx: &Context) -> Result<(), CommandError> {
     set(&args.which, ctx, false).await
 }
@@ -51,35 +57,112 @@ async fn set(which: &Which, ctx: &Context, enabled: bool) -> Result<(), CommandE
         ("stop", "stopped")
     };
     let environment = ctx.environment(which.named.as_ref())?;
-    let number = which
-        .gateway
-        .as_deref()
-        .map(|text| super::gateways::number(&environment, text))
-        .transpose()?;
+    let part = part(which, &environment, enabled)?;
     let lock = which.lock.turn(ctx, &environment.name, what, false).await?;
-    let mut environment = Environment::load(&ctx.config.home, &environment.name)?;
-    let changed = environment.enable(&ctx.config.home, number, enabled)?;
+    let changed = change(ctx, &environment.name, &part, enabled)?;
     drop(lock);
-    let told = if enabled {
-        ctx.start_gateways(&environment.name, number).await?
-    } else {
-        ctx.tell_server(&environment.name).await?
+    let told = match part {
+        Part::All | Part::Gateway(_) if enabled => {
+            ctx.start_gateways(&environment.name, part.gateway())
+                .await?
+        }
+        _ => ctx.tell_server(&environment.name).await?,
     };
     if ctx.screen.is_json() {
-        return ctx
-            .screen
-            .json(&json!({done: changed, "server_runs": told}));
+        return ctx.screen.json(&json!({
+            done: changed.gateways,
+            "services": changed.services,
+            "server_runs": told,
+        }));
     }
-    if changed.is_empty() {
+    let gateways = changed.gateways.iter().map(ToString::to_string);
+    let services = changed.services.iter().map(ToString::to_string);
+    let names: Vec<String> = gateways.chain(services).collect();
+    if names.is_empty() {
         ctx.screen
             .say(&format!("nothing to {what}: all were {done} already"));
     }
-    for name in &changed {
+    for name in &names {
         ctx.screen.data(&format!("{done} {name}\n"))?;
     }
     if enabled && !told {
         ctx.screen
-            .warn("no server runs; the gateways start with `lockgate serve --detach`");
+            .warn("no server runs; what shall run starts with `lockgate serve --detach`");
     }
     Ok(())
+}
+
+/// What is started or stopped.
+enum Part {
+    /// Everything.
+    All,
+    /// One gateway.
+    Gateway(u32),
+    /// A service; where it is started, as its workspace has it.
+    Service(ServiceName, Vec<Service>),
+}
+
+impl Part {
+    fn gateway(&self) -> Option<u32> {
+        match self {
+            Self::Gateway(number) => Some(*number),
+            Self::All | Self::Service(..) => None,
+        }
+    }
+}
+
+/// The part that is meant. To be started, a service needs not be known yet.
+fn part(which: &Which, environment: &Environment, enabled: bool) -> Result<Part, CommandError> {
+    let Some(text) = which.what.as_deref() else {
+        return Ok(Part::All);
+    };
+    // A gateway is found without its workspace, which may be broken or gone.
+    if let Ok(gateway) = environment.find_gateway(text) {
+        return Ok(Part::Gateway(gateway.number));
+    }
+    let services = if enabled {
+        services::of_workspace(environment)?
+    } else {
+        Vec::new()
+    };
+    Ok(match what_or_new(environment, &services, text)? {
+        What::Gateway(number) => Part::Gateway(number),
+        What::Service(name) => Part::Service(name, services),
+    })
+}
+
+/// What is not as it was.
+#[derive(Default)]
+struct Changed {
+    gateways: Vec<GatewayName>,
+    services: Vec<ServiceName>,
+}
+
+fn change(
+    ctx: &Context,
+    env: &EnvName,
+    part: &Part,
+    enabled: bool,
+) -> Result<Changed, CommandError> {
+    let home = &ctx.config.home;
+    let mut environment = Environment::load(home, env)?;
+    let mut changed = Changed::default();
+    match part {
+        Part::All | Part::Gateway(_) => {
+            changed.gateways = environment.enable(home, part.gateway(), enabled)?;
+            if matches!(part, Part::All) {
+                changed.services = environment.enable_services(home, None, enabled)?;
+            }
+        }
+        Part::Service(name, all) if enabled => {
+            let description = services::describe(ctx, &environment, all, name)?;
+            if !renew_one(home, env, &description, false)? {
+                changed.services.push(name.clone());
+            }
+        }
+        Part::Service(name, _) => {
+            changed.services = environment.enable_services(home, Some(name), enabled)?;
+        }
+    }
+    Ok(changed)
 }

@@ -1,7 +1,8 @@
-//! `lockgate status`: what every gateway runs, and what it should.
+//! `lockgate status`: what every gateway runs, and what it should; and how services are.
 
 mod older;
 mod own;
+mod services;
 mod whole;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use lockgate_model::{EnvName, GatewayName, Phase};
 use serde_json::{Value, json};
 
 use self::own::Own;
+pub(crate) use self::services::{service_document, state as service_state};
 use self::whole::Whole;
 use crate::context::{Context, now_ms};
 use crate::environment::{Environment, Pin};
@@ -23,7 +25,7 @@ use crate::views::paint::Tone;
 use crate::views::table::{self, Cell, Column};
 use crate::views::text;
 
-/// Show what every gateway runs
+/// Show what every gateway runs, and how services are
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
     /// The environment; all of them where none is named and several fit
@@ -57,30 +59,32 @@ pub(crate) async fn status(args: StatusArgs, ctx: &Context) -> Result<(), Comman
     let server = ControlClient::connect(&ctx.config.home).await;
     let mut documents = Vec::new();
     for (position, environment) in environments.iter().enumerate() {
-        let views = match &server {
-            Some((control, _)) => {
-                control
-                    .gateways(&environment.name, None, std::time::Duration::ZERO)
-                    .await?
-                    .gateways
-            }
-            None => environment
-                .gateways
-                .iter()
-                .map(|gateway| unknown(environment, gateway))
-                .collect(),
+        let (views, services) = if let Some((control, _)) = &server {
+            let now = std::time::Duration::ZERO;
+            let view = control.gateways(&environment.name, None, now).await?;
+            (view.gateways, view.services)
+        } else {
+            let gateways = environment.gateways.iter();
+            let gateways = gateways.map(|gateway| unknown(environment, gateway));
+            (gateways.collect(), services::unknown(ctx, environment))
         };
         let whole = Whole::read(ctx, environment)?;
         let own = Own::read(ctx, environment)?;
         if ctx.screen.is_json() {
             let memory = memory(ctx, &views).await;
-            documents.push(document(environment, &whole, &own, &views, &memory));
+            let mut document = document(environment, &whole, &own, &views, &memory);
+            if let Some(fields) = document.as_object_mut() {
+                let services = services.iter().map(service_document).collect();
+                fields.insert("services".to_owned(), Value::Array(services));
+            }
+            documents.push(document);
             continue;
         }
         let gap = if position == 0 { "" } else { "\n" };
         ctx.screen.data(&format!(
-            "{gap}{}",
-            rendered(environment, (&whole, &own), &views, args.wide, ctx)
+            "{gap}{}{}",
+            rendered(environment, (&whole, &own), &views, args.wide, ctx),
+            services::rendered(&services, ctx)
         ))?;
     }
     if ctx.screen.is_json() {

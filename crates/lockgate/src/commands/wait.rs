@@ -1,4 +1,4 @@
-//! `lockgate wait`: until every gateway is as a script needs it.
+//! `lockgate wait`: until every gateway is as a script needs it, and every service is ready.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -7,20 +7,22 @@ use clap::Args;
 use lockgate_model::{EnvName, Phase};
 use serde_json::json;
 
-use super::status::state;
+use super::services;
+use super::status::{service_state, state};
 use crate::cli::duration;
 use crate::context::Context;
 use crate::deploy::clock;
 use crate::error::CommandError;
 use crate::server::control::GatewayView;
 
-/// Wait until every gateway is ready, has passed its trial, or runs a build
+/// Wait until every gateway is ready, has passed its trial, or runs a build; services are ready
 #[derive(Debug, Args)]
 pub(crate) struct WaitArgs {
     /// The environment
     #[arg(value_name = "ENV")]
     named: Option<EnvName>,
-    /// `ready`; `good`, the trial is passed, too; `build=B` with a build or the first digits of its name
+    /// `ready`, services too; `good`, the trial is passed, too; `build=B` with a build or the first
+    /// digits of its name, whatever services do
     #[arg(
         long = "for",
         value_name = "ready|good|build=B",
@@ -76,8 +78,13 @@ pub(crate) async fn wait(args: WaitArgs, ctx: &Context) -> Result<(), CommandErr
             .iter()
             .filter(|view| view.enabled && !reached(&args.what, view))
             .collect();
+        let services: Vec<_> = view
+            .services
+            .iter()
+            .filter(|view| view.enabled && counts(&args.what) && !services::is_ready(view))
+            .collect();
         let none = view.gateways.iter().all(|view| !view.enabled);
-        if missing.is_empty() && !none {
+        if missing.is_empty() && services.is_empty() && !none {
             if ctx.screen.is_json() {
                 ctx.screen
                     .json(&json!({"env": environment.name, "reached": true}))?;
@@ -92,7 +99,11 @@ pub(crate) async fn wait(args: WaitArgs, ctx: &Context) -> Result<(), CommandErr
             .hint(format!("`lockgate start {}` starts them", environment.name)));
         }
         if left.is_zero() {
-            let states: Vec<String> = missing.iter().map(|view| describe(view)).collect();
+            let services = services
+                .iter()
+                .map(|view| format!("service `{}` is {}", view.name, service_state(view).0));
+            let states = missing.iter().map(|view| describe(view)).chain(services);
+            let states: Vec<String> = states.collect();
             let waited = humantime::format_duration(args.timeout);
             return Err(CommandError::failed(format!(
                 "not reached within {waited}: {}",
@@ -100,6 +111,14 @@ pub(crate) async fn wait(args: WaitArgs, ctx: &Context) -> Result<(), CommandErr
             ))
             .hint(format!("`lockgate status {}` shows more", environment.name)));
         }
+    }
+}
+
+/// Whether services count for it.
+fn counts(goal: &Goal) -> bool {
+    match goal {
+        Goal::Ready | Goal::Good => true,
+        Goal::Build(_) => false,
     }
 }
 

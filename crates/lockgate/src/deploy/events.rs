@@ -1,10 +1,11 @@
 //! What a deploy says while it runs, one JSON line each under `--format json`.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use lockgate_builds::pack::LeftOut;
 use lockgate_builds::validate::BundleReport;
-use lockgate_model::{BuildId, Change, EnvName, GatewayName, Phase, Timings};
+use lockgate_model::{BuildId, Change, EnvName, GatewayName, Phase, ServiceName, Timings};
 use serde::Serialize;
 
 use super::strategy::DeployStrategy;
@@ -79,6 +80,8 @@ pub(crate) enum Event {
     },
     /// Gateways came or went.
     Scaled(Scaled),
+    /// A service of the host was brought up to date.
+    Service(ServiceChanged),
     /// A gateway went on.
     Gateway(GatewayProgress),
     /// All gateways that were told are ready; the trial is waited for.
@@ -113,6 +116,37 @@ impl Event {
         Self::Warning {
             message: message.into(),
         }
+    }
+}
+
+/// A service that is not as it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct ServiceChanged {
+    /// The service.
+    pub(crate) service: ServiceName,
+    /// What became of it.
+    pub(crate) change: ServiceChange,
+}
+
+/// What became of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ServiceChange {
+    /// It is new.
+    Started,
+    /// It was described otherwise, or waited after a crash.
+    Restarted,
+    /// It is gone from lockgate.toml.
+    Ended,
+}
+
+impl fmt::Display for ServiceChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Started => "started service",
+            Self::Restarted => "restarted service",
+            Self::Ended => "ended service",
+        })
     }
 }
 

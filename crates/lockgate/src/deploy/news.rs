@@ -170,6 +170,7 @@ mod tests {
             report: Some(report),
         };
         GatewaysView {
+            services: Vec::new(),
             version: 1,
             gateways: vec![gateway],
         }

@@ -161,6 +161,7 @@ mod tests {
             }
         };
         GatewaysView {
+            services: Vec::new(),
             version: 1,
             gateways: (0..).zip(gateways).map(gateway).collect(),
         }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use lockgate_builds::sign::SigningKey;
 use lockgate_builds::store::Store;
-use lockgate_model::EnvName;
+use lockgate_model::{EnvName, ServiceDescription};
 
 pub(crate) use self::error::CreateError;
 pub(super) use self::error::not_admitted;
@@ -22,7 +22,7 @@ use super::adopted::{Adopted, refuse_taken};
 use super::docker::DockerSettings;
 use super::ports::{GatewayPorts, PortsLease};
 use super::tokens::{TOKEN_KEY, TokenKey};
-use super::{Environment, EnvironmentError, Gateway, RuntimeKind};
+use super::{Environment, EnvironmentError, Gateway, RuntimeKind, services};
 use crate::home::{Home, durable};
 
 /// The file with a gateway's token towards the build server, in the gateway's folder.
@@ -66,6 +66,7 @@ pub(crate) struct Draft {
     environment: Environment,
     key: SigningKey,
     registered: Vec<Registered>,
+    services: Vec<ServiceDescription>,
     lease: PortsLease,
 }
 
@@ -107,11 +108,13 @@ impl Draft {
             image_id: None,
             docker: (wanted.runtime == RuntimeKind::Docker).then(|| wanted.docker.clone()),
             gateways: Vec::new(),
+            services: Vec::new(),
         };
         Ok(Self {
             environment,
             key,
             registered: Vec::new(),
+            services: Vec::new(),
             lease,
         })
     }
@@ -145,6 +148,13 @@ impl Draft {
             gateway.id.clone_from(&one.gateway_id);
         }
         self.registered = all;
+    }
+
+    /// Its services; they shall run.
+    pub(crate) fn services(&mut self, all: Vec<ServiceDescription>) {
+        let wanted = all.iter().map(|one| services::wanted(&one.name));
+        self.environment.services = wanted.collect();
+        self.services = all;
     }
 
     /// Makes it.
@@ -257,6 +267,10 @@ fn build(home: &Home, store: &Store, draft: &Draft) -> Result<(), CreateError> {
             made_at,
         )
         .map_err(|source| not_admitted(environment, gateway, source))?;
+    }
+    for service in &draft.services {
+        let folder = stage.path().join("services").join(service.name.as_str());
+        services::write(&folder, service).map_err(|source| cannot_write(&folder, source))?;
     }
     environment
         .write(&stage.path().join("env.toml"))

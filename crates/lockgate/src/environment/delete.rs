@@ -14,7 +14,7 @@ use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep_until};
 
 use super::lock::DeployLock;
-use super::{Environment, EnvironmentError, RuntimeKind};
+use super::{Environment, EnvironmentError, RuntimeKind, services};
 use crate::home::{Home, durable};
 use crate::runtime::docker;
 use crate::runtime::docker::address::{AddressError, EngineAddress};
@@ -22,6 +22,8 @@ use crate::server::control::ControlClient;
 
 /// How long agents whose server is gone may take to end: their way to the end without a TERM.
 pub(super) const AGENTS_END: Duration = Duration::from_secs(15);
+/// What a service's keeper may take beside what its service may.
+const OWN_END: Duration = Duration::from_secs(5);
 /// How often an agent is asked for meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -55,6 +57,7 @@ pub(crate) async fn delete(
                 let names: Vec<_> = all.map(|one| environment.gateway_name(one)).collect();
                 left.extend(end_agents(home, &names, AGENTS_END).await.said);
             }
+            left.extend(end_services(home, &environment).await);
         }
         // A folder without its file is what an interrupted removal leaves.
         Err(EnvironmentError::Unknown { .. }) => {}
@@ -104,6 +107,19 @@ async fn remove_containers(
         Ok(id) => docker::remove::remove(engine, &id, env).await,
         Err(error) => vec![format!("the containers of `{env}` stay: {error}")],
     }
+}
+
+/// Waits for the end of services, as long as they may take.
+async fn end_services(home: &Home, environment: &Environment) -> Vec<String> {
+    let env = &environment.name;
+    let services = environment.services.iter();
+    let names: Vec<_> = services.map(|service| service.name.clone()).collect();
+    let described = names
+        .iter()
+        .filter_map(|name| services::described(home, env, name));
+    let longest = described.map(|it| it.stop_timeout).max();
+    let limit = AGENTS_END.max(longest.unwrap_or_default() + OWN_END);
+    services::ended(home, env, &names, limit).await
 }
 
 /// Waits for the agents' end; what still runs afterwards is said.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::Method;
 use lockgate_builds::client::{Client, ClientError, Endpoint};
-use lockgate_model::{EnvName, GatewayName, Report};
+use lockgate_model::{EnvName, GatewayName, LONGEST_STOP, Report, ServiceName, ServiceReport};
 use serde::{Deserialize, Serialize};
 
 use super::{PROGRAM, ServerDescription};
@@ -24,6 +24,7 @@ const MARGIN: Duration = Duration::from_secs(5);
 pub(crate) struct ControlClient {
     client: Client,
     socket: PathBuf,
+    home: Home,
 }
 
 /// Why the server gave no answer.
@@ -44,6 +45,9 @@ pub(crate) struct GatewaysView {
     pub(crate) version: u64,
     /// The gateways, by number.
     pub(crate) gateways: Vec<GatewayView>,
+    /// The services, by name.
+    #[serde(default)]
+    pub(crate) services: Vec<ServiceView>,
 }
 
 /// One gateway as the server sees it.
@@ -73,6 +77,33 @@ pub(crate) struct GatewayView {
     pub(crate) report: Option<Report>,
 }
 
+/// One service as the server sees it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ServiceView {
+    /// Its name.
+    pub(crate) name: ServiceName,
+    /// Whether it shall run.
+    pub(crate) enabled: bool,
+    /// Its log.
+    pub(crate) log: PathBuf,
+    /// Its keeper's process, while it runs.
+    pub(crate) agent_pid: Option<u32>,
+    /// Why the keeper does not run.
+    pub(crate) agent_problem: Option<String>,
+    /// The keeper's account.
+    pub(crate) report: Option<ServiceReport>,
+}
+
+impl ServiceView {
+    /// What went wrong last and is being tried again.
+    pub(crate) fn problem(&self) -> Option<&String> {
+        let report = self.report.as_ref();
+        self.agent_problem
+            .as_ref()
+            .or_else(|| report?.problem.as_ref())
+    }
+}
+
 impl ControlError {
     /// Whether there is no server at all.
     pub(crate) fn is_unreachable(&self) -> bool {
@@ -95,6 +126,7 @@ impl ControlClient {
                 token: None,
             },
             socket,
+            home: home.clone(),
         }
     }
 
@@ -124,7 +156,7 @@ impl ControlClient {
     /// those that are not wanted have ended. Quick where nothing has to end.
     pub(crate) async fn changed(&self, env: &EnvName) -> Result<(), ControlError> {
         let path = format!("/v1/environments/{env}/changed");
-        self.post(&path, GATEWAYS_END).await
+        self.post(&path, self.longest_end(env)).await
     }
 
     /// `POST /v1/environments/{env}/start`: as `changed`, and gateways that were given up are tried again.
@@ -135,7 +167,17 @@ impl ControlClient {
     ) -> Result<(), ControlError> {
         let which = gateway.map_or_else(String::new, |number| format!("?gateway={number}"));
         let path = format!("/v1/environments/{env}/start{which}");
-        self.post(&path, GATEWAYS_END).await
+        self.post(&path, self.longest_end(env)).await
+    }
+
+    /// How long it may take until what is not wanted has ended. A service that is described
+    /// otherwise by now may still take as long as was said before.
+    fn longest_end(&self, env: &EnvName) -> Duration {
+        if self.home.services_dir(env).exists() {
+            GATEWAYS_END + LONGEST_STOP
+        } else {
+            GATEWAYS_END
+        }
     }
 
     /// `GET /v1/environments/{env}/gateways`: at once when the version is not `after`, else when it

@@ -1,5 +1,5 @@
 //! The gateways of all environments as the server sees and keeps them: what env.toml wants, what the
-//! runtime runs, what the agents report.
+//! runtime runs, what the agents report. And their services with them, since both follow one file.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::bridge::Bridges;
 use super::control::{GatewayView, GatewaysView};
+use super::services::Services;
 use crate::environment::{Environment, EnvironmentError, Gateway, RuntimeKind};
 use crate::home::Home;
 use crate::runtime::{GatewaySpec, Observed, Reach, Runtimes, Wanted};
@@ -21,6 +22,7 @@ use crate::runtime::{GatewaySpec, Observed, Reach, Runtimes, Wanted};
 pub(super) struct Gateways {
     home: Home,
     runtimes: Runtimes,
+    services: Services,
     reports: Reports,
     notice: Notice,
     /// The build server as agents of the local runtime reach it.
@@ -36,7 +38,7 @@ pub(super) struct Gateways {
 impl Gateways {
     pub(super) fn new(
         home: Home,
-        runtimes: Runtimes,
+        (runtimes, services): (Runtimes, Services),
         reports: Reports,
         notice: Notice,
         bridges: &Bridges,
@@ -46,6 +48,7 @@ impl Gateways {
         Self {
             home,
             runtimes,
+            services,
             reports,
             notice,
             server: address.map_or_else(String::new, |address| format!("http://{address}")),
@@ -91,13 +94,16 @@ impl Gateways {
                 return;
             }
         };
-        for (kind, runtime) in self.runtimes.each() {
-            let wanted = environment
-                .as_ref()
-                .filter(|environment| environment.runtime == kind && !environment.deleting)
-                .map_or_else(Vec::new, |environment| self.wanted(environment));
-            runtime.reconcile(env, wanted).await;
-        }
+        let gateways = async {
+            for (kind, runtime) in self.runtimes.each() {
+                let wanted = environment
+                    .as_ref()
+                    .filter(|environment| environment.runtime == kind && !environment.deleting)
+                    .map_or_else(Vec::new, |environment| self.wanted(environment));
+                runtime.reconcile(env, wanted).await;
+            }
+        };
+        tokio::join!(gateways, self.services.reconcile(env, environment.as_ref()));
         self.forget_unwanted(env, environment.as_ref());
         self.changed.send_modify(|count| *count += 1);
     }
@@ -151,6 +157,8 @@ impl Gateways {
         for (_, runtime) in self.runtimes.each() {
             runtime.end().await;
         }
+        // After the gateways: they may need services for what they finish.
+        self.services.end().await;
     }
 
     /// The gateways of an environment: at once when the version is not `after`, else when it changes
@@ -172,6 +180,7 @@ impl Gateways {
         Ok(GatewaysView {
             version,
             gateways: environment.gateways.iter().map(view).collect(),
+            services: self.services.view(&environment),
         })
     }
 
@@ -179,6 +188,7 @@ impl Gateways {
         Seen {
             reports: self.reports.version(),
             runtimes: self.runtimes.each().map(|(_, runtime)| runtime.changes()),
+            services: self.services.changes(),
             files: self.changed.subscribe(),
         }
     }
@@ -277,6 +287,7 @@ fn present(
 struct Seen {
     reports: watch::Receiver<u64>,
     runtimes: [watch::Receiver<u64>; 2],
+    services: watch::Receiver<u64>,
     files: watch::Receiver<u64>,
 }
 
@@ -287,6 +298,7 @@ impl Seen {
             + *self.reports.borrow_and_update()
             + *local.borrow_and_update()
             + *docker.borrow_and_update()
+            + *self.services.borrow_and_update()
             + *self.files.borrow_and_update()
     }
 
@@ -299,6 +311,7 @@ impl Seen {
                 changed = self.reports.changed() => changed,
                 changed = local.changed() => changed,
                 changed = docker.changed() => changed,
+                changed = self.services.changed() => changed,
                 changed = self.files.changed() => changed,
             };
         }

@@ -8,7 +8,9 @@ use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 use lockgate_model::{GatewayName, Phase};
 
 use crate::context::now_ms;
-use crate::deploy::events::{Event, GatewayProgress, LeftPinned, Outcome, Scaled};
+use crate::deploy::events::{
+    Event, GatewayProgress, LeftPinned, News, Outcome, Scaled, ServiceChanged,
+};
 use crate::error::CommandError;
 use crate::views::echo::Unechoed;
 use crate::views::outcome::{log_lines, refusals, summary, verdict_text};
@@ -177,6 +179,17 @@ fn style(trial: Option<Duration>) -> ProgressStyle {
     )
 }
 
+fn news_text(news: &News, paint: Paint) -> String {
+    let (tone, mark) = if news.good {
+        (Tone::Good, "✓")
+    } else {
+        (Tone::Bad, "!")
+    };
+    let mark = paint.tone(tone, mark);
+    let log = log_lines(&news.log, paint);
+    format!("{mark} {}: {}{log}", news.gateway, news.message)
+}
+
 fn line(event: &Event, paint: Paint) -> Option<String> {
     let done = paint.tone(Tone::Good, "✓");
     let ms = |ms: u64| paint.dim(&format!("in {}", text::span(Duration::from_millis(ms))));
@@ -234,17 +247,9 @@ fn line(event: &Event, paint: Paint) -> Option<String> {
         },
         Event::Trial { .. } => return trial_text(event, paint),
         Event::Renewed { gateways } => renewed_text(gateways),
+        Event::Service(ServiceChanged { service, change }) => format!("{done} {change} {service}"),
         Event::Gateway(progress) => format!("  {}", gateway_text(progress, paint)),
-        Event::News(news) => {
-            let (tone, mark) = if news.good {
-                (Tone::Good, "✓")
-            } else {
-                (Tone::Bad, "!")
-            };
-            let mark = paint.tone(tone, mark);
-            let log = log_lines(&news.log, paint);
-            format!("{mark} {}: {}{log}", news.gateway, news.message)
-        }
+        Event::News(news) => news_text(news, paint),
         Event::Scaled(scaled) => format!("{done} {}", scaled_text(scaled)),
         Event::Archive { .. } | Event::Warning { .. } | Event::Result(_) => return None,
     })

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lockgate_model::{AppSocket, EnvName, Readiness, Strategy};
+use lockgate_model::{AppSocket, EnvName, Readiness, ServiceName, Strategy};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::WorkspaceError;
@@ -30,6 +30,8 @@ pub(crate) struct File {
     pub(crate) app: AppTable,
     /// `[registration]`
     pub(crate) registration: RegistrationTable,
+    /// `[services.NAME]`
+    pub(crate) services: BTreeMap<ServiceName, ServiceTable>,
     /// `[env.NAME]`: what differs in one environment.
     pub(crate) env: BTreeMap<EnvName, EnvTable>,
 }
@@ -120,6 +122,30 @@ pub(crate) struct RegistrationTable {
     pub(crate) timeout: Option<Duration>,
 }
 
+/// `[services.NAME]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ServiceTable {
+    /// Program and arguments; empty in an environment's own table for none.
+    pub(crate) command: Option<Vec<String>>,
+    /// The working directory in the workspace.
+    pub(crate) cwd: Option<PathBuf>,
+    /// Variables of the service's environment.
+    pub(crate) env: BTreeMap<String, String>,
+    /// A file of `NAME=value` lines with more of them.
+    pub(crate) env_file: Option<PathBuf>,
+    /// `http://HOST:PORT/PATH` or `tcp://HOST:PORT`; empty for none.
+    pub(crate) ready: Option<String>,
+    /// From start to ready.
+    #[serde(deserialize_with = "duration")]
+    pub(crate) ready_timeout: Option<Duration>,
+    /// From TERM to KILL.
+    #[serde(deserialize_with = "duration")]
+    pub(crate) stop_timeout: Option<Duration>,
+    /// Where its log is written, in the workspace.
+    pub(crate) log: Option<PathBuf>,
+}
+
 /// `[app.limits]`
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -158,6 +184,8 @@ pub(crate) struct EnvTable {
     pub(crate) app: AppTable,
     /// `[env.NAME.registration]`
     pub(crate) registration: RegistrationTable,
+    /// `[env.NAME.services.NAME]`
+    pub(crate) services: BTreeMap<ServiceName, ServiceTable>,
 }
 
 impl File {
@@ -240,6 +268,8 @@ mod tests {
             ("[env.dev-001.app]\nenvfile = 'x'", "env_file", "line 2"),
             ("[env.dev-001.biuld]\ncommand = 'x'", "build", "line 1"),
             ("[registration]\ncomand = ['x']", "command", "line 2"),
+            ("[services.a]\nenv_flie = 'x'", "env_file", "line 2"),
+            ("[env.dev-001.services.a]\nredy = 'x'", "ready", "line 2"),
             (
                 "[[pack.parts]]\nfrom = 'a'\nto = 'b'\nrequire = true",
                 "required",
@@ -290,6 +320,10 @@ mod tests {
                 .0
                 .contains("not an environment name")
         );
+        for name in ["gateway", "gw-0", "7"] {
+            let (message, _) = refused(&format!("[services.{name}]"));
+            assert!(message.contains("is not a service name"), "{message}");
+        }
         assert!(
             refused("[app]\ncommand = 'node'")
                 .0

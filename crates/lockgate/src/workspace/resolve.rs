@@ -8,6 +8,7 @@ use lockgate_model::{Allowance, AppSettings, EnvName, FilePath, Limits, Strategy
 
 use super::detect::{self, Detected};
 use super::file::{AppTable, File, LimitsTable, PartTable, RegistrationTable};
+use super::services::{Service, services};
 use super::{FILE_NAME, WorkspaceError, env_file};
 use crate::deploy::strategy::DeployStrategy;
 use crate::environment::docker::DockerSettings;
@@ -34,6 +35,8 @@ pub(crate) struct Resolved {
     pub(crate) registration: Option<Registration>,
     /// What containers are made from.
     pub(crate) docker: DockerSettings,
+    /// The services of the host, by name.
+    pub(crate) services: Vec<Service>,
 }
 
 /// Applies defaults < file < the environment's own table.
@@ -75,6 +78,7 @@ pub(crate) fn resolve(
         registration: registration(root, &file.registration, &own.registration)?,
         bundle: root.join(bundle),
         docker: docker(root, &file.docker)?,
+        services: services(root, file, &own.services)?,
     })
 }
 
@@ -187,7 +191,9 @@ fn app(root: &Path, file: &AppTable, own: &AppTable) -> Result<AppSettings, Work
     // A file is read before the table beside it, so that what is written here wins.
     for table in [file, own] {
         if let Some(path) = &table.env_file {
-            settings.env.append(&mut read_env_file(root, path)?);
+            settings
+                .env
+                .append(&mut read_env_file(root, "[app] env_file", path)?);
         }
         settings.env.extend(table.env.clone());
     }
@@ -251,20 +257,22 @@ fn check_strategy(settings: &AppSettings) -> Result<(), String> {
     Ok(())
 }
 
-fn read_env_file(
+/// Reads the file of variables that this key of lockgate.toml names.
+pub(super) fn read_env_file(
     root: &Path,
+    key: &str,
     path: &Path,
 ) -> Result<std::collections::BTreeMap<String, String>, WorkspaceError> {
     let named = path.display();
     let path = root.join(path);
     let text = std::fs::read_to_string(&path).map_err(|error| {
-        let what = format!("`[app] env_file` is `{named}`, which cannot be read: {error}");
+        let what = format!("`{key}` is `{named}`, which cannot be read: {error}");
         senseless(root, what)
     })?;
     env_file::parse(&text).map_err(|what| WorkspaceError::Senseless { path, what })
 }
 
-fn senseless(root: &Path, what: String) -> WorkspaceError {
+pub(super) fn senseless(root: &Path, what: String) -> WorkspaceError {
     WorkspaceError::Senseless {
         path: root.join(FILE_NAME),
         what,

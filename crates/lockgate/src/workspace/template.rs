@@ -109,6 +109,20 @@ parts = [
 # command = ["scripts/register-gateway.sh"]
 # timeout = "1m"
 
+# Services of this host beside the gateways, such as the platform's API: kept running
+# by `lockgate serve`, as docs/services.md says. `cwd`, `env_file` and `log` lie in this
+# folder. Ready when `http://…` answers 2xx or 3xx, or when `tcp://HOST:PORT` accepts;
+# without `ready`, when it has run for a moment.
+# [services.ganymede]
+# command = ["node", "dist/packages/app-ganymede/main.js"]
+# cwd = "."
+# env = {{ PORT = "3000" }}
+# env_file = ".env.ganymede"
+# ready = "http://127.0.0.1:3000/healthz"
+# ready_timeout = "20s"
+# stop_timeout = "10s" # from TERM to KILL
+# log = "tmp/ganymede.log"
+
 # What differs in one environment:
 # [env.{env}.app]
 # env = {{ LOG_LEVEL = "trace" }}

@@ -1,4 +1,4 @@
-//! Goes on with what comes, of all gateways that there are and that are made later.
+//! Goes on with what comes, of all gateways and services that there are and that are made later.
 
 use std::collections::BTreeSet;
 use std::future::poll_fn;
@@ -7,14 +7,14 @@ use std::os::fd::AsFd as _;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use lockgate_model::{EnvName, GatewayName, LogEvent, LogLine};
+use lockgate_model::{EnvName, LogEvent, LogLine};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
-use super::chosen;
 use super::order::{Clock, Hold};
 use super::show::Show;
 use super::source::{Reading, Source};
+use super::whose::{Whose, chosen};
 use crate::context::Context;
 use crate::environment::{Environment, EnvironmentError};
 use crate::error::CommandError;
@@ -25,16 +25,16 @@ const LOOK: Duration = Duration::from_millis(500);
 /// What is being followed.
 pub(super) struct Following<'a> {
     ctx: &'a Context,
-    /// The environment of which all gateways are followed, where none were named.
+    /// The environment of which everything is followed, where nothing was named.
     all_of: Option<EnvName>,
     /// Whether it has been deleted.
     gone: bool,
     /// Those that were found.
-    known: BTreeSet<GatewayName>,
-    /// How gateways that are made later are read.
+    known: BTreeSet<Whose>,
+    /// How those are read that are made later.
     anew: Reading,
     sources: Vec<(Source, Clock)>,
-    hold: Hold<(GatewayName, LogLine)>,
+    hold: Hold<(Whose, LogLine)>,
     show: Show,
 }
 
@@ -51,10 +51,7 @@ impl<'a> Following<'a> {
             ctx,
             all_of,
             gone: false,
-            known: sources
-                .iter()
-                .map(|source| source.gateway.clone())
-                .collect(),
+            known: sources.iter().map(|source| source.whose.clone()).collect(),
             anew: Reading::follow(),
             sources: sources
                 .into_iter()
@@ -105,7 +102,7 @@ impl Following<'_> {
             Some(LogEvent::Line(line)) => {
                 if let Some((source, clock)) = self.sources.get_mut(at) {
                     let place = clock.place(&line);
-                    self.hold.push(place, (source.gateway.clone(), line), now());
+                    self.hold.push(place, (source.whose.clone(), line), now());
                 }
                 Ok(())
             }
@@ -116,7 +113,7 @@ impl Following<'_> {
     /// A reader has ended, which it does by itself only when something is wrong.
     async fn give_up(&mut self, at: usize) -> Result<(), CommandError> {
         let (source, _) = self.sources.swap_remove(at);
-        let name = source.gateway.clone();
+        let name = source.whose.clone();
         source.ended_well().await;
         if self.sources.is_empty() {
             return Err(CommandError::failed(format!(
@@ -131,13 +128,13 @@ impl Following<'_> {
     }
 
     fn print(&mut self) -> Result<(), CommandError> {
-        for (gateway, line) in self.hold.release(now()) {
-            self.show.line(&gateway, &line)?;
+        for (whose, line) in self.hold.release(now()) {
+            self.show.line(&whose, &line)?;
         }
         self.show.flush()
     }
 
-    /// Looks whether there are more gateways, and whether somebody still reads.
+    /// Looks whether there are more of them, and whether somebody still reads.
     fn look(&mut self) -> Result<(), CommandError> {
         if nobody_reads() {
             return Err(CommandError::said());
@@ -160,10 +157,10 @@ impl Following<'_> {
             Err(_) => return Ok(()),
         };
         self.gone = false;
-        for gateway in chosen(&environment, None) {
-            if self.known.insert(gateway.clone()) {
-                self.show.widen(std::slice::from_ref(&gateway));
-                let source = Source::start(&self.anew, self.ctx, gateway, environment.runtime)?;
+        for whose in chosen(&environment, None) {
+            if self.known.insert(whose.clone()) {
+                self.show.widen(std::slice::from_ref(&whose));
+                let source = Source::start(&self.anew, self.ctx, whose, environment.runtime)?;
                 self.sources.push((source, Clock::default()));
                 self.hold.wait_for_others(self.sources.len() > 1);
             }

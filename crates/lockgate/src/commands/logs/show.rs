@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
 
-use lockgate_model::{GatewayName, LogLine, LogStream};
+use lockgate_model::{GatewayName, LogLine, LogStream, ServiceName};
 use serde::Serialize;
 
+use super::whose::Whose;
 use crate::error::CommandError;
 use crate::views::paint::Paint;
 use crate::views::screen::Screen;
@@ -39,18 +40,35 @@ pub(super) struct Show {
 struct Style {
     paint: Paint,
     timestamps: bool,
-    /// The width of the gateways' names; `None` where they are left away.
+    /// The width of the names; `None` where they are left away.
     names: Option<usize>,
-    /// How many gateways there are; the name of a single one needs not be said.
-    gateways: usize,
+    /// How many logs there are; the name of a single one needs not be said.
+    logs: usize,
 }
 
 /// A line for programs.
 #[derive(Debug, Serialize)]
 struct Described<'a> {
-    gateway: &'a GatewayName,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gateway: Option<&'a GatewayName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service: Option<&'a ServiceName>,
     #[serde(flatten)]
     line: &'a LogLine,
+}
+
+impl<'a> Described<'a> {
+    fn new(whose: &'a Whose, line: &'a LogLine) -> Self {
+        let (gateway, service) = match whose {
+            Whose::Gateway(gateway) => (Some(gateway), None),
+            Whose::Service(_, service) => (None, Some(service)),
+        };
+        Self {
+            gateway,
+            service,
+            line,
+        }
+    }
 }
 
 impl Show {
@@ -61,31 +79,27 @@ impl Show {
                 paint: screen.out,
                 timestamps: look.timestamps,
                 names: look.names.then_some(0),
-                gateways: 0,
+                logs: 0,
             },
             batch: String::new(),
         }
     }
 
-    /// Makes room for these gateways' names.
-    pub(super) fn widen(&mut self, gateways: &[GatewayName]) {
-        self.style.gateways += gateways.len();
+    /// Makes room for these names.
+    pub(super) fn widen(&mut self, all: &[Whose]) {
+        self.style.logs += all.len();
         if let Some(width) = &mut self.style.names {
-            let widest = gateways.iter().map(|gateway| short(gateway).len()).max();
+            let widest = all.iter().map(|whose| whose.short().len()).max();
             *width = (*width).max(widest.unwrap_or_default());
         }
     }
 
     /// Prints a line, soon.
-    pub(super) fn line(
-        &mut self,
-        gateway: &GatewayName,
-        line: &LogLine,
-    ) -> Result<(), CommandError> {
+    pub(super) fn line(&mut self, whose: &Whose, line: &LogLine) -> Result<(), CommandError> {
         if self.screen.is_json() {
-            return self.screen.json(&Described { gateway, line });
+            return self.screen.json(&Described::new(whose, line));
         }
-        self.style.write(&mut self.batch, gateway, line);
+        self.style.write(&mut self.batch, whose, line);
         if self.batch.len() >= BATCH {
             self.flush()?;
         }
@@ -104,11 +118,11 @@ impl Show {
 }
 
 impl Style {
-    fn write(self, to: &mut String, gateway: &GatewayName, line: &LogLine) {
+    fn write(self, to: &mut String, whose: &Whose, line: &LogLine) {
         let paint = self.paint;
-        if let Some(width) = self.names.filter(|_| self.gateways > 1) {
-            let name = format!("{:width$} |", short(gateway));
-            *to += &paint.series(gateway.number(), &name);
+        if let Some(width) = self.names.filter(|_| self.logs > 1) {
+            let name = format!("{:width$} |", whose.short());
+            *to += &paint.series(whose.series(), &name);
             to.push(' ');
         }
         if self.timestamps
@@ -132,11 +146,6 @@ impl Style {
     }
 }
 
-/// A gateway's name within its environment.
-fn short(gateway: &GatewayName) -> String {
-    format!("gw-{}", gateway.number())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,7 +155,7 @@ mod tests {
             paint: Paint::new(on),
             timestamps: false,
             names: Some(5),
-            gateways: 2,
+            logs: 2,
         }
     }
 
@@ -162,7 +171,7 @@ mod tests {
     fn check(style: Style, number: u32, line: &LogLine, expected: &str) {
         let gateway = GatewayName::parse(&format!("gw-pool-dev-001-{number}")).unwrap();
         let mut text = String::new();
-        style.write(&mut text, &gateway, line);
+        style.write(&mut text, &Whose::Gateway(gateway), line);
         assert_eq!(text, format!("{expected}\n"));
     }
 
@@ -188,10 +197,7 @@ mod tests {
             ..plain
         };
         check(bare, 0, &out, "hello");
-        let alone = Style {
-            gateways: 1,
-            ..plain
-        };
+        let alone = Style { logs: 1, ..plain };
         check(alone, 0, &out, "hello");
         check(
             plain,
@@ -215,11 +221,15 @@ mod tests {
     #[test]
     fn programs_get_the_whole_name_and_all_that_is_known() {
         let gateway = GatewayName::parse("gw-pool-dev-001-0").unwrap();
-        let gateway = &gateway;
         let line = &line(LogStream::Err, "oh");
-        let text = serde_json::to_string(&Described { gateway, line }).unwrap();
+        let described = |whose| serde_json::to_string(&Described::new(&whose, line)).unwrap();
+        let text = described(Whose::Gateway(gateway.clone()));
         let expected =
             r#"{"gateway":"gw-pool-dev-001-0","time":1800000000123,"stream":"err","text":"oh"}"#;
+        assert_eq!(text, expected);
+        let service = ServiceName::parse("ganymede").unwrap();
+        let text = described(Whose::Service(gateway.env(), service));
+        let expected = r#"{"service":"ganymede","time":1800000000123,"stream":"err","text":"oh"}"#;
         assert_eq!(text, expected);
     }
 }

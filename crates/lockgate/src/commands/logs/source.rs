@@ -1,16 +1,17 @@
-//! One gateway's log, as its agent's program reads it.
+//! One log, as the agent's program reads it.
 
 use std::path::Path;
 use std::process::Stdio;
 use std::time::SystemTime;
 
-use lockgate_model::{GatewayName, LogEvent};
+use lockgate_model::LogEvent;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::container::Container;
+use super::whose::{Files, Whose};
 use crate::context::Context;
 use crate::environment::RuntimeKind;
 use crate::error::CommandError;
@@ -47,7 +48,7 @@ impl Reading {
 #[derive(Debug)]
 pub(super) struct Source {
     /// Whose it is.
-    pub(super) gateway: GatewayName,
+    pub(super) whose: Whose,
     /// What it says, until the reader ends.
     pub(super) told: mpsc::Receiver<LogEvent>,
     /// Whether the reader ended well.
@@ -59,16 +60,18 @@ impl Source {
     pub(super) fn start(
         reading: &Reading,
         ctx: &Context,
-        gateway: GatewayName,
+        whose: Whose,
         runtime: RuntimeKind,
     ) -> Result<Self, CommandError> {
         let (tell, told) = mpsc::channel(AHEAD);
         let mut reader = JoinSet::new();
-        match runtime {
-            RuntimeKind::Local => {
-                let home = &ctx.config.home;
-                let releases = home.gateway_dir(&gateway).join("releases");
-                let log = home.gateway_log(&gateway);
+        match (&whose, runtime) {
+            (Whose::Gateway(gateway), RuntimeKind::Docker) => {
+                let container = Container::new(reading, ctx, gateway.clone())?;
+                reader.spawn(container.read(tell));
+            }
+            (Whose::Gateway(_), RuntimeKind::Local) | (Whose::Service(..), _) => {
+                let Files { log, releases } = whose.files(&ctx.config.home);
                 let mut child = command(reading, &ctx.config.agent, &log, &releases)
                     .spawn()
                     .map_err(|error| cannot_start(ctx, &error))?;
@@ -76,13 +79,9 @@ impl Source {
                     reader.spawn(async move { read(child, stdout, &tell, |_| true).await });
                 }
             }
-            RuntimeKind::Docker => {
-                let container = Container::new(reading, ctx, gateway.clone())?;
-                reader.spawn(container.read(tell));
-            }
         }
         Ok(Self {
-            gateway,
+            whose,
             told,
             reader,
         })

@@ -73,6 +73,7 @@ fn view(reports: &[(u32, Option<Report>)]) -> GatewaysView {
         report: report.clone(),
     };
     GatewaysView {
+        services: Vec::new(),
         version: 1,
         gateways: reports.iter().map(one).collect(),
     }

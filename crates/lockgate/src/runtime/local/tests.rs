@@ -10,10 +10,10 @@ fn runtime(folder: &Path, script: &str) -> LocalRuntime {
     let path = folder.join("lockgate-agent");
     fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    LocalRuntime::new(Program {
+    LocalRuntime::new(Arc::new(Program {
         path,
         inherited: vec![("PATH".into(), "/usr/bin:/bin".into())],
-    })
+    }))
 }
 
 fn spec(folder: &Path, number: u32) -> GatewaySpec {
@@ -154,10 +154,10 @@ async fn the_agents_own_error_is_told() {
 #[tokio::test]
 async fn a_missing_agent_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let runtime = LocalRuntime::new(Program {
+    let runtime = LocalRuntime::new(Arc::new(Program {
         path: folder.path().join("lockgate-agent"),
         inherited: Vec::new(),
-    });
+    }));
     let zero = spec(folder.path(), 0);
     runtime
         .reconcile(&zero.name.env(), vec![zero.clone()])

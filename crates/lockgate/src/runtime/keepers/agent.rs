@@ -6,19 +6,15 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use lockgate_model::GatewayName;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
 
-use super::Program;
+use super::{AgentSpec, Program};
 use crate::home::durable;
-use crate::runtime::GatewaySpec;
 use crate::runtime::last_words::pick;
 
-/// How long an agent may take after its standard input closed: ten seconds for the application,
-/// as in `docker stop`, and five for itself.
-const QUIET_END: Duration = Duration::from_secs(15);
 /// How long it may take after TERM.
 const TERM_END: Duration = Duration::from_secs(5);
 /// The agent's own log is put aside at a start when it is larger than this; it says little.
@@ -35,6 +31,17 @@ pub(super) struct Agent {
     log_start: u64,
 }
 
+/// What an agent tells.
+#[derive(Debug)]
+pub(super) struct Words(Lines<BufReader<ChildStdout>>);
+
+impl Words {
+    /// The next line; `None` when there is none any more.
+    pub(super) async fn next(&mut self) -> Option<String> {
+        self.0.next_line().await.ok().flatten()
+    }
+}
+
 /// An agent that could not be started.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {act} `{path}`")]
@@ -45,8 +52,8 @@ pub(super) struct StartError {
 }
 
 impl Agent {
-    /// Starts the agent of a gateway; its output goes to `agent.log` in the gateway's folder.
-    pub(super) fn start(program: &Program, spec: &GatewaySpec) -> Result<Self, StartError> {
+    /// Starts an agent; its output goes to `agent.log` in its folder, but for what it tells.
+    pub(super) fn start(program: &Program, spec: &AgentSpec) -> Result<Self, StartError> {
         let path = spec.folder.join("agent.log");
         let log = durable::open_log(&path, LOG_LIMIT).map_err(|source| StartError {
             act: "open the log",
@@ -59,15 +66,19 @@ impl Agent {
             source,
         };
         let log_start = log.metadata().map_err(failed)?.len();
+        let stdout = if spec.tells {
+            Stdio::piped()
+        } else {
+            log.try_clone().map_err(failed)?.into()
+        };
         let child = Command::new(&program.path)
-            // Quiet: the application's lines are in its own log, which is rotated.
-            .args(["run", "--stop-on-stdin-eof", "--quiet"])
+            .args(&spec.arguments)
             .env_clear()
             .envs(program.inherited.iter().map(|(name, value)| (name, value)))
             .envs(spec.variables.iter().map(|(name, value)| (name, value)))
             .current_dir(&spec.folder)
             .stdin(Stdio::piped())
-            .stdout(log.try_clone().map_err(failed)?)
+            .stdout(stdout)
             .stderr(log)
             .process_group(0)
             .spawn()
@@ -77,6 +88,12 @@ impl Agent {
             log: path,
             log_start,
         })
+    }
+
+    /// What it tells, where it does; given once.
+    pub(super) fn words(&mut self) -> Option<Words> {
+        let stdout = self.child.stdout.take()?;
+        Some(Words(BufReader::new(stdout).lines()))
     }
 
     /// Its process, until it was seen to end.
@@ -100,19 +117,19 @@ impl Agent {
     }
 
     /// Ends it: closes its standard input, then TERM, then KILL.
-    pub(super) async fn end(mut self, gateway: &GatewayName) {
+    pub(super) async fn end(mut self, of: &str, quiet_end: Duration) {
         drop(self.child.stdin.take());
-        if self.gone_within(QUIET_END).await {
+        if self.gone_within(quiet_end).await {
             return;
         }
-        tracing::warn!(%gateway, pid = self.pid(), "agent outlived its input: TERM");
+        tracing::warn!(%of, pid = self.pid(), "agent outlived its input: TERM");
         self.term();
         if self.gone_within(TERM_END).await {
             return;
         }
-        tracing::warn!(%gateway, pid = self.pid(), "agent outlived TERM: KILL");
+        tracing::warn!(%of, pid = self.pid(), "agent outlived TERM: KILL");
         if let Err(error) = self.child.kill().await {
-            tracing::error!(%gateway, %error, "agent cannot be killed");
+            tracing::error!(%of, %error, "agent cannot be killed");
         }
     }
 
