@@ -349,6 +349,10 @@ fn a_service_that_never_gets_ready_is_told_with_its_last_lines() {
         .expect(1)
         .says("exited with code 3")
         .says("no such thing");
+    assert!(
+        !restarted.stderr.contains("about to wait"),
+        "that was another start"
+    );
     let waited = world.lockgate(&["wait", "dev-001", "--timeout", "1s"]);
     waited.expect(1).says("service `ganymede` is ");
     // The first try after it was mended is at once, not when the delay is over.
@@ -413,7 +417,7 @@ fn services_of_two_environments_do_not_touch_each_other() {
 }
 
 #[test]
-fn up_starts_a_services_first_build_and_its_end_ends_it() {
+fn up_starts_what_was_just_built_tells_its_crash_and_ends_it() {
     let (world, port) = (World::new(), free_port());
     let workspace = workspace(&world, "monorepo", port);
     // The service is not there before the build.
@@ -428,6 +432,18 @@ fn up_starts_a_services_first_build_and_its_end_ends_it() {
     until("the service answers", Duration::from_mins(1), || {
         get(port, "/").map(drop)
     });
+    let until_told = |text: &str| {
+        until(
+            &format!("`up` tells `{text}`"),
+            Duration::from_mins(1),
+            || world.written("up").contains(text).then_some(()),
+        );
+    };
+    until_told("watching");
+    let killed = pid(&until_it_is(&world, "dev-001", "ready"));
+    world.signal(killed, Signal::SIGKILL);
+    until_told("! ganymede: was killed by SIGKILL; it is started again");
+    until_told("✓ ganymede: ready again");
     world.signal(up.id().into(), Signal::SIGINT);
     let ended = until("`up` ends", Duration::from_secs(20), || {
         up.try_wait().ok().flatten()

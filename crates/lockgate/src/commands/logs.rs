@@ -117,17 +117,19 @@ pub(crate) async fn logs(args: LogsArgs, ctx: &Context) -> Result<(), CommandErr
     }
 }
 
-/// The newest lines of a service's log, as many as these; none where it cannot be read.
+/// The newest lines of a service's log, nothing older than `since` and as many as these; none where
+/// it cannot be read.
 pub(crate) async fn last_lines(
     ctx: &Context,
     env: &EnvName,
     description: &ServiceDescription,
+    since: SystemTime,
     count: usize,
 ) -> Vec<LogLine> {
     let reading = Reading {
         follow: false,
         crash: None,
-        since: None,
+        since: Some(since),
         lines: Some(count),
     };
     let whose = Whose::Service(env.clone(), description.name.clone());

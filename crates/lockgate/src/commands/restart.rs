@@ -1,5 +1,7 @@
 //! `lockgate restart`: build, deploy, and restart also where nothing changed; or restart a service.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use clap::Args;
 use lockgate_model::{EnvName, ServiceName};
 use serde_json::json;
@@ -11,9 +13,10 @@ use super::services;
 use super::status::service_document;
 use super::turn::LockArgs;
 use super::what::{What, what_or_new};
-use crate::context::Context;
+use crate::context::{Context, now_ms};
 use crate::deploy::prepare::Job;
 use crate::deploy::rollout::{Rollout, Scope};
+use crate::deploy::services::is_ready;
 use crate::deploy::strategy::DeployStrategy;
 use crate::deploy::{Request, clock, millis, said};
 use crate::environment::Environment;
@@ -109,7 +112,7 @@ async fn service(
 ) -> Result<(), CommandError> {
     let (home, env) = (&ctx.config.home, &environment.name);
     let lock = args.lock.turn_or_stop(ctx, env, "restart", stop).await?;
-    let started = clock();
+    let (started, since) = (clock(), UNIX_EPOCH + Duration::from_millis(now_ms()));
     let description = services::describe(ctx, environment, all, name)?;
     renew_one(home, env, &description, true)?;
     control.changed(env).await?;
@@ -123,8 +126,8 @@ async fn service(
         }
         view = settled => view?,
     };
-    let Some(view) = view.as_ref().filter(|view| services::is_ready(view)) else {
-        return Err(services::not_ready(ctx, env, &description, view.as_ref()).await);
+    let Some(view) = view.as_ref().filter(|view| is_ready(view)) else {
+        return Err(services::not_ready(ctx, env, &description, view.as_ref(), since).await);
     };
     let took = started.elapsed();
     if ctx.screen.is_json() {

@@ -44,7 +44,7 @@ pub(crate) struct ServeArgs {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// End the server; gateways of the local runtime end with it, containers go on
+    /// End the server; services and gateways of the local runtime end with it, containers go on
     Stop {
         /// How long that may take
         #[arg(long, value_name = "TIME", default_value = "30s", value_parser = crate::cli::duration)]

@@ -1,12 +1,13 @@
 //! Single services: brought up to date with lockgate.toml, and waited for.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use lockgate_model::{EnvName, Phase, ServiceDescription, ServiceName};
+use lockgate_model::{EnvName, LogStream, ServiceDescription, ServiceName};
 
 use super::logs::last_lines;
 use crate::context::Context;
 use crate::deploy::clock;
+use crate::deploy::services::is_ready;
 use crate::environment::{Environment, services};
 use crate::error::CommandError;
 use crate::server::control::{ControlClient, ServiceView};
@@ -75,20 +76,18 @@ pub(crate) async fn settled(
     }
 }
 
-/// Whether the service runs and is ready.
-pub(crate) fn is_ready(view: &ServiceView) -> bool {
-    (view.report.as_ref()).is_some_and(|report| report.phase == Phase::Ready)
-}
-
-/// The error that a service is that is not ready; its last lines are shown to people first.
+/// The error that a service is that is not ready; what it has written last since then is shown to
+/// people first.
 pub(crate) async fn not_ready(
     ctx: &Context,
     env: &EnvName,
     description: &ServiceDescription,
     view: Option<&ServiceView>,
+    since: SystemTime,
 ) -> CommandError {
     let name = &description.name;
-    let lines = last_lines(ctx, env, description, LAST_LINES).await;
+    let mut lines = last_lines(ctx, env, description, since, LAST_LINES).await;
+    lines.retain(|line| line.stream != Some(LogStream::Agent));
     for line in &lines {
         ctx.screen.say(&format!("  {}", line.text));
     }

@@ -7,11 +7,11 @@ use clap::Args;
 use lockgate_model::{EnvName, Phase};
 use serde_json::json;
 
-use super::services;
 use super::status::{service_state, state};
 use crate::cli::duration;
 use crate::context::Context;
 use crate::deploy::clock;
+use crate::deploy::services::is_ready;
 use crate::error::CommandError;
 use crate::server::control::GatewayView;
 
@@ -81,7 +81,7 @@ pub(crate) async fn wait(args: WaitArgs, ctx: &Context) -> Result<(), CommandErr
         let services: Vec<_> = view
             .services
             .iter()
-            .filter(|view| view.enabled && counts(&args.what) && !services::is_ready(view))
+            .filter(|view| view.enabled && counts(&args.what) && !is_ready(view))
             .collect();
         let none = view.gateways.iter().all(|view| !view.enabled);
         if missing.is_empty() && services.is_empty() && !none {

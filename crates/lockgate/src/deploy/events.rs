@@ -99,6 +99,8 @@ pub(crate) enum Event {
     },
     /// Something became of a gateway that no deploy was about: a crash, a build refused later.
     News(News),
+    /// The same of a service.
+    ServiceNews(ServiceNews),
     /// The current archive is made.
     Archive {
         /// Where.
@@ -220,6 +222,17 @@ pub(crate) struct News {
     pub(crate) message: String,
     /// The last lines a refused build wrote.
     pub(crate) log: Vec<String>,
+}
+
+/// What became of a service, whoever did it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct ServiceNews {
+    /// The service.
+    pub(crate) service: ServiceName,
+    /// Whether that is good.
+    pub(crate) good: bool,
+    /// What, as in `exited with code 1; it is started again`.
+    pub(crate) message: String,
 }
 
 /// What became of the deploy in one gateway.

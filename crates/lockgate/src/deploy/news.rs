@@ -1,4 +1,4 @@
-//! What becomes of gateways between deploys: told while `up` and `deploy --watch` wait.
+//! What becomes of gateways and services between deploys: told while `up` and `deploy --watch` wait.
 //!
 //! A build may crash long after it was ready, and the one who watches a terminal should not
 //! have to ask for it.
@@ -9,6 +9,7 @@ use std::time::Duration;
 use lockgate_model::{EnvName, Phase, Report};
 
 use super::events::{Event, News as Told};
+use super::services;
 use crate::context::Context;
 use crate::server::control::{ControlClient, GatewayView, GatewaysView};
 use crate::views::progress::Progress;
@@ -62,6 +63,9 @@ impl News {
                             self.shown.push(news.message.clone());
                         }
                         progress.tell(&Event::News(news));
+                    }
+                    for news in services::news(before, &view) {
+                        progress.tell(&Event::ServiceNews(news));
                     }
                     (self.known, self.gone) = (Some(view), false);
                 }

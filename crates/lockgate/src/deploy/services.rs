@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lockgate_model::{EnvName, Phase, ServiceDescription, ServiceName};
 
-use super::events::{Event, ServiceChange, ServiceChanged};
+use super::events::{Event, ServiceChange, ServiceChanged, ServiceNews};
 use crate::context::Context;
 use crate::environment::lock::DeployLock;
 use crate::environment::services::{self, Renewed};
@@ -78,12 +78,113 @@ fn fails(view: &ServiceView) -> bool {
 
 /// What is to be said after a deploy of services that do not come up.
 pub(crate) fn failing(env: &EnvName, view: &GatewaysView) -> Vec<String> {
-    let failing = view.services.iter().filter(|it| it.enabled && fails(it));
-    failing
-        .map(|view| {
-            let (name, problem) = (&view.name, view.problem());
-            let problem = problem.map_or(String::new(), |problem| format!(": {problem}"));
-            format!("service {name} is not ready{problem}; `lockgate logs {env} {name}` shows more")
+    let enabled = view.services.iter().filter(|it| it.enabled);
+    enabled
+        .filter_map(|view| {
+            let (name, problem) = (&view.name, view.problem()?);
+            Some(format!(
+                "service {name} is not ready: {problem}; `lockgate logs {env} {name}` shows more"
+            ))
         })
         .collect()
+}
+
+/// What differs, service by service, as far as a reader has to know.
+pub(super) fn news(before: &GatewaysView, now: &GatewaysView) -> Vec<ServiceNews> {
+    let one = |now: &ServiceView| {
+        let before = before.services.iter().find(|it| it.name == now.name)?;
+        let (good, message) = difference(before, now)?;
+        Some(ServiceNews {
+            service: now.name.clone(),
+            good,
+            message,
+        })
+    };
+    now.services.iter().filter_map(one).collect()
+}
+
+fn difference(before: &ServiceView, now: &ServiceView) -> Option<(bool, String)> {
+    if now.enabled && fails(now) && !fails(before) {
+        let why = now.problem().map_or("ended", String::as_str);
+        return Some((false, format!("{why}; it is started again")));
+    }
+    let is_back = now.problem().is_none() && is_ready(now) && before.problem().is_some();
+    is_back.then(|| (true, "ready again".to_owned()))
+}
+
+/// Whether a service runs and is ready.
+pub(crate) fn is_ready(view: &ServiceView) -> bool {
+    (view.report.as_ref()).is_some_and(|report| report.phase == Phase::Ready)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lockgate_model::ServiceReport;
+
+    fn view(phase: Phase, problem: Option<&str>) -> GatewaysView {
+        let service = ServiceView {
+            name: ServiceName::parse("ganymede").unwrap(),
+            enabled: true,
+            log: "/l".into(),
+            agent_pid: Some(1),
+            agent_problem: None,
+            report: Some(ServiceReport {
+                phase,
+                pid: None,
+                since: None,
+                restarts: 1,
+                problem: problem.map(str::to_owned),
+            }),
+        };
+        GatewaysView {
+            version: 1,
+            gateways: Vec::new(),
+            services: vec![service],
+        }
+    }
+
+    #[test]
+    fn a_crash_and_the_way_back_are_told_once() {
+        let up = view(Phase::Ready, None);
+        let down = view(Phase::Backoff, Some("exited with code 1"));
+        let starting = view(Phase::Starting, Some("exited with code 1"));
+        let restarted = view(Phase::Starting, None);
+        let check = |before, now, expected: Option<(bool, &str)>| {
+            let told = news(before, now);
+            let told: Vec<_> = told
+                .iter()
+                .map(|it| (it.good, it.message.as_str()))
+                .collect();
+            assert_eq!(told, expected.into_iter().collect::<Vec<_>>());
+        };
+        check(&up, &up, None);
+        let crashed = "exited with code 1; it is started again";
+        check(&up, &down, Some((false, crashed)));
+        check(&down, &down, None);
+        check(&down, &starting, None);
+        check(&starting, &up, Some((true, "ready again")));
+        // A restart that somebody asked for is no news.
+        check(&up, &restarted, None);
+        check(&restarted, &up, None);
+    }
+
+    #[test]
+    fn a_service_that_does_not_come_up_is_warned_about() {
+        let env = EnvName::parse("dev-001").unwrap();
+        assert_eq!(failing(&env, &view(Phase::Ready, None)), [] as [String; 0]);
+        assert_eq!(
+            failing(&env, &view(Phase::Starting, None)),
+            [] as [String; 0]
+        );
+        assert_eq!(
+            failing(&env, &view(Phase::Starting, Some("exited with code 1"))),
+            [
+                "service ganymede is not ready: exited with code 1; `lockgate logs dev-001 ganymede` shows more"
+            ]
+        );
+        let mut stopped = view(Phase::Backoff, Some("x"));
+        stopped.services[0].enabled = false;
+        assert_eq!(failing(&env, &stopped), [] as [String; 0]);
+    }
 }

@@ -8,9 +8,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 use lockgate_model::{GatewayName, Phase};
 
 use crate::context::now_ms;
-use crate::deploy::events::{
-    Event, GatewayProgress, LeftPinned, News, Outcome, Scaled, ServiceChanged,
-};
+use crate::deploy::events::{Event, GatewayProgress, LeftPinned, Outcome, Scaled, ServiceChanged};
 use crate::error::CommandError;
 use crate::views::echo::Unechoed;
 use crate::views::outcome::{log_lines, refusals, summary, verdict_text};
@@ -179,15 +177,13 @@ fn style(trial: Option<Duration>) -> ProgressStyle {
     )
 }
 
-fn news_text(news: &News, paint: Paint) -> String {
-    let (tone, mark) = if news.good {
+fn news_text(good: bool, of: &str, message: &str, paint: Paint) -> String {
+    let (tone, mark) = if good {
         (Tone::Good, "✓")
     } else {
         (Tone::Bad, "!")
     };
-    let mark = paint.tone(tone, mark);
-    let log = log_lines(&news.log, paint);
-    format!("{mark} {}: {}{log}", news.gateway, news.message)
+    format!("{} {of}: {message}", paint.tone(tone, mark))
 }
 
 fn line(event: &Event, paint: Paint) -> Option<String> {
@@ -249,7 +245,13 @@ fn line(event: &Event, paint: Paint) -> Option<String> {
         Event::Renewed { gateways } => renewed_text(gateways),
         Event::Service(ServiceChanged { service, change }) => format!("{done} {change} {service}"),
         Event::Gateway(progress) => format!("  {}", gateway_text(progress, paint)),
-        Event::News(news) => news_text(news, paint),
+        Event::News(news) => {
+            let log = log_lines(&news.log, paint);
+            news_text(news.good, news.gateway.as_str(), &news.message, paint) + &log
+        }
+        Event::ServiceNews(news) => {
+            news_text(news.good, news.service.as_str(), &news.message, paint)
+        }
         Event::Scaled(scaled) => format!("{done} {}", scaled_text(scaled)),
         Event::Archive { .. } | Event::Warning { .. } | Event::Result(_) => return None,
     })
