@@ -11,8 +11,6 @@ use lockgate_e2e::{Workspace, World, get, until};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-const SECRET: &str = "s3cret-of-ganymede";
-
 /// Answers with what it was given; says so in its log.
 const GANYMEDE: &str = r#"
 const http = require("http");
@@ -26,6 +24,12 @@ server.listen(Number(PORT), "127.0.0.1", () => console.log(`process ${process.pi
 process.on("SIGTERM", () => process.exit(0));
 "#;
 
+/// What no other world's services know.
+fn secret(world: &World) -> String {
+    let name = world.dir().file_name().unwrap();
+    format!("s3cret-of-{}", name.display())
+}
+
 /// A port that was free a moment ago.
 fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -36,7 +40,7 @@ fn free_port() -> u16 {
 fn workspace(world: &World, name: &str, port: u16) -> Workspace {
     let workspace = world.workspace(name);
     fs::write(workspace.path.join("ganymede.js"), GANYMEDE).unwrap();
-    let secret = format!("SECRET={SECRET}\n");
+    let secret = format!("SECRET={}\n", secret(world));
     fs::write(workspace.path.join(".env.ganymede"), secret).unwrap();
     settings(&workspace, port, "info");
     workspace
@@ -111,7 +115,7 @@ fn a_service_starts_with_its_environment_and_comes_back_when_it_is_killed() {
     created(&world, "dev-001", &workspace);
     let first = until_it_is(&world, "dev-001", "ready");
     assert_eq!(answer(port, "env"), "dev-001");
-    assert_eq!(answer(port, "secret"), SECRET);
+    assert_eq!(answer(port, "secret"), secret(&world));
     assert_eq!(answer(port, "pid"), pid(&first));
     world
         .lockgate(&["status", "dev-001"])
@@ -134,18 +138,19 @@ fn a_service_starts_with_its_environment_and_comes_back_when_it_is_killed() {
 fn a_secret_of_a_service_is_seen_by_the_service_alone() {
     let (world, port) = (World::new(), free_port());
     let workspace = workspace(&world, "monorepo", port);
+    let secret = secret(&world);
     world.serve();
     created(&world, "dev-001", &workspace);
     let own = pid(&until_it_is(&world, "dev-001", "ready"));
     for format in ["human", "json"] {
         let status = world.lockgate(&["status", "dev-001", "--format", format]);
-        assert!(!status.expect(0).stdout.contains(SECRET));
+        assert!(!status.expect(0).stdout.contains(&secret));
     }
     let mut seen = 0;
     for process in fs::read_dir("/proc").unwrap().flatten() {
         let holds = |what: &str| {
             let text = fs::read(process.path().join(what)).unwrap_or_default();
-            String::from_utf8_lossy(&text).contains(SECRET)
+            String::from_utf8_lossy(&text).contains(&secret)
         };
         let is_own = process.file_name().to_string_lossy() == own.to_string();
         assert!(!holds("cmdline"), "{process:?}");
@@ -153,6 +158,7 @@ fn a_secret_of_a_service_is_seen_by_the_service_alone() {
         seen += u32::from(is_own);
     }
     assert_eq!(seen, 1);
+    let holds_secret = |path: &Path| fs::read_to_string(path).unwrap().contains(&secret);
     assert!(!holds_secret(&world.home().join("envs/dev-001/env.toml")));
     assert!(!holds_secret(&world.home().join("server.log")));
     let own = world.home().join("envs/dev-001/services/ganymede");
@@ -160,10 +166,6 @@ fn a_secret_of_a_service_is_seen_by_the_service_alone() {
     assert!(!holds_secret(&own.join("agent/agent.log")));
     assert!(!holds_secret(&own.join("ganymede.log")));
     world.stop();
-}
-
-fn holds_secret(path: &Path) -> bool {
-    fs::read_to_string(path).unwrap().contains(SECRET)
 }
 
 #[test]
