@@ -12,7 +12,7 @@ use super::outcome::show;
 use super::services;
 use super::status::service_document;
 use super::turn::LockArgs;
-use super::what::{What, what_or_new};
+use super::what::{What, what_now};
 use crate::context::{Context, now_ms};
 use crate::deploy::prepare::Job;
 use crate::deploy::rollout::{Rollout, Scope};
@@ -54,9 +54,9 @@ pub(crate) async fn restart(args: RestartArgs, ctx: &Context) -> Result<(), Comm
     let (control, _) = ctx.server().await?;
     let only = match args.what.as_str() {
         "gateway" | "gateways" => None,
-        one => match part(&environment, one)? {
-            Part::Gateway(number) => Some(number),
-            Part::Service(name, all) => {
+        one => match what_now(&environment, one)? {
+            (What::Gateway(number), _) => Some(number),
+            (What::Service(name), all) => {
                 return service(&args, ctx, &control, &environment, (&name, &all), &stop).await;
             }
         },
@@ -80,25 +80,6 @@ pub(crate) async fn restart(args: RestartArgs, ctx: &Context) -> Result<(), Comm
         environment,
     };
     once(ctx, &control, &request, args.lock).await.result
-}
-
-/// What is restarted alone.
-enum Part {
-    Gateway(u32),
-    /// A service, and all that the workspace has.
-    Service(ServiceName, Vec<Service>),
-}
-
-fn part(environment: &Environment, text: &str) -> Result<Part, CommandError> {
-    // A gateway is found without its workspace, which may be broken or gone.
-    if let Ok(gateway) = environment.find_gateway(text) {
-        return Ok(Part::Gateway(gateway.number));
-    }
-    let all = services::of_workspace(environment)?;
-    Ok(match what_or_new(environment, &all, text)? {
-        What::Gateway(number) => Part::Gateway(number),
-        What::Service(name) => Part::Service(name, all),
-    })
 }
 
 /// A service, as lockgate.toml has it now; waits until it is ready.

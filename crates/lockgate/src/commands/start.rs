@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::services;
 use super::turn::LockArgs;
-use super::what::{What, what_or_new};
+use super::what::{What, what, what_now};
 use crate::context::Context;
 use crate::environment::Environment;
 use crate::environment::services::renew_one;
@@ -116,16 +116,12 @@ fn part(which: &Which, environment: &Environment, enabled: bool) -> Result<Part,
     let Some(text) = which.what.as_deref() else {
         return Ok(Part::All);
     };
-    // A gateway is found without its workspace, which may be broken or gone.
-    if let Ok(gateway) = environment.find_gateway(text) {
-        return Ok(Part::Gateway(gateway.number));
-    }
-    let services = if enabled {
-        services::of_workspace(environment)?
+    let (what, services) = if enabled {
+        what_now(environment, text)?
     } else {
-        Vec::new()
+        (what(environment, text)?, Vec::new())
     };
-    Ok(match what_or_new(environment, &services, text)? {
+    Ok(match what {
         What::Gateway(number) => Part::Gateway(number),
         What::Service(name) => Part::Service(name, services),
     })

@@ -2,7 +2,7 @@
 
 use lockgate_model::ServiceName;
 
-use super::gateways;
+use super::{gateways, services};
 use crate::environment::Environment;
 use crate::error::CommandError;
 use crate::workspace::services::Service;
@@ -21,9 +21,20 @@ pub(crate) fn what(environment: &Environment, text: &str) -> Result<What, Comman
     what_or_new(environment, &[], text)
 }
 
-/// The part that is meant of those that the environment has, or that it would get from its
-/// workspace.
-pub(crate) fn what_or_new(
+/// The part that is meant of those that the environment has or would get from its workspace, and
+/// the services of that. A gateway is found without it: it may be broken or gone.
+pub(crate) fn what_now(
+    environment: &Environment,
+    text: &str,
+) -> Result<(What, Vec<Service>), CommandError> {
+    if let Ok(gateway) = environment.find_gateway(text) {
+        return Ok((What::Gateway(gateway.number), Vec::new()));
+    }
+    let all = services::of_workspace(environment)?;
+    Ok((what_or_new(environment, &all, text)?, all))
+}
+
+fn what_or_new(
     environment: &Environment,
     more: &[Service],
     text: &str,
