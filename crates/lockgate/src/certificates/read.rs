@@ -28,25 +28,10 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// Whether it covers this name; a wildcard stands for one label.
-    pub(crate) fn covers(&self, name: &str) -> bool {
-        covers(&self.names, name)
-    }
-
     /// Whether this is its key.
     pub(super) fn is_of(&self, pair: &KeyPair) -> bool {
         pair.subject_public_key_info() == self.key
     }
-}
-
-/// Whether one of these names, of which some are wildcards, stands for that one.
-pub(super) fn covers(names: &[String], name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    let parent = name.split_once('.').map(|(_, parent)| parent);
-    names.iter().any(|one| {
-        let one = one.to_ascii_lowercase();
-        one == name || one.strip_prefix("*.").is_some_and(|it| Some(it) == parent)
-    })
 }
 
 /// The first certificate of a PEM text; says what is wrong where there is none.
@@ -89,19 +74,6 @@ pub(super) mod tests {
 
     /// A time for tests.
     pub(in super::super) const NOW: OffsetDateTime = datetime!(2026-01-01 00:00 UTC);
-
-    #[test]
-    fn a_wildcard_stands_for_one_label() {
-        let names = ["dev.localhost".to_owned(), "*.dev.localhost".to_owned()];
-        let check = |name, expected| assert_eq!(covers(&names, name), expected, "{name}");
-        check("dev.localhost", true);
-        check("org-1.dev.localhost", true);
-        check("ORG-1.Dev.localhost", true);
-        check("uc-1.org-1.dev.localhost", false);
-        check(".dev.localhost", true);
-        check("localhost", false);
-        check("xdev.localhost", false);
-    }
 
     #[test]
     fn what_is_no_certificate_is_said_to_be_none() {
