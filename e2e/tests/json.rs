@@ -11,12 +11,14 @@ const INTRODUCTION: &str = "\
 # JSON
 
 What commands print with `--format json`; a test keeps this page so. Most print one
-document. `deploy`, `pack`, `up`, `rollback`, `restart`, `scale` and `set` print one event a line
-and end with a `result`, which has `ok` false and an `error` when there was nothing to report on; while
+document. `deploy`, `pack`, `up`, `rollback`, `restart`, `scale`, `set`, `adopt`, `org assign` and
+`org release` print one event a line and end with a `result`, which has `ok` false and an `error` when there was nothing to report on; while
 they watch, a `result` follows each deploy and `news` says what became of a gateway since.
 A `gateway` event has `ready_ms` once the build has answered, `on_trial` as long as it may yet
 be refused, and a `verdict` when it is done; `trial` says that all that were told are ready.
 In the `result` each gateway has its `ready_ms`, and `good` once the trial is passed.
+`deploy` and `up` print a `service` event for each service that is started, restarted or ended, and
+`service-news` while they watch; `restart ENV SERVICE` ends with a `result` that has the `service`.
 `logs` prints an object a line. Data goes to standard output, warnings and
 errors to standard error, as JSON too. Values stand here as the words of their types; only
 what names a kind or a state is shown as it is. Times are UNIX milliseconds unless their
@@ -33,7 +35,7 @@ fn the_page_shows_what_commands_print() {
     // A trial as short as it can be, so that the page shows one that is passed.
     std::fs::write(
         workspace.path.join("lockgate.toml"),
-        "[app.limits]\ntrial = '1s'\n",
+        "[app.limits]\ntrial = '1s'\n[services.ganymede]\ncommand = ['sleep', 'infinity']\n",
     )
     .unwrap();
     let path = workspace.path.display().to_string();
@@ -63,6 +65,9 @@ fn the_page_shows_what_commands_print() {
     page.events("deploy", &run(&["deploy", "dev-001"]).stdout);
     page.events("set", &run(&["set", "dev-001", "LEVEL=debug"]).stdout);
     page.section("set --list", &run(&["set", "dev-001", "--list"]).json());
+    let organization = "550e8400-e29b-41d4-a716-446655440000";
+    run(&["org", "assign", "dev-001", organization]);
+    page.section("org list", &run(&["org", "list"]).json());
     page.section("status", &run(&["status", "dev-001"]).json());
     let line = run(&["logs", "dev-001", "0", "--tail", "1"]).json();
     page.0 += &format_section("logs", &shape(None, &line).to_string());
@@ -74,6 +79,7 @@ fn the_page_shows_what_commands_print() {
     page.section("start", &run(&["start", "dev-001", "0"]).json());
     page.events("scale", &run(&["scale", "dev-001", "4"]).stdout);
     page.section("keys", &run(&["keys", "dev-001"]).json());
+    run(&["org", "release", "dev-001", organization]);
     page.section("serve status", &run(&["serve", "status"]).json());
     page.section("delete", &run(&["delete", "dev-001", "--yes"]).json());
 
