@@ -205,7 +205,7 @@ pub(crate) struct Handle {
 impl Handle {
     /// Runs this target from now on. Where the same build, settings and restart
     /// counter run already, only the number is taken over. A target with a lower
-    /// number than the last one is ignored.
+    /// number than the last one is ignored, and so is another one under the same.
     pub(crate) async fn run(&self, target: Target) {
         self.send(Command::Run(Box::new(target))).await;
     }

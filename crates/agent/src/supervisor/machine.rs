@@ -83,17 +83,13 @@ pub(crate) const KILL_AGAIN: Duration = Duration::from_secs(1);
 
 /// What is asked of the supervisor.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one machine, and one event at a time"
-)]
 pub(crate) enum Wish {
     /// Nobody has asked yet.
     Unknown,
     /// This target runs.
     Run(Target),
-    /// Nothing runs, by this statement.
-    Nothing { seq: u64 },
+    /// Nothing runs, by this statement; or, where its number asked for a target, by hand.
+    Nothing { seq: u64, stopped: Option<Target> },
     /// Nothing runs, and the supervisor ends.
     End,
 }

@@ -132,8 +132,13 @@ impl World {
     fn agent_restarts(&mut self) -> Option<Event> {
         let before = self.scene.machine.clone();
         let again = match before.wish {
-            Wish::Run(target) => Some(Event::Run(target)),
-            Wish::Nothing { seq } => Some(Event::Stop { seq }),
+            // A stop by hand is not remembered: the statement still asks for a target.
+            Wish::Run(target)
+            | Wish::Nothing {
+                stopped: Some(target),
+                ..
+            } => Some(Event::Run(target)),
+            Wish::Nothing { seq, stopped: None } => Some(Event::Stop { seq }),
             Wish::Unknown => None,
             Wish::End => return None,
         };
@@ -438,7 +443,7 @@ proptest! {
                     None => prop_assert!(refused && machine.good.is_none()),
                 }
             }
-            Wish::Nothing { seq } => {
+            Wish::Nothing { seq, .. } => {
                 prop_assert_eq!(machine.phase(), Phase::Stopped);
                 prop_assert_eq!(machine.settled, *seq);
             }

@@ -1,5 +1,7 @@
 //! Trials: what is refused, and what is fallen back to.
 
+use lockgate_model::Strategy;
+
 use super::*;
 
 #[test]
@@ -214,4 +216,43 @@ fn what_the_agent_cannot_start_gives_way_to_the_good_one() {
         scene.spawn_fails().after(LONGEST_DELAY);
     }
     assert_eq!(scene.ready().machine.settled, 2);
+}
+
+#[test]
+fn a_number_keeps_its_meaning_over_a_stop_by_hand() {
+    let with = |strategy| {
+        let mut target = gated("c", 1);
+        target.settings.strategy = strategy;
+        target
+    };
+    let mut scene = Scene::new(None);
+    scene.on(Event::Run(with(Strategy::Gated))).ready();
+    scene.on(Event::Stop { seq: 1 }).exit();
+    assert_eq!(scene.machine.good, Some(with(Strategy::Gated)));
+    // Were it started and refused, the good one would be refused with it.
+    scene.on(Event::Run(with(Strategy::Auto)));
+    assert_eq!(scene.spawned(), None);
+    scene.after(20 * SECOND);
+    assert_eq!(scene.machine.refused, None);
+    scene.on(Event::Run(with(Strategy::Gated)));
+    assert_eq!(scene.spawned(), Some(&with(Strategy::Gated)));
+}
+
+#[test]
+fn a_refused_build_is_not_tried_again_after_stops_by_hand() {
+    let mut scene = Scene::new(None);
+    scene.on(Event::Run(target("a", 1))).crash_three_times();
+    // Another one's refusal would take the place of this one's.
+    scene
+        .on(Event::Stop { seq: 1 })
+        .on(Event::Run(target("b", 1)));
+    assert_eq!(scene.spawned(), None);
+    scene
+        .on(Event::Stop { seq: 1 })
+        .on(Event::Run(target("a", 1)));
+    assert_eq!(scene.spawned(), None);
+    assert_eq!(
+        scene.machine.refused.as_ref().unwrap().build.as_str(),
+        "a".repeat(12)
+    );
 }

@@ -21,7 +21,7 @@ impl Turn {
         }
         self.actions.push(Action::CloseSockets);
         match self.machine.wish {
-            Wish::Nothing { seq } => {
+            Wish::Nothing { seq, .. } => {
                 self.machine.settled = self.machine.settled.max(seq);
                 self.machine.problem = None;
                 State::Idle

@@ -8,13 +8,14 @@ impl Turn {
     /// Takes a target as what is wanted, unless it is stale. A number has one
     /// meaning: another target under the same number is stale too.
     pub(super) fn wish_run(&mut self, target: Target) -> bool {
+        let again = |last: &Target| last.seq == target.seq && same(last, &target);
         let fresh = match &self.machine.wish {
             Wish::Unknown => true,
-            Wish::Run(last) => {
-                last.seq < target.seq || (last.seq == target.seq && same(last, &target))
-            }
+            Wish::Run(last) => last.seq < target.seq || again(last),
             // The same number: it was stopped by hand, and is started again.
-            Wish::Nothing { seq: last } => *last <= target.seq,
+            Wish::Nothing { seq: last, stopped } => {
+                *last < target.seq || stopped.as_ref().is_some_and(again)
+            }
             Wish::End => false,
         };
         if !fresh {
@@ -33,15 +34,16 @@ impl Turn {
 
     /// Takes that nothing shall run, unless it is stale.
     pub(super) fn wish_nothing(&mut self, seq: u64) -> bool {
-        let fresh = match &self.machine.wish {
-            Wish::Unknown => true,
-            // The same number: it is stopped by hand.
-            Wish::Run(last) => last.seq <= seq,
-            Wish::Nothing { seq: last } => *last <= seq,
-            Wish::End => false,
+        let (fresh, last) = match &self.machine.wish {
+            Wish::Unknown => (true, None),
+            Wish::Run(last) => (last.seq <= seq, Some(last)),
+            Wish::Nothing { seq: last, stopped } => (*last <= seq, stopped.as_ref()),
+            Wish::End => (false, None),
         };
         if fresh {
-            self.machine.wish = Wish::Nothing { seq };
+            // The same number: it is stopped by hand.
+            let stopped = last.filter(|last| last.seq == seq).cloned();
+            self.machine.wish = Wish::Nothing { seq, stopped };
         }
         fresh
     }
