@@ -80,12 +80,7 @@ fn decide(table: &FrontTable, host: &str) -> Decision {
 }
 
 fn to_gateway(gateway: &GatewayName, known: Option<&FrontGateway>) -> Decision {
-    let unavailable = |why: String| Unavailable {
-        gateway: Some(gateway.clone()),
-        build: known.and_then(|known| known.build.clone()),
-        why,
-        retry_after: RETRY_AFTER,
-    };
+    let unavailable = |why: &str| unavailable(gateway, known, why);
     match known.map(|known| &known.standing) {
         Some(Standing::At { address, life }) => Decision::To(Upstream {
             addr: *address,
@@ -94,15 +89,25 @@ fn to_gateway(gateway: &GatewayName, known: Option<&FrontGateway>) -> Decision {
             epoch: *life,
             leaves: false,
         }),
-        Some(Standing::Starting) => {
-            Decision::Wait(unavailable(format!("gateway `{gateway}` is being started")))
+        Some(Standing::Starting) => Decision::Wait(unavailable("is being started")),
+        Some(Standing::Stopped(why)) => {
+            Decision::Unavailable(unavailable(&format!("does not run: {why}")))
         }
-        Some(Standing::Stopped(why)) => Decision::Unavailable(unavailable(format!(
-            "gateway `{gateway}` does not run: {why}"
-        ))),
-        None => Decision::Unavailable(unavailable(format!(
-            "nothing is known of gateway `{gateway}`"
-        ))),
+        None => Decision::Unavailable(unavailable("is not known to run")),
+    }
+}
+
+/// What is said of a gateway that cannot answer.
+pub(crate) fn unavailable(
+    gateway: &GatewayName,
+    known: Option<&FrontGateway>,
+    why: &str,
+) -> Unavailable {
+    Unavailable {
+        gateway: Some(gateway.clone()),
+        build: known.and_then(|known| known.build.clone()),
+        why: format!("gateway `{gateway}` {why}"),
+        retry_after: RETRY_AFTER,
     }
 }
 

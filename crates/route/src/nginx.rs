@@ -14,11 +14,13 @@
 //! The process belongs to whoever starts it, behind [`Master`].
 
 mod driver;
+mod front;
 mod place;
 mod render;
 mod workers;
 
 pub use driver::{Master, NginxProxy};
+pub use front::{CertificateFiles, FrontFollowed, FrontListen, FrontNginx, FrontPlace};
 pub use place::{Place, PlaceError, Shown};
 pub use render::{NginxDoor, render};
 pub use workers::{await_reload, workers};

@@ -97,16 +97,12 @@ impl Place {
     /// A folder by its absolute path, which nginx must be able to read out of a quoted
     /// text.
     pub fn new(dir: &Path) -> Result<Self, PlaceError> {
-        let named = dir.to_str().filter(|text| {
-            !text
-                .chars()
-                .any(|letter| letter.is_control() || matches!(letter, '$' | '"' | '\\' | '\''))
-        });
-        match named {
-            Some(_) if dir.is_absolute() => Ok(Self {
+        if is_speakable(dir) {
+            Ok(Self {
                 dir: dir.to_owned(),
-            }),
-            _ => Err(PlaceError::Unspeakable(dir.to_owned())),
+            })
+        } else {
+            Err(PlaceError::Unspeakable(dir.to_owned()))
         }
     }
 
@@ -235,6 +231,16 @@ impl Place {
         fs::write(&fresh, text).map_err(failed(&fresh))?;
         fs::rename(&fresh, &path).map_err(failed(&path))
     }
+}
+
+/// Whether nginx can read an absolute path out of a quoted text.
+pub(super) fn is_speakable(path: &Path) -> bool {
+    path.is_absolute()
+        && path.to_str().is_some_and(|text| {
+            !text
+                .chars()
+                .any(|letter| letter.is_control() || matches!(letter, '$' | '"' | '\\' | '\''))
+        })
 }
 
 fn remove(path: &Path) -> Result<(), PlaceError> {

@@ -41,8 +41,11 @@ pub fn render(door: &NginxDoor, place: &Place, table: &Table) -> String {
 
 /// Writes to a text never fail.
 macro_rules! put {
-    ($text:expr, $($format:tt)*) => { let _ = writeln!($text, $($format)*); };
+    ($text:expr, $($format:tt)*) => {{
+        let _ = writeln!($text, $($format)*);
+    }};
 }
+pub(super) use put;
 
 fn head(text: &mut String, door: &NginxDoor, place: &Place) {
     let user = if door.workers_as_root {
@@ -126,7 +129,7 @@ fn forwarding(text: &mut String, forwarded: ForwardedHeaders) {
 }
 
 /// What requests say, as it is passed on.
-const MAPS: &str = r#"    # A host in the request line counts more than the header. HTTP/1.1 requires one,
+pub(super) const MAPS: &str = r#"    # A host in the request line counts more than the header. HTTP/1.1 requires one,
     # also when an old client named none.
     map $request $lockgate_in_line {
         default "";
@@ -164,7 +167,7 @@ const MAPS: &str = r#"    # A host in the request line counts more than the head
     }"#;
 
 /// How bodies and heads go through.
-const PASSING: &str = "    # Nothing is kept: bodies of any size go through as they come.
+pub(super) const PASSING: &str = "    # Nothing is kept: bodies of any size go through as they come.
     client_max_body_size 0;
     client_body_buffer_size 64k;
     proxy_buffering off;
@@ -197,11 +200,11 @@ const PASSING: &str = "    # Nothing is kept: bodies of any size go through as t
     proxy_set_header Connection $lockgate_connection;";
 
 /// Headers that nginx passes on and that belong to the client's connection.
-const OF_ONE_CONNECTION: [&str; 2] = ["Proxy-Connection", "Proxy-Authorization"];
+pub(super) const OF_ONE_CONNECTION: [&str; 2] = ["Proxy-Connection", "Proxy-Authorization"];
 
 /// What else a client may say of where it comes from. nginx can take away only what is
 /// named.
-const ORIGIN: [&str; 20] = [
+pub(super) const ORIGIN: [&str; 20] = [
     "Forwarded",
     "X-Forwarded",
     "X-Forwarded-By",

@@ -36,7 +36,7 @@ const MOST_TRIES: u32 = 3;
 #[derive(Debug)]
 pub(super) struct Forwarder {
     lookup: Lookup,
-    pub(super) rules: Rules,
+    rules: Rules,
     introduction: Option<Introduction>,
     pub(super) pool: Pool,
     /// Every task of the door: clients, upstream connections, tunnels.

@@ -227,7 +227,7 @@ where
                 () = cut.cancelled() => return,
             }
         }
-        () = attendance.silent_for(SILENT_FOR) => {
+        () = leaves(&attendance) => {
             connection.as_mut().graceful_shutdown();
             match timeout(LEAVE_WITHIN, connection).await {
                 Ok(ended) => ended,
@@ -237,6 +237,14 @@ where
     };
     if let Err(error) = ended {
         tracing::debug!(%peer, %error, "client connection ended early");
+    }
+}
+
+/// Returns when a client is to be told to leave.
+async fn leaves(attendance: &Attendance) {
+    tokio::select! {
+        () = attendance.silent_for(SILENT_FOR) => {}
+        () = attendance.most_are_taken_back() => {}
     }
 }
 

@@ -333,7 +333,7 @@ async fn nginx(
     let process = Process::default();
     let nginx = NginxProxy::new(door, place.clone(), process.clone());
     assert_eq!(nginx.follow(table).await.unwrap(), Followed::Changed);
-    process.start(place).await;
+    process.start(place.dir(), &place.config()).await;
     Served::Nginx(nginx)
 }
 
@@ -358,8 +358,8 @@ fn pid_of(child: &Child) -> i32 {
 }
 
 impl Process {
-    async fn start(&self, place: &Place) {
-        let child = nginx_command(place.dir(), &place.config())
+    pub(crate) async fn start(&self, dir: &Path, config: &Path) {
+        let child = nginx_command(dir, config)
             .spawn()
             .expect("nginx must be installed");
         let pid = pid_of(&child);
@@ -372,7 +372,7 @@ impl Process {
         .await;
     }
 
-    fn pid(&self) -> i32 {
+    pub(crate) fn pid(&self) -> i32 {
         self.running().expect("nginx runs")
     }
 
@@ -452,7 +452,7 @@ pub(crate) fn in_a_vpn() -> bool {
     false
 }
 
-fn in_user_namespace() -> bool {
+pub(crate) fn in_user_namespace() -> bool {
     let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     map.split_ascii_whitespace().nth(2) == Some("1")
 }

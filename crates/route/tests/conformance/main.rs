@@ -7,7 +7,6 @@
 mod aborts;
 #[cfg(test)]
 #[path = "../front/authority.rs"]
-#[expect(dead_code, reason = "these tests speak HTTP/1.1")]
 mod authority;
 #[cfg(test)]
 mod bodies;
@@ -23,6 +22,8 @@ mod fronts;
 mod heads;
 #[cfg(test)]
 mod hosts;
+#[cfg(test)]
+mod nginx_front;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]

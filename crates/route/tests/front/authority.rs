@@ -29,13 +29,18 @@ impl Authority {
 
     /// A certificate for these names, with its key.
     pub(crate) fn certificate(&self, names: &[&str]) -> Arc<Certificate> {
+        let (chain, key) = self.pem(names);
+        let made = Certificate::from_pem(names, chain.as_bytes(), key.as_bytes());
+        Arc::new(made.unwrap())
+    }
+
+    /// The same as two texts.
+    pub(crate) fn pem(&self, names: &[&str]) -> (String, String) {
         let all: Vec<String> = names.iter().map(ToString::to_string).collect();
         let params = CertificateParams::new(all).unwrap();
         let key = KeyPair::generate().unwrap();
         let own = params.signed_by(&key, &self.issuer).unwrap();
-        let (chain, key) = (own.pem(), key.serialize_pem());
-        let made = Certificate::from_pem(names, chain.as_bytes(), key.as_bytes());
-        Arc::new(made.unwrap())
+        (own.pem(), key.serialize_pem())
     }
 
     /// A client's side of TLS that offers these protocols.

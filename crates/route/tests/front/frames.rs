@@ -19,6 +19,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const CONTINUATION: u8 = 9;
 const END_STREAM_AND_HEADERS: u8 = 0x5;
@@ -87,4 +88,48 @@ async fn a_head_that_never_ends_is_not_read_for_ever() {
     }
     assert!(told(&front, bytes).await.is_some());
     assert_eq!(application.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_client_that_takes_back_all_that_was_begun_is_told_to_leave() {
+    let application = Application::start(|mut peer, _| async move {
+        peer.ended().await;
+    })
+    .await;
+    let front = Front::to(application.addr).await;
+    let mut stream = front.connect(&org(ONE), &[HTTP_2]).await;
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    bytes.extend(frame(SETTINGS, 0, 0, &[]));
+    for number in 0..1000_u32 {
+        let id = 2 * number + 1;
+        bytes.extend(frame(HEADERS, END_STREAM_AND_HEADERS, id, &head()));
+        bytes.extend(frame(PING, 0, 0, &id.to_be_bytes().repeat(2)));
+        if stream.write_all(&bytes).await.is_err() {
+            break;
+        }
+        // What answers has read the request, and begins it.
+        if !pinged(&mut stream).await {
+            return;
+        }
+        bytes = frame(RST_STREAM, 0, id, &CANCEL);
+    }
+    assert!(!pinged(&mut stream).await);
+}
+
+/// Whether the answer to a ping comes before the order to leave, or the end.
+async fn pinged(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> bool {
+    let mut start = [0; 9];
+    while soon("a frame", stream.read_exact(&mut start)).await.is_ok() {
+        let length = u32::from_be_bytes([0, start[0], start[1], start[2]]);
+        let mut payload = vec![0; usize::try_from(length).unwrap()];
+        if stream.read_exact(&mut payload).await.is_err() {
+            return false;
+        }
+        match start[3] {
+            PING => return true,
+            GOAWAY => return false,
+            _ => {}
+        }
+    }
+    false
 }

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod authority;
 #[cfg(test)]
+mod both;
+#[cfg(test)]
 mod certificates;
 #[cfg(test)]
 mod frames;
