@@ -68,7 +68,7 @@ build:
     @ls -l {{target}}/lockgate {{target}}/lockgate-agent
 
 # `docker-start` and `pool` measure on a Docker engine of their own and need root.
-# Benchmarks: `just bench pack`, `serve`, `deploy`, `reload`, `boot`, `rest`, `docker-start`, `pool` or `all`; `--quick` for a look
+# Benchmarks: `just bench pack`, `serve`, `proxy`, `deploy`, `reload`, `boot`, `rest`, `docker-start`, `pool` or `all`; `--quick` for a look
 bench *what="all": build example
     cargo build --locked --release -p lockgate-bench
     LOCKGATE_BIN_DIR={{target}} {{ if what =~ '^(docker-start|pool)' { "scripts/engine.sh" } else { "" } }} target/release/lockgate-bench {{what}}

@@ -22,6 +22,7 @@ mod nginx;
 mod pack;
 mod pool;
 mod process;
+mod proxy;
 mod reload;
 mod rest;
 mod samples;
@@ -72,6 +73,8 @@ enum What {
     Pack,
     /// The archive to eight clients: ours beside nginx and python3.
     Serve,
+    /// Requests through both doors: ours beside nginx in both places.
+    Proxy,
     /// A written bundle to new code on three gateways: ours beside bare starts and a shell sequence.
     Deploy,
     /// Reloads under load: lost requests and pauses, ours beside the shell sequence.
@@ -94,6 +97,7 @@ fn main() -> ExitCode {
     for (what, run) in [
         (What::Pack, pack::pack as fn(&Options) -> _),
         (What::Serve, serve::serve),
+        (What::Proxy, proxy::proxy),
         (What::Deploy, deploy::deploy),
         (What::Reload, reload::reload),
         (What::Boot, boot::boot),
