@@ -10,7 +10,7 @@
 //!
 //! A wildcard covers one label, so an environment has one for `*.{domain}`, and each organization
 //! one for its user containers, `*.org-{uuid}.{domain}`. A team that has certificates of its own
-//! gives them by `[tls]` in lockgate.toml, and nothing is signed for it.
+//! gives them by `[front]` in lockgate.toml; what they cover is not signed here.
 
 mod authority;
 mod given;
@@ -22,6 +22,7 @@ use std::io;
 use std::path::PathBuf;
 
 pub(crate) use self::authority::{Authority, Source};
+pub(crate) use self::given::given;
 pub(crate) use self::kept::keep;
 pub(crate) use self::leaf::Leaf;
 

@@ -94,7 +94,7 @@ fn start(cli: Cli, screen: Screen) -> Result<(), CommandError> {
 
 async fn dispatch(command: Command, ctx: &Context) -> Result<(), CommandError> {
     match command {
-        Command::Up(args) => up::up(args, ctx).await,
+        Command::Up(args) => Box::pin(up::up(args, ctx)).await,
         Command::Deploy(args) => deploy::deploy(args, ctx).await,
         Command::Rollback(args) => rollback::rollback(args, ctx).await,
         Command::Restart(args) => restart::restart(args, ctx).await,

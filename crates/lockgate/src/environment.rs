@@ -18,6 +18,7 @@ pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod desired;
 pub(crate) mod docker;
+pub(crate) mod front;
 pub(crate) mod lock;
 pub(crate) mod organizations;
 pub(crate) mod pins;
@@ -37,6 +38,7 @@ use lockgate_model::{EnvName, GatewayName, OrganizationId};
 use serde::{Deserialize, Serialize};
 
 use self::docker::DockerSettings;
+use self::front::FrontSettings;
 pub(crate) use self::pins::Pin;
 pub(crate) use self::services::Service;
 use crate::home::{Home, durable};
@@ -69,6 +71,9 @@ pub(crate) struct Environment {
     /// What its containers are made from, where its gateways are some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) docker: Option<DockerSettings>,
+    /// What it has at the front door beside its organizations.
+    #[serde(default, skip_serializing_if = "FrontSettings::is_nothing")]
+    pub(crate) front: FrontSettings,
     /// Its gateways, by number.
     pub(crate) gateways: Vec<Gateway>,
     /// Its services of the host, by name.
@@ -339,6 +344,7 @@ pub(crate) mod tests {
             deleting: false,
             image_id: None,
             docker: None,
+            front: FrontSettings::default(),
             gateways: vec![Gateway {
                 number: 0,
                 id: "id".into(),
@@ -370,7 +376,7 @@ pub(crate) mod tests {
         );
         let text = fs::read_to_string(file(&home, &environment.name)).unwrap();
         assert!(
-            !["deleting", "pinned", "services"]
+            !["deleting", "front", "pinned", "services"]
                 .iter()
                 .any(|it| text.contains(it)),
             "{text}"

@@ -224,18 +224,14 @@ pub(crate) async fn start(options: ServeOptions) -> Result<RunningServer, Server
             }
         });
     }
-    let api = api::router(
-        bridges.clone(),
-        gateways.clone(),
-        asked.clone(),
-        stop.clone(),
-    );
+    let known = gateways.clone();
+    let api = api::router(bridges.clone(), known, asked.clone(), stop.clone());
     tasks.spawn(api::serve(control, api, stop.clone()));
     for env in &environments {
         gateways.reconcile(env).await;
     }
-    let (home, caller) = (home.clone(), options.caller);
-    front.serve(home.clone(), caller, gateways.clone(), &stop, &mut tasks);
+    let (caller, known) = (options.caller, gateways.clone());
+    front.serve(caller, known, bridges.clone(), &stop, &mut tasks);
     let listeners = bridges.description().listeners;
     tracing::info!(?listeners, home = %home.dir().display(), "server started");
     Ok(RunningServer {

@@ -11,6 +11,7 @@ pub(crate) mod bundles;
 mod detect;
 mod env_file;
 mod file;
+mod front;
 mod nearest;
 mod resolve;
 pub(crate) mod services;

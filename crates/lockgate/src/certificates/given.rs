@@ -5,8 +5,14 @@ use std::path::Path;
 use rcgen::KeyPair;
 use time::OffsetDateTime;
 
-use super::read::first;
+use super::read::{Seen, first};
 use super::{CertificateError, Leaf};
+
+/// How keys begin in the forms that came before PKCS #8: SEC 1 and PKCS #1.
+const OLDER: [&str; 2] = [
+    "-----BEGIN EC PRIVATE KEY-----",
+    "-----BEGIN RSA PRIVATE KEY-----",
+];
 
 /// Reads a chain and its key. Refused where they do not belong together or the certificate has ended;
 /// whether it covers what is asked for is seen when it is.
@@ -22,18 +28,7 @@ pub(crate) fn given(
     };
     let (chain, secret) = (read(certificate)?, read(key)?);
     let seen = first(&chain).map_err(|what| wrong(certificate, what))?;
-    let pair = KeyPair::from_pem(&secret).map_err(|error| {
-        wrong(
-            key,
-            format!("holds no private key that can be used: {error}"),
-        )
-    })?;
-    if !seen.is_of(&pair) {
-        return Err(wrong(
-            key,
-            format!("is not the key of `{}`", certificate.display()),
-        ));
-    }
+    is_key_of(&seen, &secret, certificate).map_err(|what| wrong(key, what))?;
     if seen.not_after <= now {
         return Err(wrong(
             certificate,
@@ -46,6 +41,20 @@ pub(crate) fn given(
         names: seen.names,
         not_after: seen.not_after,
     })
+}
+
+/// Says what is wrong with a key. Those of the older forms are not compared here: whoever shows the
+/// certificate refuses a key that is another's.
+fn is_key_of(seen: &Seen, secret: &str, certificate: &Path) -> Result<(), String> {
+    if secret.contains("ENCRYPTED") {
+        return Err("is encrypted, and there is nobody to ask for its passphrase".to_owned());
+    }
+    match KeyPair::from_pem(secret) {
+        Ok(pair) if seen.is_of(&pair) => Ok(()),
+        Ok(_) => Err(format!("is not the key of `{}`", certificate.display())),
+        Err(_) if OLDER.iter().any(|begin| secret.contains(begin)) => Ok(()),
+        Err(error) => Err(format!("holds no private key that can be used: {error}")),
+    }
 }
 
 #[cfg(test)]
@@ -86,6 +95,9 @@ mod tests {
         check(&chain, &key, 91, "one.crt` ended on 2026-04-01");
         check(&key, &key, 0, "holds no certificate in PEM");
         check(&chain, &chain, 0, "holds no private key");
+        let locked = folder.path().join("locked.key");
+        std::fs::write(&locked, "-----BEGIN ENCRYPTED PRIVATE KEY-----").unwrap();
+        check(&chain, &locked, 0, "locked.key` is encrypted");
         check(&folder.path().join("none"), &key, 0, "none` cannot be read");
     }
 }

@@ -146,6 +146,7 @@ pub(super) async fn make(
         draft.environment(),
         &resolved.services,
     )?);
+    draft.front(resolved.front);
     if let Some(registration) = resolved.registration {
         let registered = register(&registration, draft.environment()).await?;
         draft.registered(registered);

@@ -21,8 +21,8 @@ use crate::deploy::prepare::Job;
 use crate::deploy::rollout::How;
 use crate::deploy::strategy::{DeployStrategy, Until};
 use crate::deploy::{self, Request, clock, services};
-use crate::environment::RuntimeKind;
 use crate::environment::docker::{DockerSettings, Renewed, renew};
+use crate::environment::{RuntimeKind, front};
 use crate::error::CommandError;
 use crate::runtime::docker::check::{self, CheckError};
 use crate::server::control::{ControlClient, GatewaysView};
@@ -209,6 +209,9 @@ pub(crate) async fn once(
     if let Err(error) = renew_containers(ctx, control, request).await {
         return Deployed::failed(error);
     }
+    if let Err(error) = renew_front(ctx, control, request).await {
+        return Deployed::failed(error);
+    }
     let mut progress = Progress::new(ctx.screen);
     let deployed =
         deploy::deploy(ctx, control, request, &mut lock, &mut teller(&mut progress)).await;
@@ -257,6 +260,21 @@ async fn renew_containers(
     ctx.screen
         .say(&format!("the containers of {env} are made anew: {why}"));
     control.changed(env).await?;
+    Ok(())
+}
+
+/// Brings what lockgate.toml's `[front]` says to the front door.
+async fn renew_front(
+    ctx: &Context,
+    control: &ControlClient,
+    request: &Request,
+) -> Result<(), CommandError> {
+    let env = &request.environment.name;
+    if front::renew(&ctx.config.home, env, &request.job.resolved.front)? {
+        ctx.screen
+            .say(&format!("the front door of {env} changed: `[front]`"));
+        control.changed(env).await?;
+    }
     Ok(())
 }
 

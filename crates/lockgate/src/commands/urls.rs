@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
-use lockgate_model::{EnvName, GatewayName, ORGANIZATION_PREFIX, OrganizationId, protocol};
+use lockgate_model::{EnvName, GatewayName, OrganizationId, protocol};
 use serde_json::json;
 
 use crate::context::Context;
@@ -85,14 +85,7 @@ pub(crate) fn organization_url(
     organization: &OrganizationId,
     front: Option<&FrontDescription>,
 ) -> Option<String> {
-    let port = match front?.https_port? {
-        443 => String::new(),
-        port => format!(":{port}"),
-    };
-    let domain = &environment.domain;
-    Some(format!(
-        "https://{ORGANIZATION_PREFIX}{organization}.{domain}{port}/"
-    ))
+    front?.url(organization, &environment.domain)
 }
 
 /// Where the server has found gateways' doors.

@@ -20,6 +20,7 @@ use self::error::{cannot_write, no_key, no_ports};
 use super::admit::{Registered, admit};
 use super::adopted::{Adopted, refuse_taken};
 use super::docker::DockerSettings;
+use super::front::FrontSettings;
 use super::ports::{GatewayPorts, PortsLease};
 use super::tokens::{TOKEN_KEY, TokenKey};
 use super::{Environment, EnvironmentError, Gateway, RuntimeKind, services};
@@ -107,6 +108,7 @@ impl Draft {
             deleting: false,
             image_id: None,
             docker: (wanted.runtime == RuntimeKind::Docker).then(|| wanted.docker.clone()),
+            front: FrontSettings::default(),
             gateways: Vec::new(),
             services: Vec::new(),
         };
@@ -148,6 +150,11 @@ impl Draft {
             gateway.id.clone_from(&one.gateway_id);
         }
         self.registered = all;
+    }
+
+    /// What it has at the front door.
+    pub(crate) fn front(&mut self, settings: FrontSettings) {
+        self.environment.front = settings;
     }
 
     /// Its services; they shall run.

@@ -74,6 +74,11 @@ impl Bridges {
         self.described().clone()
     }
 
+    /// Why the front door is not whole, from now on.
+    pub(super) fn front_problem(&self, problem: Option<String>) {
+        self.described().front.problem = problem;
+    }
+
     /// The build server's port, for gateways.
     pub(crate) fn port(&self) -> u16 {
         self.port

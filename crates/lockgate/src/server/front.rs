@@ -10,13 +10,14 @@
 //! connection is closed for it. The proxy itself is `lockgate_route::FrontDoor`.
 
 mod certify;
+mod names;
 mod ports;
 mod table;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use lockgate_model::FrontTable;
+use lockgate_model::{FrontTable, ORGANIZATION_PREFIX, OrganizationId};
 use lockgate_route::{Certificates, EmbeddedProxy, FrontDoor, Patience};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
@@ -25,15 +26,18 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use self::certify::Certifier;
 use self::ports::{Bound, HTTP, HTTPS, bind};
 pub(crate) use self::ports::{FrontPort, FrontPorts};
+use super::bridge::Bridges;
 use super::gateways::Gateways;
 use super::listen::ListenError;
 use crate::context::now;
-use crate::home::Home;
 
 /// How often certificates are looked at without another reason: they last for months.
 const LOOK: Duration = Duration::from_hours(1);
+/// How often where one cannot be had: somebody may be mending it.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 /// A front door as the server describes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,8 +46,21 @@ pub(crate) struct FrontDescription {
     pub(crate) https_port: Option<u16>,
     /// The port that leads to them.
     pub(crate) http_port: Option<u16>,
-    /// Why one of them is off.
+    /// Why one of them is off, or a certificate is not to be had.
     pub(crate) problem: Option<String>,
+}
+
+impl FrontDescription {
+    /// The URL of an organization of this domain, where the door is open.
+    pub(crate) fn url(&self, organization: &OrganizationId, domain: &str) -> Option<String> {
+        let port = match self.https_port? {
+            443 => String::new(),
+            port => format!(":{port}"),
+        };
+        Some(format!(
+            "https://{ORGANIZATION_PREFIX}{organization}.{domain}{port}/"
+        ))
+    }
 }
 
 /// Listeners that are bound and not served yet.
@@ -79,15 +96,16 @@ impl Front {
     /// Serves until `stop`, following what the gateways are.
     pub(super) fn serve(
         self,
-        home: Home,
         caller: String,
         gateways: Arc<Gateways>,
+        bridges: Arc<Bridges>,
         stop: &CancellationToken,
         tasks: &mut JoinSet<()>,
     ) {
         let Some(port) = self.https.port else {
             return;
         };
+        let ports = self.description().problem;
         let (table, tables) = watch::channel(FrontTable::default());
         let (certificates, shown) = watch::channel(Certificates::default());
         let door = FrontDoor::new(tables, Patience::default());
@@ -107,9 +125,10 @@ impl Front {
         }
         let stop = stop.clone();
         let keeper = Keeper {
-            home,
-            caller,
+            certifier: Certifier::new(gateways.home().clone(), caller),
             gateways,
+            bridges,
+            ports,
             table,
             certificates,
         };
@@ -121,23 +140,38 @@ impl Front {
 
 /// Keeps table and certificates as they should be.
 struct Keeper {
-    home: Home,
-    caller: String,
+    certifier: Certifier,
     gateways: Arc<Gateways>,
+    bridges: Arc<Bridges>,
+    /// Why a port is off.
+    ports: Option<String>,
     table: watch::Sender<FrontTable>,
     certificates: watch::Sender<Certificates>,
 }
 
 impl Keeper {
-    async fn run(self) {
+    async fn run(mut self) {
         let mut version = None;
-        let mut told = None;
+        let mut problems = Vec::new();
         loop {
+            let look = if problems.is_empty() {
+                LOOK
+            } else {
+                LOOK_AGAIN
+            };
             let changed = self.gateways.changes(version);
             // Certificates are looked at although nothing has changed.
-            version = timeout(LOOK, changed).await.ok().or(version);
-            let table = table::of(&self.gateways);
-            self.certify(&table, &mut told);
+            version = timeout(look, changed).await.ok().or(version);
+            let known = self.gateways.everything();
+            let table = table::of(&known);
+            let files = certify::files(known.iter().map(|(environment, _)| environment));
+            // Certificates first: a name that is served is never asked for in vain.
+            let certified = self.certifier.certify(&table, &files, now());
+            self.certificates.send_replace(certified.certificates);
+            if certified.problems != problems {
+                problems = certified.problems;
+                self.tell(&problems);
+            }
             self.table.send_if_modified(|known| {
                 let changed = *known != table;
                 *known = table;
@@ -146,20 +180,18 @@ impl Keeper {
         }
     }
 
-    /// Certificates first: a name that is served is never asked for in vain.
-    fn certify(&self, table: &FrontTable, told: &mut Option<String>) {
-        match certify::of(&self.home, &self.caller, table, now()) {
-            Ok(certificates) => {
-                *told = None;
-                self.certificates.send_replace(certificates);
-            }
-            Err(error) => {
-                let problem = error.in_one_line();
-                if told.as_ref() != Some(&problem) {
-                    tracing::error!(%problem, "the front door shows the certificates that it has");
-                }
-                *told = Some(problem);
-            }
+    /// Into the log, and into what the server says of itself.
+    fn tell(&self, problems: &[String]) {
+        for problem in problems {
+            tracing::error!(%problem, "front door is not whole");
         }
+        let all: Vec<&str> = self
+            .ports
+            .iter()
+            .chain(problems)
+            .map(String::as_str)
+            .collect();
+        let problem = (!all.is_empty()).then(|| all.join("; "));
+        self.bridges.front_problem(problem);
     }
 }

@@ -58,6 +58,11 @@ impl Gateways {
         }
     }
 
+    /// Whose they are.
+    pub(super) fn home(&self) -> &Home {
+        &self.home
+    }
+
     /// Tells waiting agents that there may be something new for them, then makes the environment run
     /// what its file wants; returns when the gateways not wanted have ended.
     pub(super) async fn changed(&self, env: &EnvName) {

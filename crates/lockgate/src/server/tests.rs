@@ -288,3 +288,40 @@ async fn an_engine_that_is_away_is_a_problem_and_no_end() {
     assert!(Environment::load(&home, env).unwrap().deleting);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_certificate_that_cannot_be_used_is_told_by_the_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(folder.path());
+    let home = options.home.clone();
+    let store = Store::open(home.builds()).unwrap();
+    let mut environment = make(&home, &store, 1);
+    environment.front.certificate = Some(folder.path().join("none.pem"));
+    environment.front.key = Some(folder.path().join("none.key"));
+    environment.save(&home).unwrap();
+    let server = start(options).await.unwrap();
+    let control = ControlClient::new(&home);
+    let problem = async |good: fn(Option<&str>) -> bool| {
+        let found = async {
+            let mut after = None;
+            loop {
+                let problem = control.server().await.unwrap().front.problem;
+                if good(problem.as_deref()) {
+                    return;
+                }
+                let asked = control.gateways(&environment.name, after, Duration::from_secs(1));
+                after = Some(asked.await.unwrap().version);
+            }
+        };
+        tokio::time::timeout(LONG, found).await.expect("it is told");
+    };
+    problem(|it| it.is_some_and(|it| it.contains("the certificate of `dev-001` cannot be used")))
+        .await;
+
+    let mut mended = Environment::load(&home, &environment.name).unwrap();
+    (mended.front.certificate, mended.front.key) = (None, None);
+    mended.save(&home).unwrap();
+    control.changed(&environment.name).await.unwrap();
+    problem(|it| it.is_none()).await;
+    server.stop().await;
+}

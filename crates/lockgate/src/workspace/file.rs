@@ -26,6 +26,8 @@ pub(crate) struct File {
     pub(crate) deploy: DeployTable,
     /// `[docker]`
     pub(crate) docker: DockerSettings,
+    /// `[front]`
+    pub(crate) front: FrontTable,
     /// `[app]`
     pub(crate) app: AppTable,
     /// `[registration]`
@@ -85,6 +87,20 @@ pub(crate) struct PartTable {
 pub(crate) struct DeployTable {
     /// In which order gateways get a build.
     pub(crate) strategy: Option<DeployStrategy>,
+}
+
+/// `[front]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct FrontTable {
+    /// What answers for the domain itself: `http://ADDRESS:PORT` or a folder.
+    pub(crate) apex: Option<String>,
+    /// What answers for `ganymede.` of the domain.
+    pub(crate) ganymede: Option<String>,
+    /// The file of a certificate of one's own.
+    pub(crate) certificate: Option<PathBuf>,
+    /// The file of its key.
+    pub(crate) key: Option<PathBuf>,
 }
 
 /// `[app]`
@@ -180,6 +196,8 @@ pub(crate) struct EnvTable {
     pub(crate) pack: PackTable,
     /// `[env.NAME.deploy]`
     pub(crate) deploy: DeployTable,
+    /// `[env.NAME.front]`
+    pub(crate) front: FrontTable,
     /// `[env.NAME.app]`
     pub(crate) app: AppTable,
     /// `[env.NAME.registration]`
@@ -267,6 +285,8 @@ mod tests {
             ("[app.limits]\ngrase = '1s'", "grace", "line 2"),
             ("[env.dev-001.app]\nenvfile = 'x'", "env_file", "line 2"),
             ("[env.dev-001.biuld]\ncommand = 'x'", "build", "line 1"),
+            ("[front]\ncertificat = 'x'", "certificate", "line 2"),
+            ("[env.dev-001.front]\nganimede = 'x'", "ganymede", "line 2"),
             ("[registration]\ncomand = ['x']", "command", "line 2"),
             ("[services.a]\nenv_flie = 'x'", "env_file", "line 2"),
             ("[env.dev-001.services.a]\nredy = 'x'", "ready", "line 2"),

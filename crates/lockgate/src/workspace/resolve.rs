@@ -8,10 +8,12 @@ use lockgate_model::{Allowance, AppSettings, EnvName, FilePath, Limits, Strategy
 
 use super::detect::{self, Detected};
 use super::file::{AppTable, File, LimitsTable, PartTable, RegistrationTable};
+use super::front::front;
 use super::services::{Service, services};
 use super::{FILE_NAME, WorkspaceError, env_file};
 use crate::deploy::strategy::DeployStrategy;
 use crate::environment::docker::DockerSettings;
+use crate::environment::front::FrontSettings;
 use crate::environment::registration::Registration;
 
 /// What to build, check, pack and start for one environment.
@@ -35,6 +37,8 @@ pub(crate) struct Resolved {
     pub(crate) registration: Option<Registration>,
     /// What containers are made from.
     pub(crate) docker: DockerSettings,
+    /// What it has at the front door.
+    pub(crate) front: FrontSettings,
     /// The services of the host, by name.
     pub(crate) services: Vec<Service>,
 }
@@ -78,6 +82,7 @@ pub(crate) fn resolve(
         registration: registration(root, &file.registration, &own.registration)?,
         bundle: root.join(bundle),
         docker: docker(root, &file.docker)?,
+        front: front(root, &file.front, &own.front)?,
         services: services(root, file, &own.services)?,
     })
 }

@@ -5,6 +5,16 @@ use lockgate_model::EnvName;
 use super::detect::{BUNDLE, Detected, PARTS, VALIDATE};
 use crate::environment::docker::DockerSettings;
 
+/// The part about the front door.
+const FRONT: &str = r#"# What the front door serves beside organizations: a site for the domain itself and one
+# for `ganymede.` of it, each a server (`http://ADDRESS:PORT`) or a folder; and a
+# certificate of your own with its key, where browsers shall be shown that.
+# [front]
+# apex = "dist/site"
+# ganymede = "http://127.0.0.1:3000"
+# certificate = "tls/fullchain.pem"
+# key = "tls/privkey.pem""#;
+
 /// The file's text.
 pub(crate) fn render(env: &EnvName, found: &Detected) -> String {
     let command = match &found.build_command {
@@ -62,6 +72,8 @@ parts = [
 # image = "{image}"
 # network = "bridge"
 # publish = "loopback"
+
+{FRONT}
 
 [app]
 # How a gateway starts the application; `cwd` is a folder of the build.

@@ -111,6 +111,7 @@ async fn prepare(
     let plan = found.plan;
     let gateways: Vec<Adopted> = plan.gateways.into_iter().map(adopted).collect();
     if found.environment.is_none() {
+        let front = found.workspace.resolve(env)?.front;
         let wanted = Wanted {
             name: env.clone(),
             domain: Some(plan.domain),
@@ -119,7 +120,9 @@ async fn prepare(
             runtime: RuntimeKind::Docker,
             docker: found.docker,
         };
-        Draft::of(home, &wanted, plan.ganymede, gateways, now_ms())?.finish(home, store)?;
+        let mut draft = Draft::of(home, &wanted, plan.ganymede, gateways, now_ms())?;
+        draft.front(front);
+        draft.finish(home, store)?;
         return args.lock.turn_or_stop(ctx, env, "adopt", stop).await;
     }
     let lock = args.lock.turn_or_stop(ctx, env, "adopt", stop).await?;

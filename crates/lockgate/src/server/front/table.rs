@@ -6,11 +6,9 @@ use lockgate_model::{
 
 use crate::environment::Environment;
 use crate::server::control::GatewayView;
-use crate::server::gateways::Gateways;
 
-/// The table of all environments. One whose file cannot be read is left out; the log has it.
-pub(super) fn of(gateways: &Gateways) -> FrontTable {
-    let known = gateways.everything();
+/// The table of these environments and gateways.
+pub(super) fn of(known: &[(Environment, Vec<GatewayView>)]) -> FrontTable {
     let environments = known
         .iter()
         .filter_map(|(environment, _)| front(environment));
@@ -30,8 +28,8 @@ fn front(environment: &Environment) -> Option<FrontEnvironment> {
         name: environment.name.clone(),
         created_ms: environment.created_at,
         domain: RouteName::parse(&environment.domain).ok()?,
-        apex: None,
-        ganymede: None,
+        apex: environment.front.apex.clone(),
+        ganymede: environment.front.ganymede.clone(),
         organizations: served.collect(),
     })
 }
@@ -69,7 +67,7 @@ fn standing(view: &GatewayView) -> Standing {
 
 #[cfg(test)]
 mod tests {
-    use lockgate_model::{EnvName, OrganizationId, Report, Target};
+    use lockgate_model::{EnvName, OrganizationId, Report, Site, Target};
 
     use super::*;
     use crate::environment::tests::sample;
@@ -118,6 +116,10 @@ mod tests {
         let table = FrontTable::new(front(&environment), [gateway(&view())]);
         let host = format!("org-{organization}.dev.localhost");
         assert!(matches!(table.lookup(&host), Target::Gateway { .. }));
+        let (apex, site) = ("dev.localhost", Site::parse("/srv/site").unwrap());
+        environment.front.apex = Some(site.clone());
+        let table = FrontTable::new(front(&environment), []);
+        assert_eq!(table.lookup(apex), Target::Site(&site));
         environment.deleting = true;
         assert_eq!(front(&environment), None);
     }

@@ -1,0 +1,86 @@
+//! What an environment has at the front door, as lockgate.toml's `[front]` says it.
+
+use std::path::{Path, PathBuf};
+
+use lockgate_model::{EnvName, Site};
+use serde::{Deserialize, Serialize};
+
+use super::{Environment, EnvironmentError};
+use crate::home::Home;
+
+/// `[front]` of `env.toml` once an environment was made or deployed: all paths are absolute.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct FrontSettings {
+    /// What answers for the domain itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) apex: Option<Site>,
+    /// What answers for `ganymede.` of the domain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ganymede: Option<Site>,
+    /// The file of a certificate of its own, with the chain that leads to its authority, PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) certificate: Option<PathBuf>,
+    /// The file of the certificate's key, PEM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<PathBuf>,
+}
+
+impl FrontSettings {
+    /// Whether the environment has nothing there but its organizations.
+    pub(crate) fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The files of a certificate of its own, and of the key.
+    pub(crate) fn own_certificate(&self) -> Option<(&Path, &Path)> {
+        self.certificate.as_deref().zip(self.key.as_deref())
+    }
+}
+
+/// Writes down what lockgate.toml says now; whether that is something else than before. The caller
+/// holds the `DeployLock` and calls `ControlClient::changed` afterwards.
+pub(crate) fn renew(
+    home: &Home,
+    env: &EnvName,
+    settings: &FrontSettings,
+) -> Result<bool, EnvironmentError> {
+    let mut environment = Environment::load(home, env)?;
+    if environment.front == *settings {
+        return Ok(false);
+    }
+    environment.front = settings.clone();
+    environment.save(home)?;
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::tests::{home, sample};
+
+    #[test]
+    fn what_lockgate_toml_says_is_written_down_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = home(folder.path());
+        let environment = sample("dev-001");
+        let env = &environment.name;
+        std::fs::create_dir_all(home.env_dir(env)).unwrap();
+        environment.save(&home).unwrap();
+        let settings = FrontSettings {
+            apex: Some(Site::parse("/work/space/site").unwrap()),
+            ganymede: Some(Site::parse("http://127.0.0.1:3000").unwrap()),
+            certificate: Some("/work/space/tls/dev.pem".into()),
+            key: Some("/work/space/tls/dev.key".into()),
+        };
+        for (given, changes) in [
+            (&FrontSettings::default(), false),
+            (&settings, true),
+            (&settings, false),
+            (&FrontSettings::default(), true),
+        ] {
+            assert_eq!(renew(&home, env, given).unwrap(), changes);
+            assert_eq!(Environment::load(&home, env).unwrap().front, *given);
+        }
+    }
+}
