@@ -16,6 +16,7 @@ pub(crate) mod detach;
 pub(crate) mod front;
 mod gateways;
 pub(crate) mod listen;
+mod organizations;
 mod services;
 
 use std::ffi::OsString;

@@ -19,12 +19,15 @@ use tokio_util::sync::CancellationToken;
 use super::ServerDescription;
 use super::bridge::Bridges;
 use super::gateways::Gateways;
+use super::organizations;
 use crate::environment::EnvironmentError;
 
 /// What requests are answered from.
-struct Control {
-    bridges: Arc<Bridges>,
-    gateways: Arc<Gateways>,
+pub(super) struct Control {
+    pub(super) bridges: Arc<Bridges>,
+    pub(super) gateways: Arc<Gateways>,
+    /// One change of organizations at a time, so that two of them never find each other's lock.
+    pub(super) organizations: tokio::sync::Mutex<()>,
     asked: CancellationToken,
     stop: CancellationToken,
 }
@@ -39,6 +42,7 @@ pub(super) fn router(
     let control = Arc::new(Control {
         bridges,
         gateways,
+        organizations: tokio::sync::Mutex::default(),
         asked,
         stop,
     });
@@ -48,6 +52,16 @@ pub(super) fn router(
         .route("/v1/environments/{env}/changed", post(changed))
         .route("/v1/environments/{env}/start", post(start))
         .route("/v1/environments/{env}/gateways", get(gateways_of))
+        .route(
+            "/v1/environments/{env}/organizations",
+            get(organizations::list),
+        )
+        .route(
+            "/v1/environments/{env}/organizations/{organization}",
+            get(organizations::show)
+                .put(organizations::assign)
+                .delete(organizations::release),
+        )
         .method_not_allowed_fallback(|| async {
             refuse(
                 StatusCode::METHOD_NOT_ALLOWED,

@@ -1,5 +1,8 @@
 use std::time::Duration;
 
+use http_body_util::BodyExt as _;
+use lockgate_builds::client::{Client, Endpoint};
+
 use super::control::{ControlClient, GatewaysView};
 use super::*;
 use crate::environment::RuntimeKind;
@@ -286,6 +289,162 @@ async fn an_engine_that_is_away_is_a_problem_and_no_end() {
         "{left:?}"
     );
     assert!(Environment::load(&home, env).unwrap().deleting);
+    server.stop().await;
+}
+
+/// Asks the control socket as a controller does; the status and what the body holds.
+async fn ask(
+    home: &Home,
+    method: http::Method,
+    path: &str,
+    body: &'static str,
+) -> (u16, serde_json::Value) {
+    let client = Client {
+        endpoint: Endpoint::Unix(home.control_socket()),
+        program: "controller/1".to_owned(),
+        token: None,
+    };
+    let request = http::Request::builder().method(method).uri(path);
+    let request = request.body(body.into()).unwrap();
+    let response = client.send(request, LONG).await.unwrap();
+    let (head, body) = response.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    (
+        head.status.as_u16(),
+        serde_json::from_slice(&body).unwrap_or_default(),
+    )
+}
+
+const ORGANIZATIONS: &str = "/v1/environments/dev-001/organizations";
+
+fn organization(digit: u32) -> String {
+    format!("0d1b3c5e-0000-4000-8000-00000000000{digit}")
+}
+
+#[tokio::test]
+async fn organizations_are_assigned_and_released_by_the_control_socket() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(folder.path());
+    let home = options.home.clone();
+    let store = Store::open(home.builds()).unwrap();
+    let environment = make(&home, &store, 2);
+    let server = start(options).await.unwrap();
+    let front = server.description().front.https_port.unwrap();
+    let of = |digit| format!("{ORGANIZATIONS}/{}", organization(digit));
+    let (put, delete) = (http::Method::PUT, http::Method::DELETE);
+    let ask = async |method: &http::Method, path: &str, body| {
+        ask(&home, method.clone(), path, body).await
+    };
+
+    // Written in capitals it is the same one.
+    let (one, loud) = (organization(1), of(1).replace("0d1b3c5e", "0D1B3C5E"));
+    let (status, told) = ask(&put, &loud, r#"{"gateway": 1}"#).await;
+    let url = format!("https://org-{one}.dev-001.localhost:{front}/");
+    let mut expected = serde_json::json!({
+        "organization": one, "env": "dev-001", "gateway": "gw-pool-dev-001-1", "number": 1,
+        "url": url, "new": true,
+    });
+    assert_eq!((status, &told), (201, &expected));
+    let written = Environment::load(&home, &environment.name).unwrap();
+    let serves = |number: usize| written.gateways[number].organization.as_ref();
+    assert_eq!(serves(1).unwrap().as_str(), one);
+    assert_eq!(serves(0), None);
+
+    // The same again changes nothing.
+    expected["new"] = false.into();
+    assert_eq!(ask(&put, &of(1), "").await, (200, expected.clone()));
+    expected.as_object_mut().unwrap().remove("new");
+    let get = http::Method::GET;
+    assert_eq!(ask(&get, &of(1), "").await, (200, expected.clone()));
+    let all = serde_json::json!({"organizations": [expected]});
+    assert_eq!(ask(&get, ORGANIZATIONS, "").await, (200, all));
+
+    assert_eq!(ask(&put, &of(2), "{}").await.1["number"], 0);
+    let (status, told) = ask(&delete, &of(1), "").await;
+    assert_eq!((status, &told["number"]), (200, &1.into()));
+    assert_eq!(ask(&put, &of(3), "").await.1["number"], 1);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_assigned_is_refused_with_a_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(folder.path());
+    let home = options.home.clone();
+    let store = Store::open(home.builds()).unwrap();
+    let environment = make(&home, &store, 2);
+    let server = start(options).await.unwrap();
+    let of = |digit| format!("{ORGANIZATIONS}/{}", organization(digit));
+    let check = async |method: &str, path: &str, body, expected: (u16, &str, &str)| {
+        let method = method.parse().unwrap();
+        let (status, told) = ask(&home, method, path, body).await;
+        let reason = told["reason"].as_str().unwrap_or_default();
+        assert_eq!((status, reason), (expected.0, expected.1), "{told}");
+        let error = told["error"].as_str().unwrap();
+        assert!(error.contains(expected.2), "{error}");
+    };
+    let elsewhere = of(1).replace("dev-001", "dev-009");
+    let unknown = (404, "unknown-environment", "no environment `dev-009`");
+    check("PUT", &elsewhere, "", unknown).await;
+    check("DELETE", &elsewhere, "", unknown).await;
+    check("GET", "/v1/environments/dev-009/organizations", "", unknown).await;
+    let unserved = (404, "unserved", "no gateway of `dev-001` serves");
+    check("GET", &of(1), "", unserved).await;
+    check("DELETE", &of(1), "", unserved).await;
+    let gateway = (404, "unknown-gateway", "no gateway `7`");
+    check("PUT", &of(1), r#"{"gateway": 7}"#, gateway).await;
+    for body in ["no", r#"{"gatway": 0}"#, r#"{"gateway": "0"}"#, "[]1"] {
+        check("PUT", &of(1), body, (400, "malformed", "the body is no")).await;
+    }
+    let shape = (400, "malformed", "is not an organization");
+    check("PUT", &format!("{ORGANIZATIONS}/one"), "", shape).await;
+    check("POST", &of(1), "", (405, "", "another method")).await;
+
+    assert_eq!(ask(&home, http::Method::PUT, &of(1), "").await.0, 201);
+    let served = (409, "served", "is served by `gw-pool-dev-001-0`");
+    check("PUT", &of(1), r#"{"gateway": 1}"#, served).await;
+    let busy = (409, "busy", "`gw-pool-dev-001-0` serves organization");
+    check("PUT", &of(2), r#"{"gateway": 0}"#, busy).await;
+    assert_eq!(ask(&home, http::Method::PUT, &of(2), "").await.0, 201);
+    check("PUT", &of(3), "", (409, "none-left", "no gateway left")).await;
+
+    let lock = DeployLock::take(&home, &environment.name, "deploy", 4).unwrap();
+    let locked = (409, "locked", "is being changed by process");
+    check("DELETE", &of(1), "", locked).await;
+    drop(lock);
+    let mut deleting = Environment::load(&home, &environment.name).unwrap();
+    deleting.deleting = true;
+    deleting.save(&home).unwrap();
+    let gone = (409, "deleting", "is being deleted");
+    check("PUT", &of(4), "", gone).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn many_assignments_at_once_get_a_gateway_each() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(folder.path());
+    let home = options.home.clone();
+    let store = Store::open(home.builds()).unwrap();
+    make(&home, &store, 6);
+    let server = start(options).await.unwrap();
+    let mut asked = JoinSet::new();
+    for digit in 0..6 {
+        let home = home.clone();
+        let path = format!("{ORGANIZATIONS}/{}", organization(digit));
+        asked.spawn(async move { ask(&home, http::Method::PUT, &path, "").await });
+    }
+    let mut numbers: Vec<u64> = asked
+        .join_all()
+        .await
+        .into_iter()
+        .map(|(status, told)| {
+            assert_eq!(status, 201, "{told}");
+            told["number"].as_u64().unwrap()
+        })
+        .collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, [0, 1, 2, 3, 4, 5]);
     server.stop().await;
 }
 
