@@ -5,6 +5,7 @@
 //! until a deadline and then says what it waited for.
 
 mod adopted;
+mod curl;
 mod engine;
 mod http;
 mod leftovers;
@@ -17,6 +18,7 @@ mod workspace;
 mod world;
 
 pub use adopted::Adopted;
+pub use curl::{Curled, FrontDoor};
 pub use engine::{Container, Engine, image};
 pub use http::{Answer, get, request};
 pub use listening::listening_ports;

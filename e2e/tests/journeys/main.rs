@@ -11,6 +11,7 @@ mod broken_builds;
 mod convergence;
 mod environments;
 mod everyday;
+mod front;
 mod logs;
 mod services;
 mod side_by_side;
