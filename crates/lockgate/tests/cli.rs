@@ -102,11 +102,13 @@ Environments:
   scale      Give an environment more or fewer gateways
   set        Set variables of the application, such as credentials; gateways restart with them
   keys       Print the keys that verify an environment's gateway tokens, as a JWKS
+  org        Say which gateway serves which organization
   start      Start gateways and services that were stopped
   stop       Stop gateways and services; they stay stopped until `start`
 
 Setting up:
   init       Write a commented lockgate.toml from what is there
+  trust      Make browsers and programs trust this host's certificates
   image      Build the image that gateways in containers are made from
 
 Parts, for scripts:
