@@ -68,6 +68,7 @@ impl FrontDoor {
     }
 
     /// The same door for clients that trust this certificate.
+    #[must_use]
     pub fn trusting(&self, trusted: &Path) -> Self {
         Self {
             trusted: trusted.to_owned(),

@@ -177,6 +177,9 @@ impl Keeper {
                 *known = table;
                 changed
             });
+            if let Some(version) = version {
+                self.gateways.serves(version);
+            }
         }
     }
 

@@ -31,6 +31,8 @@ pub(super) struct Gateways {
     first_version: u64,
     /// Counts changes of env.toml.
     changed: watch::Sender<u64>,
+    /// The version that the front door serves.
+    served: watch::Sender<u64>,
     /// One change of an environment at a time.
     turns: Mutex<BTreeMap<EnvName, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -54,6 +56,7 @@ impl Gateways {
             server: address.map_or_else(String::new, |address| format!("http://{address}")),
             first_version: server.started_at,
             changed: watch::Sender::new(0),
+            served: watch::Sender::new(0),
             turns: Mutex::default(),
         }
     }
@@ -68,6 +71,25 @@ impl Gateways {
     pub(super) async fn changed(&self, env: &EnvName) {
         self.notice.ring();
         self.reconcile(env).await;
+    }
+
+    /// As `changed`, where nothing is started or ended by it: nobody waits for a gateway that ends
+    /// at this moment.
+    pub(super) fn told(&self) {
+        self.notice.ring();
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    /// The front door serves what was known at this version.
+    pub(super) fn serves(&self, version: u64) {
+        self.served.send_replace(version);
+    }
+
+    /// Waits until the front door serves what is known now. It ends with the server, not before.
+    pub(super) async fn is_served(&self) {
+        let now = self.seen().version(self.first_version);
+        // Its sender lives as long as this.
+        let _ = self.served.subscribe().wait_for(|it| *it >= now).await;
     }
 
     /// As `changed`, and gateways that were given up are tried again: one, or all.

@@ -7,10 +7,11 @@
 //! DELETE …                                             takes it away
 //! ```
 //!
-//! The statement is published and the gateway follows; nobody waits for it here. A change is made
+//! The statement is published, the front door knows it, and the gateway follows; nobody waits for that. A change is made
 //! under the environment's lock, which a deploy holds to its end: then the answer is 409 at once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::Bytes;
@@ -21,6 +22,7 @@ use lockgate_builds::store::{Store, StoreError};
 use lockgate_model::{EnvName, GatewayName, OrganizationId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tokio::time::timeout;
 
 use super::api::Control;
 use super::front::FrontDescription;
@@ -33,6 +35,8 @@ use crate::home::Home;
 
 /// After how many seconds who found the environment locked may ask again.
 const RETRY_AFTER: &str = "1";
+/// How long the front door may take to read what was written: a busy disk, and more than it needs.
+const SERVED_WITHIN: Duration = Duration::from_secs(2);
 
 /// Why an organization is served as before.
 #[derive(Debug, thiserror::Error)]
@@ -204,8 +208,8 @@ pub(super) async fn assign(
     let (env, organization) = parse(&named)?;
     let wish = wish(&body)?;
     let front = control.bridges.description().front;
-    let (told, asked) = (env.clone(), organization.clone());
-    let _turn = control.organizations.lock().await;
+    let asked = organization.clone();
+    let turn = control.organizations.lock().await;
     let assigned = with(&control, move |home| {
         change(home, &env, "org assign", |environment| {
             if let Some(number) = wish.gateway {
@@ -215,10 +219,11 @@ pub(super) async fn assign(
         })
     });
     let (environment, number, is_new) = assigned.await?;
+    drop(turn);
     let served = Served::new(&environment, environment.gateway(number)?, &asked, &front);
     if is_new {
         tracing::info!(organization = %asked, gateway = %served.gateway, "organization assigned");
-        followed(&control, told).await?;
+        followed(&control, &front).await;
     }
     let status = if is_new {
         StatusCode::CREATED
@@ -233,17 +238,18 @@ pub(super) async fn release(
     Path(named): Path<(String, String)>,
 ) -> Result<Response, ChangeError> {
     let (env, organization) = parse(&named)?;
-    let (told, asked) = (env.clone(), organization.clone());
-    let _turn = control.organizations.lock().await;
+    let asked = organization.clone();
+    let turn = control.organizations.lock().await;
     let released = with(&control, move |home| {
         change(home, &env, "org release", |environment| {
             Ok((environment.release(&organization)?, true))
         })
     });
     let (environment, number, _) = released.await?;
+    drop(turn);
     let gateway = GatewayName::new(&environment.name, number);
     tracing::info!(organization = %asked, %gateway, "organization released");
-    followed(&control, told).await?;
+    followed(&control, &control.bridges.description().front).await;
     let released = json!({
         "organization": asked, "env": environment.name, "gateway": gateway, "number": number,
     });
@@ -306,10 +312,13 @@ fn change(
     Ok((environment, number, is_new))
 }
 
-/// Agents and the front door hear of it, in a task of its own: who asked may leave.
-async fn followed(control: &Arc<Control>, env: EnvName) -> Result<(), ChangeError> {
-    let gateways = Arc::clone(&control.gateways);
-    Ok(tokio::spawn(async move { gateways.changed(&env).await }).await?)
+/// Agents hear of it, and the front door serves it from now on.
+async fn followed(control: &Control, front: &FrontDescription) {
+    control.gateways.told();
+    if front.https_port.is_some() {
+        // Late it is served all the same.
+        let _ = timeout(SERVED_WITHIN, control.gateways.is_served()).await;
+    }
 }
 
 fn with_field(served: &Served, name: &str, value: bool) -> serde_json::Value {
