@@ -14,7 +14,7 @@ use crate::environment::admit::Registered;
 use crate::environment::create::{Draft, Wanted};
 use crate::environment::docker::DockerSettings;
 use crate::environment::registration::Registration;
-use crate::environment::{Environment, RuntimeKind, services};
+use crate::environment::{Environment, RuntimeKind, front, services};
 use crate::error::CommandError;
 use crate::runtime::docker::check::check;
 use crate::views::text;
@@ -122,6 +122,10 @@ pub(crate) async fn create(args: CreateArgs, ctx: &Context) -> Result<(), Comman
         ctx.screen.say(&format!("  {}  service", service.name));
     }
     show_found(ctx, found.as_deref());
+    let all = Environment::list(&ctx.config.home)?;
+    if let Some(first) = front::before(&environment, &all) {
+        ctx.screen.warn(&front::shares(&environment, first));
+    }
     let serve = if told {
         ""
     } else {

@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
-use lockgate_model::{EnvName, GatewayName, OrganizationId, protocol};
+use lockgate_model::{EnvName, GANYMEDE, GatewayName, OrganizationId, Site, protocol};
 use serde_json::json;
 
 use crate::context::Context;
+use crate::environment::front::{before, shares};
 use crate::environment::{Environment, Gateway};
 use crate::error::CommandError;
 use crate::server::ServerDescription;
@@ -34,7 +35,14 @@ pub(crate) async fn urls(args: &UrlsArgs, ctx: &Context) -> Result<(), CommandEr
     let server = server.map(|(_, server)| server);
     let archive = archive_url(ctx, server.as_ref(), &environment.name);
     let front = server.as_ref().map(|server| &server.front);
+    let all = Environment::list(&ctx.config.home)?;
+    let first = before(&environment, &all);
+    // Sites of another one are no URLs of this.
+    let sites = sites(&environment, front).filter(|_| first.is_none());
     if ctx.screen.is_json() {
+        let sites: Vec<_> = sites
+            .map(|(name, site, url)| json!({"name": name, "site": site, "url": url}))
+            .collect();
         let gateways: Vec<_> = environment
             .gateways
             .iter()
@@ -51,7 +59,7 @@ pub(crate) async fn urls(args: &UrlsArgs, ctx: &Context) -> Result<(), CommandEr
             .collect();
         return ctx.screen.json(&json!({
             "env": environment.name, "gateways": gateways, "organizations": organizations,
-            "archive": archive,
+            "sites": sites, "archive": archive,
         }));
     }
     ctx.screen.data(&lines(&environment, &found))?;
@@ -60,15 +68,22 @@ pub(crate) async fn urls(args: &UrlsArgs, ctx: &Context) -> Result<(), CommandEr
             ctx.screen.data(&format!("{gateway}  {url}\n"))?;
         }
     }
+    let width = name_width(&environment);
+    for (name, site, url) in sites {
+        if let Some(url) = url {
+            ctx.screen
+                .data(&format!("{name:<width$}  {url}  {site}\n"))?;
+        }
+    }
+    if let Some(first) = first {
+        ctx.screen.warn(&shares(&environment, first));
+    }
     if let Some(problem) = front.and_then(|front| front.problem.as_ref()) {
         ctx.screen
             .warn(&format!("the front door is not whole: {problem}"));
     }
-    ctx.screen.data(&format!(
-        "{:<width$}  {archive}\n",
-        "archive",
-        width = name_width(&environment)
-    ))
+    ctx.screen
+        .data(&format!("{:<width$}  {archive}\n", "archive"))
 }
 
 /// Who serves whom.
@@ -77,6 +92,22 @@ fn served(environment: &Environment) -> impl Iterator<Item = (&OrganizationId, G
         let organization = gateway.organization.as_ref()?;
         Some((organization, environment.gateway_name(gateway)))
     })
+}
+
+/// The sites of an environment, each with its name and URL.
+fn sites<'a>(
+    environment: &'a Environment,
+    front: Option<&'a FrontDescription>,
+) -> impl Iterator<Item = (&'static str, &'a Site, Option<String>)> {
+    let domain = &environment.domain;
+    let given = &environment.front;
+    let apex = ("apex", &given.apex, domain.clone());
+    let ganymede = (GANYMEDE, &given.ganymede, format!("{GANYMEDE}.{domain}"));
+    [apex, ganymede]
+        .into_iter()
+        .filter_map(move |(name, site, host)| {
+            Some((name, site.as_ref()?, front.and_then(|it| it.url_of(&host))))
+        })
 }
 
 /// The URL of an organization at the front door, where that is open.

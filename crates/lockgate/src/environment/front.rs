@@ -38,6 +38,28 @@ impl FrontSettings {
     }
 }
 
+/// The environment that has the domain itself and `ganymede.` of it instead of this one: another on
+/// the same domain that was created before.
+pub(crate) fn before<'a>(
+    environment: &Environment,
+    all: &'a [Environment],
+) -> Option<&'a Environment> {
+    let order = |one: &Environment| (one.created_at, one.name.clone());
+    let same = all
+        .iter()
+        .filter(|one| one.domain == environment.domain && !one.deleting);
+    same.filter(|one| order(one) < order(environment))
+        .min_by_key(|one| order(one))
+}
+
+/// What is said of that.
+pub(crate) fn shares(environment: &Environment, first: &Environment) -> String {
+    let (domain, first) = (&environment.domain, &first.name);
+    format!(
+        "`{domain}` is {first}'s, too, which was there first: organizations of both are served,          `https://{domain}` and `ganymede.{domain}` stay with {first}"
+    )
+}
+
 /// Writes down what lockgate.toml says now; whether that is something else than before. The caller
 /// holds the `DeployLock` and calls `ControlClient::changed` afterwards.
 pub(crate) fn renew(
@@ -58,6 +80,31 @@ pub(crate) fn renew(
 mod tests {
     use super::*;
     use crate::environment::tests::{home, sample};
+
+    #[test]
+    fn the_sites_of_a_domain_are_those_of_the_environment_that_was_first() {
+        let environment = |name: &str, created_at, deleting| Environment {
+            domain: "shared.test".to_owned(),
+            created_at,
+            deleting,
+            ..sample(name)
+        };
+        let all = [
+            environment("c", 1, true),
+            environment("b", 2, false),
+            environment("a", 2, false),
+            environment("d", 3, false),
+            sample("e"),
+        ];
+        let check = |at: usize, expected: Option<&str>| {
+            let found = before(&all[at], &all).map(|it| it.name.as_str());
+            assert_eq!(found, expected, "{}", all[at].name);
+        };
+        check(1, Some("a"));
+        check(2, None);
+        check(3, Some("a"));
+        check(4, None);
+    }
 
     #[test]
     fn what_lockgate_toml_says_is_written_down_once() {

@@ -53,13 +53,16 @@ pub(crate) struct FrontDescription {
 impl FrontDescription {
     /// The URL of an organization of this domain, where the door is open.
     pub(crate) fn url(&self, organization: &OrganizationId, domain: &str) -> Option<String> {
+        self.url_of(&format!("{ORGANIZATION_PREFIX}{organization}.{domain}"))
+    }
+
+    /// The URL of a host, where the door is open.
+    pub(crate) fn url_of(&self, host: &str) -> Option<String> {
         let port = match self.https_port? {
             443 => String::new(),
             port => format!(":{port}"),
         };
-        Some(format!(
-            "https://{ORGANIZATION_PREFIX}{organization}.{domain}{port}/"
-        ))
+        Some(format!("https://{host}{port}/"))
     }
 }
 

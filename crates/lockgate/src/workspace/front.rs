@@ -54,7 +54,8 @@ fn site(root: &Path, text: &str) -> Result<Site, String> {
             format!("`{text}` is neither `http://ADDRESS[:PORT]` with an IP address or `localhost`, nor a folder")
         });
     }
-    let folder = root.join(text);
+    // Without `./`, since people read it again.
+    let folder: PathBuf = root.join(text).components().collect();
     // One that is not there yet may be what the build command makes.
     if folder.exists() && !folder.is_dir() {
         return Err(format!("`{text}` is a file; a site is a folder"));
@@ -77,7 +78,7 @@ mod tests {
         let file = "certificate = 'tls/a.pem'\nkey = '/etc/a.key'\napex = './site'\nganymede = 'http://localhost:3000'";
         let found = check(file, "").unwrap();
         let expected = FrontSettings {
-            apex: Some(Site::Folder("/w/./site".into())),
+            apex: Some(Site::Folder("/w/site".into())),
             ganymede: Some(Site::parse("http://127.0.0.1:3000").unwrap()),
             certificate: Some("/w/tls/a.pem".into()),
             key: Some("/etc/a.key".into()),

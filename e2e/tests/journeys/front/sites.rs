@@ -47,6 +47,14 @@ fn environments_on_one_domain_share_it_and_the_first_has_the_sites() {
         world.deploy(env).expect(0);
     }
     let door = FrontDoor::of(&world);
+    let urls = world.lockgate(&["urls", "dev-001"]);
+    urls.says(&format!(
+        "https://ganymede.shared.localhost:{}/",
+        door.https
+    ));
+    let other = world.lockgate(&["urls", "dev-002"]);
+    other.says("`ganymede.shared.localhost` stay with dev-001");
+    assert!(!other.stdout.contains("ganymede"), "{other:?}");
     let below = |name: &str| format!("{name}.shared.localhost");
     let organization = |id: &str| below(&format!("org-{id}"));
 
