@@ -23,8 +23,8 @@ pub(crate) struct TrustArgs {
     #[arg(long, conflicts_with_all = ["mkcert", "own"])]
     remove: bool,
     /// Sign with the authority that mkcert made, in FOLDER (`mkcert -CAROOT`)
-    #[arg(long, value_name = "FOLDER", num_args = 0..=1, require_equals = true, conflicts_with = "own")]
-    mkcert: Option<Option<PathBuf>>,
+    #[arg(long, value_name = "FOLDER", conflicts_with = "own")]
+    mkcert: Option<PathBuf>,
     /// Sign with the home's own authority again
     #[arg(long)]
     own: bool,
@@ -41,8 +41,7 @@ struct Row {
 pub(crate) async fn trust(args: &TrustArgs, ctx: &Context) -> Result<(), CommandError> {
     let machine = machine(ctx);
     if let Some(folder) = &args.mkcert {
-        let folder = folder.clone().map_or_else(|| of_mkcert(&machine), Ok)?;
-        Authority::choose(&ctx.config.home, Some(&folder))?;
+        Authority::choose(&ctx.config.home, Some(folder))?;
     } else if args.own {
         Authority::choose(&ctx.config.home, None)?;
     }
@@ -91,19 +90,6 @@ fn machine(ctx: &Context) -> Machine {
         path: path.map_or_else(Vec::new, |path| std::env::split_paths(path).collect()),
         may_ask: std::io::stdin().is_terminal(),
     }
-}
-
-/// Where mkcert keeps its authority on Linux.
-fn of_mkcert(machine: &Machine) -> Result<PathBuf, CommandError> {
-    let folder = machine
-        .home
-        .as_ref()
-        .map(|it| it.join(".local/share/mkcert"));
-    folder.ok_or_else(|| {
-        CommandError::usage(
-            "`--mkcert` does not know the user's home; name the folder: `--mkcert=FOLDER`",
-        )
-    })
 }
 
 fn show(
