@@ -12,9 +12,10 @@ use std::path::{Path, PathBuf};
 use lockgate_builds::client::Secret;
 use lockgate_builds::sign::PublicKey;
 use lockgate_model::{EnvName, GatewayName, environment as var, ports};
+use lockgate_route::ForwardedHeaders;
 
 use crate::arenas;
-use crate::config::checks::{host_name, json_where_it_looks_like_it, path, port, uuid};
+use crate::config::checks::{forwarded, host_name, json_where_it_looks_like_it, path, port, uuid};
 use crate::config::reader::Reader;
 use crate::door::Driver;
 use crate::server::{Servers, servers};
@@ -62,6 +63,8 @@ pub(crate) struct Config {
     pub(crate) door_in_vpn: Option<SocketAddr>,
     /// What serves the door.
     pub(crate) driver: Driver,
+    /// What the door does on its own port with headers that speak of a client.
+    pub(crate) forwarded: ForwardedHeaders,
     /// What the application inherits: everything but what is the agent's own, and
     /// where the agent is asked.
     pub(crate) environment: Vec<(OsString, OsString)>,
@@ -216,6 +219,7 @@ fn read(
         .unwrap_or_else(|| DEFAULT_SOCKET.into());
     let app_address = reader.optional(var::LOCKGATE_APP_ADDRESS, address);
     let driver = reader.optional(var::LOCKGATE_DOOR, Driver::parse);
+    let forwarded_headers = reader.optional(var::LOCKGATE_DOOR_FORWARDED, forwarded);
     let door_ip = reader.optional(var::LOCKGATE_DOOR_IP, ip_address);
 
     let mut warnings = no_longer_used(vars);
@@ -252,6 +256,7 @@ fn read(
         door,
         door_in_vpn,
         driver: driver.unwrap_or_default(),
+        forwarded: forwarded_headers.unwrap_or(ForwardedHeaders::Append),
         environment: Vec::new(),
         warnings,
     })

@@ -50,6 +50,9 @@ pub const LOCKGATE_APP_ADDRESS: &str = "LOCKGATE_APP_ADDRESS";
 pub const LOCKGATE_DOOR_IP: &str = "LOCKGATE_DOOR_IP";
 /// Which driver serves the door: `embedded` (the agent itself; the default) or `nginx`.
 pub const LOCKGATE_DOOR: &str = "LOCKGATE_DOOR";
+/// What the door does on `GATEWAY_HTTP_PORT` with a request's `X-Forwarded-*` headers:
+/// `append` (they are a front door's; the default) or `replace` (whoever asks is the client).
+pub const LOCKGATE_DOOR_FORWARDED: &str = "LOCKGATE_DOOR_FORWARDED";
 
 /// Variables of the shell system that mean nothing any more; the agent says so.
 pub const NO_LONGER_USED: [&str; 3] = ["SERVER_BIND", "RELOAD_TRIGGER", "WORKSPACE"];

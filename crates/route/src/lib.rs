@@ -31,7 +31,7 @@ pub use front::FrontDoor;
 pub use lookup::{Asked, Decision, Lookup, Unavailable, Upstream};
 pub use nginx::{
     CertificateFiles, FrontFollowed, FrontListen, FrontNginx, FrontPlace, Master, NginxDoor,
-    NginxProxy, Place, PlaceError, Shown, await_reload, render, workers,
+    NginxListen, NginxProxy, Place, PlaceError, Shown, await_reload, render, workers,
 };
 pub use proxy::{EmbeddedProxy, ForwardedHeaders, Patience, ProxyError};
 pub use seam::{EmbeddedRoutes, FollowError, Followed, Owner, Proxy, Table, owner};

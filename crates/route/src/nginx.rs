@@ -15,6 +15,7 @@
 
 mod driver;
 mod front;
+mod headers;
 mod place;
 mod render;
 mod workers;
@@ -22,5 +23,5 @@ mod workers;
 pub use driver::{Master, NginxProxy};
 pub use front::{CertificateFiles, FrontFollowed, FrontListen, FrontNginx, FrontPlace};
 pub use place::{Place, PlaceError, Shown};
-pub use render::{NginxDoor, render};
+pub use render::{NginxDoor, NginxListen, render};
 pub use workers::{await_reload, workers};

@@ -189,10 +189,10 @@ async fn start(config: Config, args: &RunArgs) -> Result<Parts, CommandError> {
         snapshots: supervisor.watch(),
         state: places.state.clone(),
         application,
+        forwarded: config.forwarded,
         stop: ending_first.clone(),
     };
-    let opening = (places.door, place, state_dir, parts);
-    let door = open_door(&supervisor, opening).await?;
+    let door = open_door(&supervisor, (places.door, place, state_dir, parts)).await?;
 
     let asker = Asker {
         servers: config.servers,

@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 
+use lockgate_route::ForwardedHeaders;
+
 use super::reader::Reader;
 
 /// A port that can be listened on.
@@ -19,6 +21,15 @@ pub(crate) fn path(text: &str) -> Result<PathBuf, String> {
         Ok(text.into())
     } else {
         Err(format!("is `{text}`, not an absolute path"))
+    }
+}
+
+/// What a door does with headers that speak of a client.
+pub(super) fn forwarded(text: &str) -> Result<ForwardedHeaders, String> {
+    match text {
+        "append" => Ok(ForwardedHeaders::Append),
+        "replace" => Ok(ForwardedHeaders::Replace),
+        _ => Err(format!("is `{text}`, not `append` or `replace`")),
     }
 }
 

@@ -7,7 +7,7 @@ use lockgate_model::environment as var;
 use super::Problem;
 
 /// The variables of a gateway.
-const OURS: [&str; 22] = [
+const OURS: [&str; 23] = [
     var::ENV_NAME,
     var::GATEWAY_HTTP_PORT,
     var::GATEWAY_VPN_PORT,
@@ -29,6 +29,7 @@ const OURS: [&str; 22] = [
     var::LOCKGATE_APP_ADDRESS,
     var::LOCKGATE_DOOR_IP,
     var::LOCKGATE_DOOR,
+    var::LOCKGATE_DOOR_FORWARDED,
     "LOCKGATE_TOKEN",
 ];
 

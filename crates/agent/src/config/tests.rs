@@ -67,6 +67,7 @@ fn the_required_variables_are_enough() {
     assert_eq!(config.socket, Path::new("/run/lockgate/agent.sock"));
     assert_eq!(config.app_address, None);
     assert_eq!(config.driver, Driver::Embedded);
+    assert_eq!(config.forwarded, ForwardedHeaders::Append);
     assert_eq!(config.door_in_vpn, Some(([0, 0, 0, 0], 80).into()));
     assert!(config.warnings.is_empty());
 }
@@ -127,6 +128,10 @@ fn malformed_values_are_named() {
         &["`LOCKGATE_DOOR` is `apache`, not `embedded` or `nginx`"],
     );
     check(
+        &[(var::LOCKGATE_DOOR_FORWARDED, "trust")],
+        &["`LOCKGATE_DOOR_FORWARDED` is `trust`, not `append` or `replace`"],
+    );
+    check(
         &[(var::LOCKGATE_APP_ADDRESS, "8888")],
         &["`LOCKGATE_APP_ADDRESS` is `8888`"],
     );
@@ -184,6 +189,20 @@ fn a_door_of_its_own_address_has_no_second_port() {
         let config = read_with(&changes).ok().unwrap();
         assert_eq!(config.door_in_vpn, None, "{changes:?}");
         assert_eq!(config.driver, Driver::Nginx);
+    }
+}
+
+#[test]
+fn a_door_that_everybody_reaches_can_be_told_to_believe_nobody() {
+    for (text, expected) in [
+        ("", ForwardedHeaders::Append),
+        ("append", ForwardedHeaders::Append),
+        ("replace", ForwardedHeaders::Replace),
+    ] {
+        let config = read_with(&[(var::LOCKGATE_DOOR_FORWARDED, text)])
+            .ok()
+            .unwrap();
+        assert_eq!(config.forwarded, expected, "{text}");
     }
 }
 

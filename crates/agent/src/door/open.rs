@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use lockgate_model::{GatewayName, ports};
 use lockgate_route::{
-    EmbeddedProxy, EmbeddedRoutes, FollowError, ForwardedHeaders, Lookup, NginxDoor, NginxProxy,
-    Place, PlaceError, Table,
+    EmbeddedProxy, EmbeddedRoutes, FollowError, ForwardedHeaders, Lookup, NginxDoor, NginxListen,
+    NginxProxy, Place, PlaceError, Table,
 };
 use nix::unistd::Uid;
 use tokio::net::TcpListener;
@@ -69,6 +69,8 @@ pub(crate) struct Parts {
     pub(crate) state: State,
     /// Where the application's socket is held, as far as that is known beforehand.
     pub(crate) application: SocketAddr,
+    /// What happens on the gateway's own port to headers that speak of a client.
+    pub(crate) forwarded: ForwardedHeaders,
     /// Ends the door.
     pub(crate) stop: CancellationToken,
 }
@@ -80,6 +82,16 @@ impl Parts {
             application: self.application,
             routes: self.state.routes().unwrap_or_default(),
         }
+    }
+}
+
+/// What happens at this address to headers that speak of a client. On port 80 user
+/// containers ask, and none of them speaks for others.
+fn forwarded(addr: SocketAddr, on_the_own_port: ForwardedHeaders) -> ForwardedHeaders {
+    if addr.port() == ports::VPN_HTTP {
+        ForwardedHeaders::Replace
+    } else {
+        on_the_own_port
     }
 }
 
@@ -136,9 +148,13 @@ async fn open_embedded(
     listeners: Vec<std::net::TcpListener>,
     parts: Parts,
 ) -> Result<Door, OpenError> {
-    let listeners: Vec<TcpListener> = listeners
+    let on_the_own_port = parts.forwarded;
+    let listeners: Vec<(TcpListener, ForwardedHeaders)> = listeners
         .into_iter()
-        .map(TcpListener::from_std)
+        .map(|listener| {
+            let rule = forwarded(listener.local_addr()?, on_the_own_port);
+            Ok((TcpListener::from_std(listener)?, rule))
+        })
         .collect::<Result<_, _>>()
         .map_err(OpenError::Listener)?;
     let table = parts.table();
@@ -154,8 +170,10 @@ async fn open_embedded(
     let routes = Routes::open(Served::Embedded(embedded), parts.state, table).await?;
     let serving = tokio::spawn(async move {
         let mut doors = JoinSet::new();
-        for listener in listeners {
-            let door = EmbeddedProxy::new(lookup.clone()).introduced_by(card.clone());
+        for (listener, rule) in listeners {
+            let door = EmbeddedProxy::new(lookup.clone())
+                .forwarded(rule)
+                .introduced_by(card.clone());
             doors.spawn(door.serve(listener, stop.clone()));
         }
         while let Some(done) = doors.join_next().await {
@@ -179,9 +197,12 @@ async fn open_nginx(
     parts: Parts,
 ) -> Result<Door, OpenError> {
     let place = means.place.clone();
+    let listen = listen.into_iter().map(|addr| NginxListen {
+        addr,
+        forwarded: forwarded(addr, parts.forwarded),
+    });
     let door = NginxDoor {
-        listen,
-        forwarded: ForwardedHeaders::Replace,
+        listen: listen.collect(),
         workers_as_root: Uid::effective().is_root() && is_the_only_user(),
     };
     let table = parts.table();
@@ -265,6 +286,16 @@ fn maps_one_user(map: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_is_believed_on_the_port_of_user_containers() {
+        use ForwardedHeaders::{Append, Replace};
+        let at = |addr: &str, told| forwarded(addr.parse().unwrap(), told);
+        assert_eq!(at("0.0.0.0:7100", Append), Append);
+        assert_eq!(at("0.0.0.0:7100", Replace), Replace);
+        assert_eq!(at("0.0.0.0:80", Append), Replace);
+        assert_eq!(at("0.0.0.0:80", Replace), Replace);
+    }
 
     #[test]
     fn a_namespace_with_one_user_is_known() {

@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::application::{children, is_alive};
 use crate::sight::Hello;
-use crate::world::{World, free_port};
+use crate::world::{DEADLINE, World, free_port};
 
 /// The master process of the gateway's nginx.
 fn master(world: &World) -> Option<i32> {
@@ -317,9 +317,13 @@ fn in_a_vpn() -> bool {
 }
 
 /// As in a container: no address of its own for the door.
-async fn in_a_container(mut world: World) {
+fn move_into_a_container(world: &mut World) {
     world.vars.push(("LOCKGATE_DOOR_IP", String::new()));
     world.app_address = ([127, 0, 0, 1], 8888).into();
+}
+
+async fn in_a_container(mut world: World) {
+    move_into_a_container(&mut world);
     let container = tokio::net::TcpListener::bind(("172.16.0.6", free_port()))
         .await
         .unwrap();
@@ -369,5 +373,100 @@ async fn user_containers_and_the_gateway_reach_each_other_through_nginx() {
 async fn user_containers_and_the_gateway_reach_each_other_through_the_embedded_door() {
     if in_a_vpn() {
         in_a_container(World::new().await).await;
+    }
+}
+
+/// An application that answers with the headers that it has got.
+const MIRROR: &str = r#"
+require("http")
+  .createServer((request, response) => response.end(JSON.stringify(request.headers)))
+  .listen(8888, "127.0.0.1");
+"#;
+
+/// The headers that the application gets when this peer says there what a front door says.
+async fn mirrored(peer: [u8; 4], to: SocketAddr) -> serde_json::Value {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind((peer, 0).into()).unwrap();
+    let mut stream = socket.connect(to).await.unwrap();
+    stream
+        .write_all(
+            b"GET / HTTP/1.1\r\nhost: org-1.domain.local\r\nconnection: close\r\n\
+              x-forwarded-for: 192.0.2.7\r\nx-real-ip: 192.0.2.7\r\nx-forwarded-proto: https\r\n\
+              x-forwarded-host: org-1.domain.local:8443\r\nx-forwarded-port: 8443\r\n\r\n",
+        )
+        .await
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let json = answer.find('{').zip(answer.rfind('}'));
+    let (from, to) = json.unwrap_or_else(|| panic!("{answer}"));
+    serde_json::from_str(&answer[from..=to]).unwrap()
+}
+
+/// Waits until the application answers through the door.
+async fn until_served(world: &World) {
+    let asking = async {
+        while !matches!(world.get().await, Ok((200, ..))) {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let served = tokio::time::timeout(DEADLINE, asking).await;
+    assert!(served.is_ok(), "no answer\n{}", world.told());
+}
+
+fn check_origin(headers: &serde_json::Value, expected: [Option<&str>; 5]) {
+    let names = ["for", "proto", "host", "port"].map(|name| format!("x-forwarded-{name}"));
+    let names = names.into_iter().chain(["x-real-ip".to_owned()]);
+    for (name, expected) in names.zip(expected) {
+        assert_eq!(headers[&name].as_str(), expected, "{name} in {headers}");
+    }
+}
+
+/// Whom the door believes on its own port and on the one of user containers.
+async fn believes_a_front_door_and_no_user_container(mut world: World) {
+    move_into_a_container(&mut world);
+    let own: SocketAddr = ([127, 0, 0, 1], world.door_port).into();
+    let in_vpn: SocketAddr = ([172, 16, 0, 1], 80).into();
+    let host = "org-1.domain.local";
+    let (here, container) = ([127, 0, 0, 1], [172, 16, 0, 6]);
+    let replaced = |peer| [Some(peer), Some("http"), Some(host), None, Some(peer)];
+    let kept = [
+        Some("192.0.2.7, 127.0.0.1"),
+        Some("https"),
+        Some("org-1.domain.local:8443"),
+        Some("8443"),
+        Some("192.0.2.7"),
+    ];
+    world.start_agent();
+    let packed = world.pack(MIRROR);
+    let seq = world.state(&packed, |_| {});
+    let report = world.settled(seq).await;
+    assert_eq!(report.refused, None, "{}", world.told());
+    until_served(&world).await;
+    check_origin(&mirrored(here, own).await, kept);
+    check_origin(&mirrored(container, in_vpn).await, replaced("172.16.0.6"));
+
+    // Where everybody reaches the port.
+    let ended = world.end_agent(Signal::SIGTERM).await;
+    assert_eq!(ended, Some(0), "{}", world.told());
+    let told = ("LOCKGATE_DOOR_FORWARDED", "replace".to_owned());
+    world.vars.push(told);
+    world.start_agent();
+    until_served(&world).await;
+    check_origin(&mirrored(here, own).await, replaced("127.0.0.1"));
+    check_origin(&mirrored(container, in_vpn).await, replaced("172.16.0.6"));
+}
+
+#[tokio::test]
+async fn nginx_believes_a_front_door_and_no_user_container() {
+    if in_a_vpn() {
+        believes_a_front_door_and_no_user_container(World::behind_nginx().await).await;
+    }
+}
+
+#[tokio::test]
+async fn the_embedded_door_believes_a_front_door_and_no_user_container() {
+    if in_a_vpn() {
+        believes_a_front_door_and_no_user_container(World::new().await).await;
     }
 }

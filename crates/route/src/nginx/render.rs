@@ -6,38 +6,13 @@ use std::net::SocketAddr;
 
 use lockgate_model::{CONTAINER_PREFIX, OWN_NAMES, Route, ports, protocol};
 
+use super::headers::headers;
 use super::place::{
     DOOR, NO_ANSWER, NO_CONTAINER, NO_ROUTE, NOW, PAGES, Place, STOPPED, UNAVAILABLE,
 };
 use crate::proxy::ForwardedHeaders;
 use crate::proxy::page::RETRY_AFTER_SECS;
 use crate::seam::Table;
-
-/// What does not change as long as a door is open.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NginxDoor {
-    /// Where it listens.
-    pub listen: Vec<SocketAddr>,
-    /// What happens to `X-Forwarded-*` headers that a client sends.
-    pub forwarded: ForwardedHeaders,
-    /// Whether workers stay root, where there is no other user that they could be.
-    pub workers_as_root: bool,
-}
-
-/// The configuration of a door that serves this table.
-pub fn render(door: &NginxDoor, place: &Place, table: &Table) -> String {
-    let mut text = String::new();
-    head(&mut text, door, place);
-    forwarding(&mut text, door.forwarded);
-    for_the_door(&mut text);
-    application(&mut text, door, place, table);
-    no_route(&mut text, door);
-    for route in table.routes.iter() {
-        container(&mut text, door, route);
-    }
-    text.push_str("}\n");
-    text
-}
 
 /// Writes to a text never fail.
 macro_rules! put {
@@ -46,6 +21,81 @@ macro_rules! put {
     }};
 }
 pub(super) use put;
+
+/// What does not change as long as a door is open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NginxDoor {
+    /// Where it listens.
+    pub listen: Vec<NginxListen>,
+    /// Whether workers stay root, where there is no other user that they could be.
+    pub workers_as_root: bool,
+}
+
+/// An address of a door.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NginxListen {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    /// What happens to `X-Forwarded-*` headers that a client sends there.
+    pub forwarded: ForwardedHeaders,
+}
+
+/// Addresses of a door by which requests are passed on in the same way.
+struct Group {
+    listen: Vec<SocketAddr>,
+    /// The headers to set; empty where those of the whole door are inherited.
+    headers: String,
+}
+
+/// The configuration of a door that serves this table.
+pub fn render(door: &NginxDoor, place: &Place, table: &Table) -> String {
+    let mut text = String::new();
+    let (shared, groups) = groups(door);
+    head(&mut text, door, place);
+    put!(text, "{MAPS}\n\n{PASSING}{shared}");
+    for_the_door(&mut text);
+    upstream(&mut text, table);
+    for group in &groups {
+        application(&mut text, group, place);
+    }
+    no_route(&mut text, door);
+    for route in table.routes.iter() {
+        for group in &groups {
+            container(&mut text, group, route);
+        }
+    }
+    text.push_str("}\n");
+    text
+}
+
+/// The headers of the whole door, and its addresses. A header that a server sets makes it
+/// inherit none: where addresses differ, each server has all of them, and the door none.
+fn groups(door: &NginxDoor) -> (String, Vec<Group>) {
+    let mut rules: Vec<(ForwardedHeaders, Vec<SocketAddr>)> = Vec::new();
+    for &NginxListen { addr, forwarded } in &door.listen {
+        match rules.iter_mut().find(|(rule, _)| *rule == forwarded) {
+            Some((_, listen)) => listen.push(addr),
+            None => rules.push((forwarded, vec![addr])),
+        }
+    }
+    let shared = match rules.as_slice() {
+        [(rule, _)] => headers(*rule, "    "),
+        _ => String::new(),
+    };
+    let own = |rule| {
+        if shared.is_empty() {
+            headers(rule, "        ")
+        } else {
+            String::new()
+        }
+    };
+    let groups = rules.into_iter().map(|(rule, listen)| Group {
+        listen,
+        headers: own(rule),
+    });
+    let groups = groups.collect();
+    (shared, groups)
+}
 
 fn head(text: &mut String, door: &NginxDoor, place: &Place) {
     let user = if door.workers_as_root {
@@ -95,37 +145,6 @@ http {{
         temp = place.named("temp"),
         now = place.named(NOW),
     );
-}
-
-/// How requests are passed on, to whomever.
-fn forwarding(text: &mut String, forwarded: ForwardedHeaders) {
-    let (chain, first, proto, host, others) = match forwarded {
-        ForwardedHeaders::Replace => (
-            "$remote_addr",
-            "$remote_addr",
-            "http",
-            "$lockgate_host",
-            &ORIGIN[..],
-        ),
-        ForwardedHeaders::Append => (
-            "$proxy_add_x_forwarded_for",
-            "$lockgate_first",
-            "$lockgate_proto",
-            "$lockgate_named",
-            &[][..],
-        ),
-    };
-    put!(text, "{MAPS}\n\n{PASSING}");
-    put!(
-        text,
-        "    proxy_set_header X-Forwarded-For {chain};
-    proxy_set_header X-Real-IP {first};
-    proxy_set_header X-Forwarded-Proto {proto};
-    proxy_set_header X-Forwarded-Host {host};"
-    );
-    for name in OF_ONE_CONNECTION.iter().chain(others) {
-        put!(text, "    proxy_set_header {name} \"\";");
-    }
 }
 
 /// What requests say, as it is passed on.
@@ -194,38 +213,7 @@ pub(super) const PASSING: &str = "    # Nothing is kept: bodies of any size go t
     proxy_redirect off;
     proxy_pass_header Server;
     proxy_pass_header Date;
-    proxy_ignore_headers X-Accel-Redirect X-Accel-Expires X-Accel-Limit-Rate X-Accel-Buffering X-Accel-Charset;
-    proxy_set_header Host $lockgate_host;
-    proxy_set_header Upgrade $lockgate_upgrade;
-    proxy_set_header Connection $lockgate_connection;";
-
-/// Headers that nginx passes on and that belong to the client's connection.
-pub(super) const OF_ONE_CONNECTION: [&str; 2] = ["Proxy-Connection", "Proxy-Authorization"];
-
-/// What else a client may say of where it comes from. nginx can take away only what is
-/// named.
-pub(super) const ORIGIN: [&str; 20] = [
-    "Forwarded",
-    "X-Forwarded",
-    "X-Forwarded-By",
-    "X-Forwarded-Client-Cert",
-    "X-Forwarded-Email",
-    "X-Forwarded-Groups",
-    "X-Forwarded-Method",
-    "X-Forwarded-Path",
-    "X-Forwarded-Port",
-    "X-Forwarded-Prefix",
-    "X-Forwarded-Preferred-Username",
-    "X-Forwarded-Protocol",
-    "X-Forwarded-Scheme",
-    "X-Forwarded-Server",
-    "X-Forwarded-Ssl",
-    "X-Forwarded-Tls-Client-Cert",
-    "X-Forwarded-Tls-Client-Cert-Info",
-    "X-Forwarded-Uri",
-    "X-Forwarded-User",
-    "X-Forwarded-Access-Token",
-];
+    proxy_ignore_headers X-Accel-Redirect X-Accel-Expires X-Accel-Limit-Rate X-Accel-Buffering X-Accel-Charset;";
 
 /// Whether a request is for the door itself, as `DoorCard::is_asked_for` says.
 fn for_the_door(text: &mut String) {
@@ -246,8 +234,8 @@ fn for_the_door(text: &mut String) {
 /// An IPv4 or IPv6 address, or the name of a gateway.
 const ADDRESS: &str = r"[0-9]+(\.[0-9]+){3}|\[[0-9a-f:.]+\]|gw-pool-[0-9a-z-]+-[0-9]+";
 
-/// Everything that has no name of its own.
-fn application(text: &mut String, door: &NginxDoor, place: &Place, table: &Table) {
+/// The application's socket.
+fn upstream(text: &mut String, table: &Table) {
     put!(
         text,
         "
@@ -256,11 +244,15 @@ fn application(text: &mut String, door: &NginxDoor, place: &Place, table: &Table
     upstream lockgate_application {{
         server {addr} max_fails=0;
         server {addr} max_fails=0;
-    }}
-    server {{",
+    }}",
         addr = table.application
     );
-    for addr in &door.listen {
+}
+
+/// Everything that has no name of its own.
+fn application(text: &mut String, group: &Group, place: &Place) {
+    put!(text, "    server {{");
+    for addr in &group.listen {
         put!(
             text,
             "        listen {addr} default_server backlog=4096 so_keepalive=1m:15s:4;"
@@ -268,7 +260,7 @@ fn application(text: &mut String, door: &NginxDoor, place: &Place, table: &Table
     }
     put!(
         text,
-        "        server_name {name} _;
+        "        server_name {name} _;{headers}
         add_header Lockgate-Build $lockgate_build always;
         proxy_hide_header Lockgate-Build;
         error_page 502 504 =502 /{PAGES}/{NO_ANSWER}.$lockgate_page;
@@ -291,6 +283,7 @@ fn application(text: &mut String, door: &NginxDoor, place: &Place, table: &Table
             max_ranges 0;
         }}",
         name = ports::VPN_GATEWAY,
+        headers = group.headers,
         flag = place.named(UNAVAILABLE),
     );
     pages(
@@ -302,10 +295,10 @@ fn application(text: &mut String, door: &NginxDoor, place: &Place, table: &Table
     );
 }
 
-/// User containers that have no route.
+/// User containers that have no route. Nothing is passed on here.
 fn no_route(text: &mut String, door: &NginxDoor) {
     put!(text, "    server {{");
-    listens(text, door);
+    listens(text, door.listen.iter().map(|listen| &listen.addr));
     put!(
         text,
         "        server_name ~^{CONTAINER_PREFIX};
@@ -318,17 +311,18 @@ fn no_route(text: &mut String, door: &NginxDoor) {
 }
 
 /// A user container.
-fn container(text: &mut String, door: &NginxDoor, route: &Route) {
+fn container(text: &mut String, group: &Group, route: &Route) {
     put!(text, "    server {{");
-    listens(text, door);
+    listens(text, &group.listen);
     put!(
         text,
-        "        server_name {name};
+        "        server_name {name};{headers}
         error_page 502 504 =502 /{PAGES}/{NO_CONTAINER}.$lockgate_page;
         location / {{
             proxy_pass http://{upstream};
         }}",
         name = route.name,
+        headers = group.headers,
         upstream = route.upstream(),
     );
     pages(
@@ -337,8 +331,8 @@ fn container(text: &mut String, door: &NginxDoor, route: &Route) {
     );
 }
 
-fn listens(text: &mut String, door: &NginxDoor) {
-    for addr in &door.listen {
+fn listens<'a>(text: &mut String, listen: impl IntoIterator<Item = &'a SocketAddr>) {
+    for addr in listen {
         put!(text, "        listen {addr};");
     }
 }
@@ -370,11 +364,15 @@ mod tests {
     use snapbox::{assert_data_eq, file};
 
     use super::*;
+    use crate::proxy::ForwardedHeaders::{Append, Replace};
 
-    fn rendered(listen: &[&str], forwarded: ForwardedHeaders, routes: &str) -> String {
+    fn rendered(listen: &[(&str, ForwardedHeaders)], routes: &str) -> String {
+        let listen = listen.iter().map(|(addr, forwarded)| NginxListen {
+            addr: addr.parse().unwrap(),
+            forwarded: *forwarded,
+        });
         let door = NginxDoor {
-            listen: listen.iter().map(|addr| addr.parse().unwrap()).collect(),
-            forwarded,
+            listen: listen.collect(),
             workers_as_root: false,
         };
         let place = Place::new(Path::new("/opt/lockgate/door")).unwrap();
@@ -385,28 +383,33 @@ mod tests {
         render(&door, &place, &table)
     }
 
+    const TWO: &str =
+        "uc-2.org-1.domain.local 172.16.0.7 443\nUC-1.org-1.domain.local:80 172.16.0.6 8080\n";
+
     #[test]
     fn a_container_s_door_with_two_user_containers() {
-        let text = rendered(
-            &["0.0.0.0:7100", "0.0.0.0:80"],
-            ForwardedHeaders::Replace,
-            "uc-2.org-1.domain.local 172.16.0.7 443\nUC-1.org-1.domain.local:80 172.16.0.6 8080\n",
-        );
+        let text = rendered(&[("0.0.0.0:7100", Replace), ("0.0.0.0:80", Replace)], TWO);
         assert_data_eq!(text, file!["snapshots/routes.conf"].raw());
     }
 
     #[test]
     fn a_door_behind_another_proxy_without_routes() {
-        let text = rendered(&["127.0.0.1:7100"], ForwardedHeaders::Append, "");
+        let text = rendered(&[("127.0.0.1:7100", Append)], "");
         assert_data_eq!(text, file!["snapshots/behind.conf"].raw());
     }
 
     #[test]
+    fn a_container_s_door_behind_another_proxy_that_user_containers_ask_too() {
+        let text = rendered(&[("0.0.0.0:7100", Append), ("0.0.0.0:80", Replace)], TWO);
+        assert_data_eq!(text, file!["snapshots/both.conf"].raw());
+    }
+
+    #[test]
     fn the_order_in_which_routes_are_set_does_not_matter() {
-        let listen = ["[::]:7100"];
+        let listen = [("[::]:7100", Replace)];
         let (a, b) = ("uc-a.x 172.16.0.6 80", "uc-b.x 172.16.0.7 80");
-        let one = rendered(&listen, ForwardedHeaders::Replace, &format!("{a}\n{b}"));
-        let two = rendered(&listen, ForwardedHeaders::Replace, &format!("{b}\n{a}"));
+        let one = rendered(&listen, &format!("{a}\n{b}"));
+        let two = rendered(&listen, &format!("{b}\n{a}"));
         assert_eq!(one, two);
         assert!(one.contains("listen [::]:7100 default_server"));
     }

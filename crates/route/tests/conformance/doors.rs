@@ -10,8 +10,8 @@ use std::time::Duration;
 use lockgate_model::{BuildId, DoorCard, GatewayName, RouteTable};
 use lockgate_route::{
     Asked, Decision, EmbeddedProxy, EmbeddedRoutes, FollowError, Followed, ForwardedHeaders,
-    Lookup, Master, NginxDoor, NginxProxy, Owner, Place, Proxy, Shown, Table, Unavailable,
-    Upstream, await_reload, owner, workers,
+    Lookup, Master, NginxDoor, NginxListen, NginxProxy, Owner, Place, Proxy, Shown, Table,
+    Unavailable, Upstream, await_reload, owner, workers,
 };
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid};
@@ -86,9 +86,12 @@ enum Served {
     Front(Box<Front>),
 }
 
-/// An open door on a free port.
+/// An open door on free ports.
 pub(crate) struct Door {
+    /// Where clients ask.
     pub(crate) addr: SocketAddr,
+    /// All its addresses.
+    pub(crate) addrs: Vec<SocketAddr>,
     /// A name that leads to the application.
     pub(crate) host: String,
     table: Table,
@@ -102,20 +105,26 @@ pub(crate) struct Door {
 
 impl Door {
     pub(crate) async fn open(driver: Driver, application: SocketAddr) -> Self {
-        Self::open_as(driver, application, ForwardedHeaders::Replace).await
+        Self::open_as(driver, application, [ForwardedHeaders::Replace]).await
     }
 
-    pub(crate) async fn open_as(
+    /// A door with a port for each of these.
+    pub(crate) async fn open_as<const PORTS: usize>(
         driver: Driver,
         application: SocketAddr,
-        forwarded: ForwardedHeaders,
+        forwarded: [ForwardedHeaders; PORTS],
     ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         // nginx's workers are another user's.
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let place = Place::new(&dir.path().join("a door")).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addr = listener.local_addr().unwrap();
+        let mut listeners = Vec::new();
+        let mut addrs = Vec::new();
+        for rule in forwarded {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            addrs.push(listener.local_addr().unwrap());
+            listeners.push((listener, rule));
+        }
         let table = Table {
             application,
             routes: RouteTable::default(),
@@ -123,19 +132,25 @@ impl Door {
         let (sender, watched) = watch::channel(Ok(application));
         let stop = CancellationToken::new();
         let served = match driver {
-            Driver::Embedded => embedded(listener, forwarded, watched, &stop),
+            Driver::Embedded => embedded(listeners, watched, &stop),
             Driver::Nginx => {
-                drop(listener);
-                nginx(addr, forwarded, &place, &table).await
+                drop(listeners);
+                let listen = addrs.iter().zip(forwarded);
+                let listen = listen.map(|(&addr, forwarded)| NginxListen { addr, forwarded });
+                nginx(listen.collect(), &place, &table).await
             }
-            Driver::Front => Served::Front(Box::new(Front::open(listener, application, &stop))),
+            Driver::Front => {
+                let (listener, _) = listeners.remove(0);
+                Served::Front(Box::new(Front::open(listener, application, &stop)))
+            }
         };
         let host = match &served {
             Served::Embedded(_) | Served::Nginx(_) => "door.test".to_owned(),
             Served::Front(_) => fronts::host(),
         };
         Self {
-            addr,
+            addr: addrs[0],
+            addrs,
             host,
             table,
             served,
@@ -272,8 +287,7 @@ fn unavailable(why: &str) -> Unavailable {
 }
 
 fn embedded(
-    listener: TcpListener,
-    forwarded: ForwardedHeaders,
+    listeners: Vec<(TcpListener, ForwardedHeaders)>,
     application: watch::Receiver<Result<SocketAddr, String>>,
     stop: &CancellationToken,
 ) -> Served {
@@ -283,10 +297,12 @@ fn embedded(
         gateway: GatewayName::parse(GATEWAY).unwrap(),
         build: Some(BuildId::parse(BUILD).unwrap()),
     };
-    let proxy = EmbeddedProxy::new(lookup)
-        .forwarded(forwarded)
-        .introduced_by(card);
-    tokio::spawn(proxy.serve(listener, stop.clone()));
+    for (listener, forwarded) in listeners {
+        let proxy = EmbeddedProxy::new(lookup.clone())
+            .forwarded(forwarded)
+            .introduced_by(card);
+        tokio::spawn(proxy.serve(listener, stop.clone()));
+    }
     Served::Embedded(routes)
 }
 
@@ -312,12 +328,7 @@ fn decide(
     }
 }
 
-async fn nginx(
-    addr: SocketAddr,
-    forwarded: ForwardedHeaders,
-    place: &Place,
-    table: &Table,
-) -> Served {
+async fn nginx(listen: Vec<NginxListen>, place: &Place, table: &Table) -> Served {
     place
         .prepare(&GatewayName::parse(GATEWAY).unwrap())
         .unwrap();
@@ -326,8 +337,7 @@ async fn nginx(
         .unwrap();
     place.show(&shown(None)).unwrap();
     let door = NginxDoor {
-        listen: vec![addr],
-        forwarded,
+        listen,
         workers_as_root: !Uid::effective().is_root() || in_user_namespace(),
     };
     let process = Process::default();

@@ -90,7 +90,7 @@ async fn a_client_cannot_lie_about_where_it_came_from(driver: Driver) {
 
 async fn what_a_proxy_before_the_door_says_is_kept_where_that_is_meant(driver: Driver) {
     let application = Application::answering(ok).await;
-    let door = Door::open_as(driver, application.addr, ForwardedHeaders::Append).await;
+    let door = Door::open_as(driver, application.addr, [ForwardedHeaders::Append]).await;
     let seen = lying(&door, &LYING[..10]).await;
     let chain = header(&seen, "x-forwarded-for").unwrap();
     assert!(

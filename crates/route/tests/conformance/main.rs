@@ -25,6 +25,8 @@ mod hosts;
 #[cfg(test)]
 mod nginx_front;
 #[cfg(test)]
+mod origins;
+#[cfg(test)]
 mod pages;
 #[cfg(test)]
 #[path = "../door/rig.rs"]

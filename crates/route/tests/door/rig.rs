@@ -95,7 +95,15 @@ impl Application {
         S: Fn(Peer, usize) -> F + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at("127.0.0.1", serve).await
+    }
+
+    async fn start_at<F, S>(ip: &str, serve: S) -> Self
+    where
+        S: Fn(Peer, usize) -> F + Send + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind((ip, 0)).await.unwrap();
         let addr = listener.local_addr().unwrap();
         let connections = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&connections);
@@ -110,7 +118,12 @@ impl Application {
 
     /// Answers every request on every connection with what `answer` makes of its head.
     pub(crate) async fn answering(answer: fn(&str) -> String) -> Self {
-        Self::start(move |mut peer, _| async move {
+        Self::answering_at("127.0.0.1", answer).await
+    }
+
+    /// As [`answering`](Self::answering), at another address of this machine.
+    pub(crate) async fn answering_at(ip: &str, answer: fn(&str) -> String) -> Self {
+        Self::start_at(ip, move |mut peer, _| async move {
             while let Some(head) = peer.head().await {
                 peer.send(&answer(&head)).await;
             }

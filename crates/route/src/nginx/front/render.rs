@@ -11,9 +11,19 @@ use lockgate_model::{
 };
 
 use super::place::{FrontPlace, NO_ANSWER, NO_SITE, NOBODY, PAGES, STOPPED};
+use crate::nginx::headers::{OF_ONE_CONNECTION, OF_THE_REQUEST, ORIGIN};
 use crate::nginx::place::is_speakable;
-use crate::nginx::render::{MAPS, OF_ONE_CONNECTION, ORIGIN, PASSING, put};
+use crate::nginx::render::{MAPS, PASSING, put};
 use crate::proxy::page::RETRY_AFTER_SECS;
+
+/// The front door's own words on where a request came from.
+const OF_THE_CLIENT: [(&str, &str); 5] = [
+    ("X-Forwarded-For", "$remote_addr"),
+    ("X-Real-IP", "$remote_addr"),
+    ("X-Forwarded-Proto", "$scheme"),
+    ("X-Forwarded-Host", "$lockgate_host"),
+    ("X-Forwarded-Port", "$lockgate_port"),
+];
 
 /// What does not change as long as a front door is open.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,16 +134,14 @@ http {{
         \"~[|]http$\" 80;
     }}
 
-{PASSING}
-    proxy_set_header X-Forwarded-For $remote_addr;
-    proxy_set_header X-Real-IP $remote_addr;
-    proxy_set_header X-Forwarded-Proto $scheme;
-    proxy_set_header X-Forwarded-Host $lockgate_host;
-    proxy_set_header X-Forwarded-Port $lockgate_port;",
+{PASSING}",
             pid = self.place.pid_file().display(),
             temp = self.place.temp().display(),
             root = self.place.dir().display(),
         );
+        for (name, value) in OF_THE_REQUEST.into_iter().chain(OF_THE_CLIENT) {
+            put!(text, "    proxy_set_header {name} {value};");
+        }
         let others = ORIGIN.iter().filter(|name| **name != "X-Forwarded-Port");
         for name in OF_ONE_CONNECTION.iter().chain(others) {
             put!(text, "    proxy_set_header {name} \"\";");
