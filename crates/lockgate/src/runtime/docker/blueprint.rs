@@ -67,6 +67,11 @@ impl Blueprint {
             (variable::LOCKGATE_SERVERS_FILE, SERVERS),
         ];
         variables.extend(more.map(|(name, file)| (name.to_owned(), format!("{FOLDER}/{file}"))));
+        // Anybody may ask there, and say of themselves what they like.
+        if part.publish == Publish::All {
+            let name = variable::LOCKGATE_DOOR_FORWARDED.to_owned();
+            variables.insert(name, "replace".to_owned());
+        }
         Self {
             gateway: spec.name.clone(),
             home: home.to_owned(),
@@ -247,6 +252,22 @@ mod tests {
             serde_json::json!([{"HostIp": "0.0.0.0", "HostPort": "7102"}])
         );
         assert_eq!(body["HostConfig"]["LogConfig"], serde_json::Value::Null);
+    }
+
+    #[test]
+    fn a_door_believes_its_clients_only_where_not_everybody_reaches_it() {
+        let told = |publish| {
+            let part = ContainerPart { publish, ..part() };
+            let env = blueprint(&part).body(true).env.unwrap_or_default();
+            let mut told = env.into_iter();
+            told.find(|one| one.starts_with("LOCKGATE_DOOR_FORWARDED"))
+        };
+        assert_eq!(
+            told(Publish::All).as_deref(),
+            Some("LOCKGATE_DOOR_FORWARDED=replace")
+        );
+        // Not even the default is said: the container's digest stays as it was.
+        assert_eq!(told(Publish::Loopback), None);
     }
 
     #[test]
