@@ -1,5 +1,6 @@
 //! Requests over TLS while what answers them changes.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
@@ -43,8 +44,12 @@ fn without_a_loss(door: &FrontDoor, change: impl FnOnce()) {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         let clients = ["--http2", "--http1.1"].map(|it| ask_all(scope, door, it, &stop));
-        change();
+        let ended = panic::catch_unwind(AssertUnwindSafe(change));
+        // They would ask for ever where it failed.
         stop.store(true, Ordering::Relaxed);
+        if let Err(failed) = ended {
+            panic::resume_unwind(failed);
+        }
         for client in clients {
             let answers = client.join().unwrap();
             assert!(answers.len() >= ON_ONE_CONNECTION, "{answers:?}");

@@ -1,7 +1,7 @@
 //! What the front door serves: env.toml and what is known of the gateways.
 
 use lockgate_model::{
-    FrontEnvironment, FrontGateway, FrontTable, GatewayName, RouteName, Standing,
+    FrontEnvironment, FrontGateway, FrontTable, GatewayName, Phase, Report, RouteName, Standing,
 };
 
 use crate::environment::Environment;
@@ -46,7 +46,8 @@ fn gateway(view: &GatewayView) -> (GatewayName, FrontGateway) {
     (view.name.clone(), front)
 }
 
-/// A gateway's door answers once its agent has reported; the agent holds the application's socket
+/// A gateway's door answers once its agent has something to start: an agent that comes back after a
+/// crash opens its door before it has read what it runs. The agent holds the application's socket
 /// from then on, so a reload is nothing that the front door has to know of.
 fn standing(view: &GatewayView) -> Standing {
     let (env, number) = (view.name.env(), view.name.number());
@@ -56,7 +57,7 @@ fn standing(view: &GatewayView) -> Standing {
         ));
     }
     match (view.reach.address, &view.report) {
-        (Some(address), Some(report)) => {
+        (Some(address), Some(report)) if !is_new(report) => {
             let container = view.container.as_ref().and_then(|it| it.started);
             let life = container.unwrap_or_else(|| report.agent_pid.into());
             Standing::At { address, life }
@@ -65,9 +66,15 @@ fn standing(view: &GatewayView) -> Standing {
     }
 }
 
+/// Whether the agent has started nothing yet.
+fn is_new(report: &Report) -> bool {
+    let before = [Phase::Waiting, Phase::Fetching, Phase::Verifying];
+    report.running.is_none() && before.contains(&report.phase)
+}
+
 #[cfg(test)]
 mod tests {
-    use lockgate_model::{EnvName, OrganizationId, Report, Site, Target};
+    use lockgate_model::{EnvName, OrganizationId, Site, Target};
 
     use super::*;
     use crate::environment::tests::sample;
@@ -86,7 +93,10 @@ mod tests {
             container: None,
             reach: Reach::at("127.0.0.1:7100".parse().unwrap()),
             last_contact: None,
-            report: Some(Report::of_new_agent(name.clone(), "0", 5)),
+            report: Some(Report {
+                phase: Phase::Starting,
+                ..Report::of_new_agent(name.clone(), "0", 5)
+            }),
             name,
         }
     }
@@ -101,6 +111,10 @@ mod tests {
         };
         check(|_| {}, "At { address: 127.0.0.1:7100, life: 5 }");
         check(|view| view.report = None, "Starting");
+        let new = |view: &mut GatewayView| {
+            view.report = Some(Report::of_new_agent(view.name.clone(), "0", 5));
+        };
+        check(new, "Starting");
         check(|view| view.reach = Reach::default(), "Starting");
         check(
             |view| view.enabled = false,
