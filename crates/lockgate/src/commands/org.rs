@@ -127,13 +127,17 @@ async fn changed(
     let name = environment
         .gateway(number)
         .map(|it| environment.gateway_name(it))?;
-    if !is_new {
+    let store = ctx.store()?;
+    let told = said::told(&environment, &[number], &store)?;
+    // What was written down and not published, by a command that failed, is published now.
+    let serves = environment.gateway(number)?.organization.as_ref();
+    let serves = serves.map(ToString::to_string);
+    let knows = told.first().is_none_or(|last| last.organization == serves);
+    if !is_new && knows {
         ctx.screen.say(&format!("{name} serves it already"));
         return nothing_to_follow(ctx, &environment, &[]);
     }
     environment.save(&ctx.config.home)?;
-    let store = ctx.store()?;
-    let told = said::told(&environment, &[number], &store)?;
     let server = ControlClient::connect(&ctx.config.home).await;
     let Some(last) = told.first() else {
         // The front door hears of it also where nothing runs yet.

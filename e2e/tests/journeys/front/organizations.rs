@@ -62,8 +62,13 @@ fn an_organization_is_reached_by_its_name_until_it_is_released() {
 fn control_socket(world: &World) -> PathBuf {
     let folder = world.dir().join("lockgate");
     let sockets = std::fs::read_dir(folder).unwrap().flatten();
-    let is_socket = |path: &PathBuf| path.extension().is_some_and(|it| it == "sock");
-    let mut all = sockets.map(|it| it.path()).filter(is_socket);
+    // Those of agents have the gateway after a dash.
+    let is_the_server_s = |path: &PathBuf| {
+        let is_socket = path.extension().is_some_and(|it| it == "sock");
+        let name = path.file_stem().and_then(|name| name.to_str());
+        is_socket && name.is_some_and(|name| !name.contains('-'))
+    };
+    let mut all = sockets.map(|it| it.path()).filter(is_the_server_s);
     all.next().unwrap()
 }
 
