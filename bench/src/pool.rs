@@ -110,7 +110,9 @@ impl Measured {
         self.reported.push_time(clock.elapsed());
         let status = environment.status()?;
         let status: Value = serde_json::from_str(&status).unwrap_or_default();
-        let gateways = status.get("gateways").and_then(Value::as_array);
+        let gateways = status
+            .pointer("/environments/0/gateways")
+            .and_then(Value::as_array);
         for gateway in gateways.into_iter().flatten() {
             for ((name, _), samples) in PHASES.iter().zip(&mut self.phases) {
                 let ms = gateway.get("timings").and_then(|it| it.get(name));
