@@ -18,6 +18,7 @@ need git || packages+=(git)
 need curl || packages+=(curl)
 if [ "${1:-}" = checks ]; then
     need faketime || packages+=(faketime)
+    need openssl || packages+=(openssl)
     need python3 || packages+=(python3)
     need ip || packages+=(iproute2)
     need dockerd || packages+=(docker.io)
