@@ -2,12 +2,15 @@
 //!
 //! Modules know what failed; only this file and the commands know hints.
 
+mod one_line;
+
 use std::error::Error;
 use std::fmt::Write as _;
 use std::io::ErrorKind;
 
 use serde_json::json;
 
+pub(crate) use self::one_line::in_one_line;
 use crate::certificates::CertificateError;
 use crate::config::ConfigError;
 use crate::context::names;

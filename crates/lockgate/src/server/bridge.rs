@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::ServerDescription;
 use super::listen::{self, ListenError};
+use crate::error::in_one_line;
 
 /// Where the build server listens, and listens anew.
 #[derive(Debug)]
@@ -42,13 +43,7 @@ pub(crate) enum BridgeError {
 impl BridgeError {
     /// The error and its causes on one line.
     pub(crate) fn in_one_line(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            text = format!("{text}: {error}");
-            cause = error.source();
-        }
-        text
+        in_one_line(self)
     }
 }
 

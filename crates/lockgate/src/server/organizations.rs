@@ -31,6 +31,7 @@ use crate::environment::lock::{DeployLock, LockError};
 use crate::environment::organizations::OrganizationError;
 use crate::environment::publish::{self, PublishError, What};
 use crate::environment::{Environment, EnvironmentError, Gateway};
+use crate::error::in_one_line;
 use crate::home::Home;
 
 /// After how many seconds who found the environment locked may ask again.
@@ -100,13 +101,7 @@ impl ChangeError {
 
     /// The error and its causes on one line.
     fn in_one_line(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            text = format!("{text}: {error}");
-            cause = error.source();
-        }
-        text
+        in_one_line(self)
     }
 }
 

@@ -19,6 +19,7 @@ use time::OffsetDateTime;
 use super::names::{Wanted, covers, shown, wanted};
 use crate::certificates::{Authority, CertificateError, Leaf, given, keep};
 use crate::environment::Environment;
+use crate::error::in_one_line;
 use crate::home::Home;
 
 /// Why a certificate is not shown.
@@ -43,13 +44,7 @@ enum CertifyError {
 impl CertifyError {
     /// The error and its causes on one line.
     fn in_one_line(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            text = format!("{text}: {error}");
-            cause = error.source();
-        }
-        text
+        in_one_line(self)
     }
 }
 

@@ -6,6 +6,7 @@ use bollard::errors::Error;
 
 use super::super::address::EngineAddress;
 use super::{ANSWER, OLDEST_API};
+use crate::error::in_one_line;
 
 /// What an engine did not do.
 #[derive(Debug, thiserror::Error)]
@@ -82,17 +83,7 @@ pub(crate) enum EngineError {
 impl EngineError {
     /// The error and its causes on one line.
     pub(crate) fn in_one_line(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            let said = error.to_string();
-            // Some libraries repeat their source in their own text.
-            if !text.ends_with(&said) {
-                text = format!("{text}: {said}");
-            }
-            cause = error.source();
-        }
-        text
+        in_one_line(self)
     }
 
     /// Whether the engine said that there is no such thing.
