@@ -96,13 +96,16 @@ async fn asked(
         options.rounds,
         ASK_FOR.as_secs()
     );
-    let mut measured = vec![(Samples::default(), Samples::default()); chains.len()];
+    let mut measured = vec![<[Samples; 3]>::default(); chains.len()];
     for round in 0..options.rounds {
         tell(&format!("{title}: round {}", round + 1));
-        for (chain, (rates, times)) in chains.iter().zip(&mut measured) {
+        for (chain, [rates, times, worked]) in chains.iter().zip(&mut measured) {
+            let before = chain.processor_time()?;
             let answered = load.ask(chain, ASK_FOR).await?;
+            let work = chain.processor_time()?.saturating_sub(before);
             let count = f64::from(u32::try_from(answered.len()).unwrap_or(u32::MAX));
             rates.push(count / ASK_FOR.as_secs_f64());
+            worked.push(work.as_secs_f64() * 1e6 / count);
             let round: Samples = answered
                 .iter()
                 .map(|time| time.as_secs_f64() * 1000.0)
@@ -113,18 +116,23 @@ async fn asked(
         }
     }
     let mut notes = Vec::new();
-    if let [(ours, _), (theirs, _)] = &measured[..]
+    if let [[ours, _, _], [theirs, _, _]] = &measured[..]
         && let Some(ratio) = ratio(ours, theirs)
     {
         notes.push(format!("{ratio:.2} × nginx (to reach: ≥ 0.9)"));
     }
-    let rows = chains.iter().zip(measured).map(|(chain, (rates, times))| {
-        let mut row = Row::new(chain.name, rates, "/s");
-        if let Some(slow) = times.median() {
-            row.remark = format!("99 of 100 within {slow:.1} ms");
-        }
-        row
-    });
+    let rows = chains
+        .iter()
+        .zip(measured)
+        .map(|(chain, [rates, times, worked])| {
+            let mut row = Row::new(chain.name, rates, "/s");
+            if let (Some(slow), Some(work)) = (times.median(), worked.median()) {
+                row.remark = format!(
+                    "99 of 100 within {slow:.1} ms, {work:.0} µs of a processor each in both doors"
+                );
+            }
+            row
+        });
     Ok(Table {
         title,
         rows: rows.collect(),

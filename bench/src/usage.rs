@@ -16,6 +16,19 @@ pub(crate) fn processor_time(pid: u32) -> Result<Duration, BenchError> {
     Ok(TICK * ticks)
 }
 
+/// The processor time that a process and those it has started have used: nginx works in
+/// children.
+pub(crate) fn processor_time_of_all(pid: u32) -> Result<Duration, BenchError> {
+    let path = PathBuf::from(format!("/proc/{pid}/task/{pid}/children"));
+    let children = read(&path)?;
+    let mut sum = processor_time(pid)?;
+    for child in children.split_whitespace() {
+        let child = child.parse().map_err(|_| unexpected(&path, &children))?;
+        sum += processor_time_of_all(child)?;
+    }
+    Ok(sum)
+}
+
 /// User and system time in ticks: the 14th and 15th field, the name in brackets being
 /// the second, whatever it holds.
 fn ticks(stat: &str) -> Option<u32> {
@@ -95,7 +108,7 @@ mod tests {
         let own = std::process::id();
         let (rss, pss) = memory(own).unwrap();
         assert!(rss >= pss && pss > 0);
-        processor_time(own).unwrap();
+        assert!(processor_time_of_all(own).unwrap() >= processor_time(own).unwrap());
         wake_ups(own).unwrap();
     }
 }

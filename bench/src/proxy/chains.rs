@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
@@ -9,6 +10,7 @@ use super::names::{DOMAIN, ORGANIZATION};
 use crate::error::BenchError;
 use crate::nginx;
 use crate::process::{Running, command, free_port};
+use crate::usage;
 
 /// A path with a small answer.
 pub(super) const SMALL: &str = "/small";
@@ -23,7 +25,17 @@ pub(super) struct Chain {
     pub(super) name: &'static str,
     pub(super) secured: SocketAddr,
     pub(super) plain: SocketAddr,
-    _running: [Running; 2],
+    doors: [Running; 2],
+}
+
+impl Chain {
+    /// The processor time that both doors have used.
+    pub(super) fn processor_time(&self) -> Result<Duration, BenchError> {
+        self.doors
+            .iter()
+            .map(|door| usage::processor_time_of_all(door.pid()))
+            .sum()
+    }
 }
 
 /// What both chains share: application, certificate, folder.
@@ -102,7 +114,7 @@ impl<'a> World<'a> {
             name: "lockgate",
             secured,
             plain,
-            _running: [behind, before],
+            doors: [behind, before],
         })
     }
 
@@ -127,7 +139,7 @@ impl<'a> World<'a> {
             name: "nginx",
             secured,
             plain,
-            _running: [behind, before],
+            doors: [behind, before],
         })
     }
 }
