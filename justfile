@@ -35,8 +35,12 @@ doc:
 nodes:
     scripts/nodes.sh
 
+# Bundles with and without front-end code, by the tools of the field
+corpus:
+    scripts/corpus.sh
+
 # Unit and component tests
-test: nodes
+test: nodes corpus
     cargo nextest run --locked --workspace --exclude lockgate-e2e --no-tests=pass
 
 # The preload under each Node that is supported

@@ -8,18 +8,31 @@
 //! expressions are never mistaken for imports, and no way of writing one is missed.
 //! What cannot be read is an error and never clean.
 //!
-//! Left out for now: where an inlined module came from (source maps and metafiles).
+//! What the bundle was made of tells the metafile or the source map: so code that lies in
+//! it is found as well as what it imports, and the imports that brought it.
 
+mod composition;
+mod explain;
 mod find;
+mod fix;
+mod graph;
 mod lines;
+mod map;
+mod metafile;
+mod modules;
 mod report;
 mod rules;
+mod sources;
+mod ways;
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+pub use composition::ToldBy;
 pub use report::render;
-pub use rules::{Rule, Rules};
+pub use rules::{Allowed, Rule, Rules, Severity};
+
+use explain::{Case, Explained};
 
 /// How a module is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -35,23 +48,99 @@ pub enum ImportKind {
     ExportFrom,
     /// `import("x")`.
     DynamicImport,
+    /// It lies in the bundle.
+    Inlined,
 }
 
-/// A forbidden import.
+/// Something forbidden in a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Finding {
     /// The rule's label: `React`.
     pub label: String,
-    /// What is imported: `react-dom/client`.
+    /// How bad it is.
+    pub severity: Severity,
+    /// Whether the program goes on without it: `try { require("x") } catch {}`.
+    pub guarded: bool,
+    /// What is imported: `react-dom/client`. Of code in the bundle, its package or file.
     pub specifier: String,
     /// How.
     pub kind: ImportKind,
-    /// The specifier's line, from 1.
+    /// The line of the specifier, or of the first code of it, from 1; 0 where that is not known.
     pub line: usize,
-    /// The specifier's column, from 1, in bytes.
+    /// The column, from 1, in bytes; 0 where the line is not known.
     pub column: usize,
-    /// The line, trimmed; of a longer one than 160 characters the part around the specifier.
+    /// The line, trimmed; of a longer one than 160 characters the part around the place.
     pub code: String,
+    /// Of code in the bundle: how many bytes.
+    pub bytes: Option<u64>,
+    /// Of code in the bundle: of how many files.
+    pub modules: Option<usize>,
+    /// Where the import stands in the sources, where the map tells.
+    pub original: Option<Original>,
+    /// The imports that brought it, from the entry point on; empty where nobody knows.
+    pub chain: Vec<Link>,
+    /// What to change, where that is known.
+    pub fix: Option<Fix>,
+}
+
+/// A line of a source file.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Original {
+    /// The file, from the workspace.
+    pub file: String,
+    /// From 1.
+    pub line: usize,
+}
+
+/// One import on the way to a finding.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Link {
+    /// The file that imports, from the workspace.
+    pub file: String,
+    /// Its line, where that is known.
+    pub line: Option<usize>,
+    /// What it imports, as it says it.
+    pub imports: String,
+    /// Whether it passes it on: `export … from`.
+    pub passed_on: bool,
+}
+
+/// A change that gets front-end code out of a bundle.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Fix {
+    /// Which one.
+    pub kind: FixKind,
+    /// The file to change, from the workspace.
+    pub file: String,
+    /// The line in it, where that is known.
+    pub line: Option<usize>,
+    /// What to do there.
+    pub advice: String,
+}
+
+/// The changes that help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FixKind {
+    /// `import type` where only types are used.
+    TypeKeyword,
+    /// An index for the back end exports front-end code.
+    BackEndIndex,
+    /// One file holds both.
+    MixedFile,
+    /// The TypeScript configuration takes files with markup in.
+    ExcludeMarkup,
+    /// An installed package brings it.
+    Package,
+}
+
+/// What the rules forbid and lockgate.toml allows.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct AllowedFinding {
+    /// Package, file or specifier.
+    pub what: String,
+    /// Why it is allowed.
+    pub reason: String,
 }
 
 /// What was found in one bundle.
@@ -63,8 +152,24 @@ pub struct BundleReport {
     pub size_bytes: u64,
     /// Its number of lines.
     pub lines: usize,
-    /// All forbidden imports, in the order of the file.
+    /// All forbidden imports in the order of the file, then the code that lies in it.
     pub findings: Vec<Finding>,
+    /// What is allowed.
+    pub allowed: Vec<AllowedFinding>,
+    /// Who says which code lies in the bundle.
+    pub told_by: ToldBy,
+    /// What could not be used, each a sentence.
+    pub notes: Vec<String>,
+    /// Whether the workspace is one of Nx, whose cache may hide a change.
+    pub nx: bool,
+}
+
+impl BundleReport {
+    /// Whether nothing in it keeps the bundle from being packed.
+    pub fn is_clean(&self) -> bool {
+        let errors = |finding: &Finding| finding.severity == Severity::Error;
+        !self.findings.iter().any(errors)
+    }
 }
 
 /// Why a bundle could not be judged. It is not clean.
@@ -111,39 +216,72 @@ pub enum ValidateError {
 /// Finds the forbidden imports of a program. The error says where it cannot be parsed,
 /// or which rule is none. Pure.
 pub fn find_imports(text: &str, rules: &Rules) -> Result<Vec<Finding>, String> {
-    let matcher = rules.matcher()?;
-    find::find(text, &matcher)
+    let matcher = rules.matcher("")?;
+    let found = find::find(text, &matcher)?;
+    let case = Case {
+        root: Path::new(""),
+        text: text.strip_prefix('\u{feff}').unwrap_or(text),
+        matcher: &matcher,
+        guarded: rules.guarded,
+    };
+    Ok(explain::explain(&case, found, composition::Sayings::default()).findings)
 }
 
-/// Reads and judges one bundle.
-pub fn validate_bundle(path: &Path, rules: &Rules) -> Result<BundleReport, ValidateError> {
-    let path = path.to_owned();
-    let bytes = match std::fs::read(&path) {
+/// Reads and judges one bundle. Its path, and those that a report names, count from `root`.
+pub fn validate_bundle(
+    root: &Path,
+    path: &Path,
+    rules: &Rules,
+) -> Result<BundleReport, ValidateError> {
+    let full = root.join(path);
+    let bytes = match std::fs::read(&full) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            return Err(ValidateError::Missing { path });
+            return Err(ValidateError::Missing { path: full });
         }
-        Err(source) => return Err(ValidateError::Read { path, source }),
+        Err(source) => return Err(ValidateError::Read { path: full, source }),
     };
     let text = match std::str::from_utf8(&bytes) {
         Ok(text) => text,
         Err(error) => {
             let offset = error.valid_up_to();
-            return Err(ValidateError::NotUtf8 { path, offset });
+            return Err(ValidateError::NotUtf8 { path: full, offset });
         }
     };
-    if text.trim_start_matches('\u{feff}').trim().is_empty() {
-        return Err(ValidateError::Empty { path });
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.trim().is_empty() {
+        return Err(ValidateError::Empty { path: full });
     }
-    match find_imports(text, rules) {
-        Err(why) => Err(ValidateError::Unparsable { path, why }),
-        Ok(findings) => Ok(BundleReport {
-            path,
-            size_bytes: bytes.len() as u64,
-            lines: lines::count_lines(text),
-            findings,
-        }),
-    }
+    let bundle = path.to_string_lossy();
+    let unparsable = |why| ValidateError::Unparsable {
+        path: full.clone(),
+        why,
+    };
+    let matcher = rules.matcher(&bundle).map_err(unparsable)?;
+    let found = find::find(text, &matcher).map_err(unparsable)?;
+    let sayings = composition::gather(root, &bundle, text, rules.metafile.as_deref());
+    let case = Case {
+        root,
+        text,
+        matcher: &matcher,
+        guarded: rules.guarded,
+    };
+    let Explained {
+        findings,
+        allowed,
+        told_by,
+        notes,
+    } = explain::explain(&case, found, sayings);
+    Ok(BundleReport {
+        path: path.to_owned(),
+        size_bytes: bytes.len() as u64,
+        lines: lines::count_lines(text),
+        nx: !findings.is_empty() && explain::is_nx(root, &bundle),
+        findings,
+        allowed,
+        told_by,
+        notes,
+    })
 }
 
 #[cfg(test)]

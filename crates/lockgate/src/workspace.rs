@@ -17,6 +17,7 @@ mod resolve;
 pub(crate) mod services;
 pub(crate) mod sources;
 pub(crate) mod template;
+mod validate;
 
 use std::io;
 use std::path::{Path, PathBuf};

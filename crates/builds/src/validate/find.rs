@@ -1,19 +1,26 @@
 //! Reads a program and finds what it imports.
 
+mod kept;
+mod license;
+
 use std::collections::HashMap;
 
 use oxc_allocator::Allocator;
 use oxc_ast::ast::{
-    Argument, CallExpression, ExportAllDeclaration, ExportFromDeclaration, Expression,
-    ImportDeclaration, ImportExpression, ImportSpecifier, StringLiteral, VariableDeclarator,
+    Argument, ArrowFunctionExpression, AssignmentExpression, AssignmentTarget, CallExpression,
+    ExportAllDeclaration, ExportFromDeclaration, Expression, FunctionBody, ImportDeclaration,
+    ImportExpression, ImportSpecifier, ObjectProperty, PropertyKey, Statement, StringLiteral,
+    TryStatement, VariableDeclarator,
 };
 use oxc_ast_visit::{Visit, walk};
 use oxc_parser::{ParseOptions, Parser, ParserReturn};
-use oxc_span::{GetSpan as _, LabeledSpan, SourceType, Span};
+use oxc_span::{GetSpan, LabeledSpan, SourceType, Span};
 
-use super::lines::{Lines, excerpt};
+use super::ImportKind;
+use super::lines::Lines;
 use super::rules::Matcher;
-use super::{Finding, ImportKind};
+use kept::Kept;
+use license::file_of_react;
 
 /// Parser and visitor call themselves for every level of nesting, and generated code
 /// nests deeper than people do. Only what is used becomes memory. Brackets of
@@ -29,8 +36,38 @@ const STAND_IN_MARK: &str = "Dynamic require of ";
 /// The stand-in is three lines long.
 const STAND_IN_BYTES: u32 = 2000;
 
-/// Finds the imports that the rules forbid, in the order of the text.
-pub(super) fn find(text: &str, matcher: &Matcher) -> Result<Vec<Finding>, String> {
+/// What a program says of what it needs and of what it is made of.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// The imports that the rules forbid, in the order of the text.
+    pub(super) hits: Vec<Hit>,
+    /// Where bundlers wrote down whose code follows, in the order of the text.
+    pub(super) marks: Vec<Mark>,
+}
+
+/// A forbidden import, by byte offset.
+#[derive(Debug)]
+pub(super) struct Hit {
+    /// The number of its rule.
+    pub(super) rule: usize,
+    pub(super) specifier: String,
+    pub(super) kind: ImportKind,
+    pub(super) offset: usize,
+    /// Whether the program goes on without it: `try { require("x") } catch {}`.
+    pub(super) guarded: bool,
+    /// The key of the module that it is all of.
+    key: Option<String>,
+}
+
+/// Where the code of a module begins.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub(super) path: String,
+    pub(super) offset: usize,
+}
+
+/// Reads a program. The error says where it cannot be parsed.
+pub(super) fn find(text: &str, matcher: &Matcher) -> Result<Found, String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if let Some(offset) = nested_too_deep(text) {
         let (line, column) = Lines::of(text).place(offset);
@@ -52,7 +89,7 @@ pub(super) fn find(text: &str, matcher: &Matcher) -> Result<Vec<Finding>, String
 
 /// Where the brackets are nested deeper than can be parsed. Those in strings count as
 /// well: they come in pairs or are few, compared with the limit.
-fn nested_too_deep(text: &str) -> Option<usize> {
+pub(super) fn nested_too_deep(text: &str) -> Option<usize> {
     let mut open = 0_usize;
     text.bytes().position(|byte| {
         match byte {
@@ -64,7 +101,7 @@ fn nested_too_deep(text: &str) -> Option<usize> {
     })
 }
 
-fn find_here(text: &str, matcher: &Matcher) -> Result<Vec<Finding>, String> {
+fn find_here(text: &str, matcher: &Matcher) -> Result<Found, String> {
     let allocator = Allocator::default();
     let parsed = parse(&allocator, text)?;
     let mut finder = Finder {
@@ -72,11 +109,19 @@ fn find_here(text: &str, matcher: &Matcher) -> Result<Vec<Finding>, String> {
         matcher,
         makers: vec!["createRequire"],
         names: HashMap::new(),
+        guards: 0,
+        runs_at_once: false,
+        kept: Kept::default(),
+        exported: false,
         hits: Vec::new(),
         calls: Vec::new(),
+        marks: Vec::new(),
     };
+    for comment in &parsed.program.comments {
+        finder.comment(slice(text, comment.content_span()), comment.span);
+    }
     finder.visit_program(&parsed.program);
-    Ok(located(text, finder.all_hits()))
+    Ok(finder.found())
 }
 
 /// A bundle's ending does not say whether it is a module: what reads as either is read
@@ -113,58 +158,86 @@ fn parse<'a>(allocator: &'a Allocator, text: &'a str) -> Result<ParserReturn<'a>
     Err(format!("{line}:{column}: {message}"))
 }
 
-/// A forbidden import, by byte offset.
-struct Hit {
-    label: String,
-    specifier: String,
-    kind: ImportKind,
-    offset: usize,
-}
-
 /// Collects while it walks. A parameter or variable called `require` counts as the real
 /// one: wrappers hand it in under its own name, and a wrong alarm is seen while a
 /// missed import is not.
 struct Finder<'t> {
     text: &'t str,
-    matcher: &'t Matcher,
+    matcher: &'t Matcher<'t>,
     /// Names of what makes a `require`.
     makers: Vec<&'t str>,
     /// Names that stand for `require`, and what a call of them is.
     names: HashMap<&'t str, ImportKind>,
+    /// How many `try` are open that catch what is thrown.
+    guards: usize,
+    /// Whether the next function is run where it stands.
+    runs_at_once: bool,
+    kept: Kept<'t>,
+    /// Whether what is read becomes a module's `exports`.
+    exported: bool,
     hits: Vec<Hit>,
     /// Calls of other names with a forbidden specifier. A name may be given its meaning
     /// further down than it is called.
     calls: Vec<(String, Hit)>,
+    marks: Vec<Mark>,
 }
 
 impl Finder<'_> {
     /// A forbidden specifier at its place.
     fn hit(&self, kind: ImportKind, specifier: &str, span: Span) -> Option<Hit> {
-        let label = self.matcher.label(specifier)?;
         Some(Hit {
-            label: label.to_owned(),
+            rule: self.matcher.specifier(specifier)?,
             specifier: specifier.to_owned(),
             kind,
             offset: span.start as usize,
+            guarded: self.guards > 0,
+            key: self
+                .kept
+                .key
+                .filter(|_| self.exported)
+                .map(ToOwned::to_owned),
         })
     }
 
-    fn found(&mut self, kind: ImportKind, specifier: &str, span: Span) {
+    fn note(&mut self, kind: ImportKind, specifier: &str, span: Span) {
         let hit = self.hit(kind, specifier, span);
         self.hits.extend(hit);
     }
 
-    fn all_hits(self) -> Vec<Hit> {
-        let mut hits = self.hits;
+    fn note_from(&mut self, kind: ImportKind, source: &StringLiteral) {
+        self.note(kind, source.value.as_str(), source.span);
+    }
+
+    fn found(self) -> Found {
+        let (mut hits, mut marks) = (self.hits, self.marks);
         for (name, hit) in self.calls {
             let kind = self.names.get(name.as_str());
             hits.extend(kind.map(|kind| Hit { kind: *kind, ..hit }));
         }
-        hits
+        for hit in &mut hits {
+            let key = hit.key.as_deref();
+            hit.guarded |= key.is_some_and(|key| self.kept.is_guarded(key));
+        }
+        hits.sort_by_key(|hit| hit.offset);
+        marks.sort_by_key(|mark| mark.offset);
+        Found { hits, marks }
     }
 
-    fn found_from(&mut self, kind: ImportKind, source: &StringLiteral) {
-        self.found(kind, source.value.as_str(), source.span);
+    /// esbuild and rollup name each file in a comment, and nothing else stands in that.
+    fn comment(&mut self, text: &str, span: Span) {
+        let path = text.trim();
+        if let Some(path) = file_of_react(text) {
+            self.mark(&path, span);
+        } else if path.contains("node_modules/") && !path.contains(char::is_whitespace) {
+            self.mark(path, span);
+        }
+    }
+
+    fn mark(&mut self, path: &str, span: Span) {
+        self.marks.push(Mark {
+            path: path.to_owned(),
+            offset: span.start as usize,
+        });
     }
 
     /// What a called expression is when it is a `require`.
@@ -204,8 +277,7 @@ impl Finder<'_> {
     fn makes_require(&self, call: &CallExpression) -> bool {
         match call.callee.without_parentheses() {
             Expression::Identifier(name) => self.makers.contains(&name.name.as_str()),
-            Expression::StaticMemberExpression(member) => member.property.name == "createRequire",
-            _ => false,
+            callee => is_create_require(callee),
         }
     }
 
@@ -226,10 +298,31 @@ impl Finder<'_> {
     }
 }
 
+/// `module.createRequire`, `(0, module.createRequire)`.
+fn is_create_require(callee: &Expression) -> bool {
+    match callee.without_parentheses() {
+        Expression::StaticMemberExpression(member) => member.property.name == "createRequire",
+        Expression::SequenceExpression(sequence) => {
+            sequence.expressions.last().is_some_and(is_create_require)
+        }
+        _ => false,
+    }
+}
+
 /// `__require`, and `__require2` where a bundle holds several.
 fn is_stand_in(name: &str) -> bool {
     name.strip_prefix("__require")
         .is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+fn is_then(expression: &Expression) -> bool {
+    match expression {
+        Expression::CallExpression(call) => matches!(
+            &call.callee,
+            Expression::StaticMemberExpression(member) if member.property.name == "then"
+        ),
+        _ => false,
+    }
 }
 
 /// The text of a string or of a template without holes.
@@ -244,12 +337,93 @@ fn literal(expression: &Expression) -> Option<(String, Span)> {
 }
 
 impl<'a> Visit<'a> for Finder<'_> {
+    fn visit_try_statement(&mut self, attempt: &TryStatement<'a>) {
+        let caught = attempt.handler.as_ref().is_some_and(|handler| {
+            let mut body = handler.body.body.iter();
+            !body.any(|statement| matches!(statement, Statement::ThrowStatement(_)))
+        });
+        self.guards += usize::from(caught);
+        self.visit_block_statement(&attempt.block);
+        self.guards -= usize::from(caught);
+        if let Some(handler) = &attempt.handler {
+            self.visit_catch_clause(handler);
+        }
+        if let Some(finalizer) = &attempt.finalizer {
+            self.visit_block_statement(finalizer);
+        }
+    }
+
+    // What is in a function is run by somebody else, some other time.
+
+    fn visit_function_body(&mut self, body: &FunctionBody<'a>) {
+        let guards = std::mem::take(&mut self.guards);
+        walk::walk_function_body(self, body);
+        self.guards = guards;
+    }
+
+    fn visit_arrow_function_expression(&mut self, function: &ArrowFunctionExpression<'a>) {
+        if std::mem::take(&mut self.runs_at_once) {
+            return walk::walk_arrow_function_expression(self, function);
+        }
+        let guards = std::mem::take(&mut self.guards);
+        walk::walk_arrow_function_expression(self, function);
+        self.guards = guards;
+    }
+
+    /// webpack and esbuild keep modules as functions under their files' names.
+    fn visit_object_property(&mut self, property: &ObjectProperty<'a>) {
+        if let PropertyKey::StringLiteral(key) = &property.key
+            && key.value.contains("node_modules/")
+            && property.value.is_function()
+        {
+            self.mark(&key.value, key.span);
+        }
+        if property.value.is_function() {
+            let key = kept::plain(slice(self.text, property.key.span()));
+            let outer = self.kept.key.replace(key);
+            walk::walk_object_property(self, property);
+            self.kept.key = outer;
+        } else {
+            walk::walk_object_property(self, property);
+        }
+    }
+
+    fn visit_assignment_expression(&mut self, assignment: &AssignmentExpression<'a>) {
+        let exports = matches!(
+            &assignment.left,
+            AssignmentTarget::StaticMemberExpression(member) if member.property.name == "exports"
+        );
+        let outer = std::mem::replace(&mut self.exported, exports);
+        walk::walk_assignment_expression(self, assignment);
+        self.exported = outer;
+    }
+
     fn visit_call_expression(&mut self, call: &CallExpression<'a>) {
+        // `import("x").catch(…)`, and what bundlers make of it:
+        // `Promise.resolve().then(() => load("x")).catch(…)`.
+        if let Expression::StaticMemberExpression(member) = &call.callee
+            && member.property.name == "catch"
+        {
+            self.guards += 1;
+            self.runs_at_once = is_then(&member.object);
+            self.visit_expression(&member.object);
+            self.runs_at_once = false;
+            self.guards -= 1;
+            self.visit_arguments(&call.arguments);
+            return;
+        }
         let argument = call.arguments.first().and_then(Argument::as_expression);
+        let callee = call.callee.without_parentheses();
+        let kind = self.require_kind(callee);
+        if kind.is_none()
+            && let Some(Expression::StringLiteral(_) | Expression::NumericLiteral(_)) = argument
+        {
+            let key = argument.map(GetSpan::span).unwrap_or_default();
+            self.kept.ask(slice(self.text, key), self.guards > 0);
+        }
         if let Some((specifier, span)) = argument.and_then(literal) {
-            let callee = call.callee.without_parentheses();
-            if let Some(kind) = self.require_kind(callee) {
-                self.found(kind, &specifier, span);
+            if let Some(kind) = kind {
+                self.note(kind, &specifier, span);
             } else if let Expression::Identifier(name) = callee
                 && let Some(hit) = self.hit(ImportKind::Require, &specifier, span)
             {
@@ -261,13 +435,13 @@ impl<'a> Visit<'a> for Finder<'_> {
 
     fn visit_import_expression(&mut self, import: &ImportExpression<'a>) {
         if let Some((specifier, span)) = literal(&import.source) {
-            self.found(ImportKind::DynamicImport, &specifier, span);
+            self.note(ImportKind::DynamicImport, &specifier, span);
         }
         walk::walk_import_expression(self, import);
     }
 
     fn visit_import_declaration(&mut self, import: &ImportDeclaration<'a>) {
-        self.found_from(ImportKind::Import, &import.source);
+        self.note_from(ImportKind::Import, &import.source);
         if matches!(import.source.value.as_str(), "module" | "node:module") {
             walk::walk_import_declaration(self, import);
         }
@@ -282,11 +456,11 @@ impl<'a> Visit<'a> for Finder<'_> {
     }
 
     fn visit_export_all_declaration(&mut self, export: &ExportAllDeclaration<'a>) {
-        self.found_from(ImportKind::ExportFrom, &export.source);
+        self.note_from(ImportKind::ExportFrom, &export.source);
     }
 
     fn visit_export_from_declaration(&mut self, export: &ExportFromDeclaration<'a>) {
-        self.found_from(ImportKind::ExportFrom, &export.source);
+        self.note_from(ImportKind::ExportFrom, &export.source);
     }
 
     fn visit_variable_declarator(&mut self, declarator: &VariableDeclarator<'a>) {
@@ -303,24 +477,4 @@ impl<'a> Visit<'a> for Finder<'_> {
 fn slice(text: &str, span: Span) -> &str {
     text.get(span.start as usize..span.end as usize)
         .unwrap_or_default()
-}
-
-fn located(text: &str, mut hits: Vec<Hit>) -> Vec<Finding> {
-    if hits.is_empty() {
-        return Vec::new();
-    }
-    hits.sort_by_key(|hit| hit.offset);
-    let lines = Lines::of(text);
-    let find = |hit: Hit| {
-        let (line, column) = lines.place(hit.offset);
-        Finding {
-            code: excerpt(lines.text(line), column - 1),
-            label: hit.label,
-            specifier: hit.specifier,
-            kind: hit.kind,
-            line,
-            column,
-        }
-    };
-    hits.into_iter().map(find).collect()
 }

@@ -29,6 +29,12 @@ impl<'t> Lines<'t> {
         (line, offset - start + 1)
     }
 
+    /// Where a line begins and its text; the line from 0, `None` behind the last.
+    pub(super) fn whole(&self, line: usize) -> Option<(usize, &'t str)> {
+        let start = *self.starts.get(line)?;
+        Some((start, self.text(line + 1)))
+    }
+
     pub(super) fn text(&self, line: usize) -> &'t str {
         let start = self.starts.get(line - 1).copied().unwrap_or(0);
         let end = self

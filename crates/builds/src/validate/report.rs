@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{BundleReport, Finding};
+use super::{BundleReport, Finding, Link, Severity, ToldBy};
 
 /// What a megabyte is in the reports: 2^20 bytes, as ever.
 const MEGABYTE: u64 = 1 << 20;
@@ -14,7 +14,8 @@ pub fn render(reports: &[BundleReport]) -> String {
         bundle(&mut text, report);
     }
     let mut labels: Vec<&str> = Vec::new();
-    for finding in reports.iter().flat_map(|report| &report.findings) {
+    let findings = reports.iter().flat_map(|report| &report.findings);
+    for finding in findings.filter(|finding| finding.severity == Severity::Error) {
         if !labels.contains(&finding.label.as_str()) {
             labels.push(&finding.label);
         }
@@ -36,24 +37,98 @@ pub fn render(reports: &[BundleReport]) -> String {
 
 fn bundle(text: &mut String, report: &BundleReport) {
     let path = report.path.display();
-    let groups = by_label(&report.findings);
+    let is_error = |finding: &&Finding| finding.severity == Severity::Error;
+    let (errors, others): (Vec<&Finding>, Vec<&Finding>) =
+        report.findings.iter().partition(is_error);
+    let groups = by_label(&errors);
     if groups.is_empty() {
         let size = megabytes(report.size_bytes);
         let lines = thousands(report.lines);
         let _ = writeln!(text, "✅ {path}: CLEAN ({size}, {lines} lines)");
-        return;
+    } else {
+        let _ = writeln!(text, "❌ {path}: Found {} issue(s):", groups.len());
     }
-    let _ = writeln!(text, "❌ {path}: Found {} issue(s):", groups.len());
-    for (label, findings) in groups {
-        let _ = writeln!(text, "   ⚠️  {label}: {} occurrence(s)", findings.len());
-        for finding in findings {
-            let _ = writeln!(text, "      Line {}: {}", finding.line, finding.code);
+    let mut told: &[Link] = &[];
+    for (mark, groups) in [("⚠️ ", groups), ("ℹ️ ", by_label(&others))] {
+        for (label, findings) in groups {
+            let _ = writeln!(text, "   {mark} {label}: {} occurrence(s)", findings.len());
+            for finding in findings {
+                occurrence(text, finding);
+                if !finding.chain.is_empty() && finding.chain != told {
+                    way(text, finding);
+                    told = &finding.chain;
+                }
+            }
         }
+    }
+    for allowed in &report.allowed {
+        let _ = writeln!(text, "   allowed: {} ({})", allowed.what, allowed.reason);
+    }
+    for note in &report.notes {
+        let _ = writeln!(text, "   note: {note}");
+    }
+    if report.told_by == ToldBy::Nobody {
+        let _ = writeln!(
+            text,
+            "   note: no source map or metafile tells what lies in it; only imports were looked at"
+        );
+    }
+    if report.nx && !errors.is_empty() {
+        let _ = writeln!(
+            text,
+            "   note: where a fix does not show, `npx nx reset` empties Nx's cache"
+        );
+    }
+}
+
+fn occurrence(text: &mut String, finding: &Finding) {
+    let Finding {
+        line,
+        code,
+        specifier,
+        ..
+    } = finding;
+    let at = if *line == 0 {
+        String::new()
+    } else {
+        format!("Line {line}: ")
+    };
+    let _ = match (finding.bytes, finding.modules) {
+        (Some(bytes), Some(modules)) => {
+            let bytes = thousands(usize::try_from(bytes).unwrap_or(usize::MAX));
+            let files = if modules == 1 { "file" } else { "files" };
+            writeln!(
+                text,
+                "      {at}{specifier} lies in the bundle: {bytes} bytes of {modules} {files}"
+            )
+        }
+        _ => writeln!(text, "      {at}{code}"),
+    };
+    if finding.guarded {
+        let _ = writeln!(text, "         the program goes on without it");
+    }
+}
+
+/// How it got there, and what to change.
+fn way(text: &mut String, finding: &Finding) {
+    for link in &finding.chain {
+        let (file, verb) = (
+            &link.file,
+            if link.passed_on { "exports" } else { "imports" },
+        );
+        let line = link
+            .line
+            .map_or_else(String::new, |line| format!(":{line}"));
+        let _ = writeln!(text, "         {file}{line} {verb} \"{}\"", link.imports);
+    }
+    if let Some(fix) = &finding.fix {
+        let line = fix.line.map_or_else(String::new, |line| format!(":{line}"));
+        let _ = writeln!(text, "         fix: {}{line}: {}", fix.file, fix.advice);
     }
 }
 
 /// The findings of each label, in the order in which the labels first occur.
-fn by_label(findings: &[Finding]) -> Vec<(&str, Vec<&Finding>)> {
+fn by_label<'f>(findings: &[&'f Finding]) -> Vec<(&'f str, Vec<&'f Finding>)> {
     let mut groups: Vec<(&str, Vec<&Finding>)> = Vec::new();
     for finding in findings {
         let label = finding.label.as_str();
@@ -86,7 +161,7 @@ fn thousands(number: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ImportKind;
+    use super::super::{AllowedFinding, Fix, FixKind, ImportKind};
     use super::*;
 
     fn finding(label: &str, line: usize, code: &str) -> Finding {
@@ -97,6 +172,13 @@ mod tests {
             line,
             column: 1,
             code: code.to_owned(),
+            severity: Severity::Error,
+            guarded: false,
+            bytes: None,
+            modules: None,
+            original: None,
+            chain: Vec::new(),
+            fix: None,
         }
     }
 
@@ -106,6 +188,10 @@ mod tests {
             size_bytes: 9_255_528,
             lines: 210_767,
             findings,
+            allowed: Vec::new(),
+            told_by: ToldBy::Map,
+            notes: Vec::new(),
+            nx: false,
         }
     }
 
@@ -139,6 +225,89 @@ mod tests {
                 ⚠️  Frontend: 1 occurrence(s)\n      \
                    Line 181700: require(\"@x/y/frontend\")\n\
              ❌ BUILD VALIDATION FAILED: React and Frontend dependencies found\n",
+        );
+    }
+
+    #[test]
+    fn the_way_into_a_bundle_is_told_once_with_its_fix() {
+        let link = |file: &str, imports: &str, passed_on| Link {
+            file: file.to_owned(),
+            line: Some(3),
+            imports: imports.to_owned(),
+            passed_on,
+        };
+        let chain = vec![
+            link("app/src/main.ts", "@x/collab", false),
+            link("collab/src/index.ts", "./hooks", true),
+        ];
+        let held = Finding {
+            bytes: Some(45_678),
+            modules: Some(2),
+            chain: chain.clone(),
+            fix: Some(Fix {
+                kind: FixKind::BackEndIndex,
+                file: "collab/src/index.ts".to_owned(),
+                line: Some(3),
+                advice: "move the export".to_owned(),
+            }),
+            ..finding("React", 7, "")
+        };
+        let again = Finding {
+            specifier: "react-dom".to_owned(),
+            line: 0,
+            modules: Some(1),
+            ..held.clone()
+        };
+        let guarded = Finding {
+            severity: Severity::Note,
+            guarded: true,
+            ..finding("React", 9, "try { require(\"react\") } catch {}")
+        };
+        let dirty = BundleReport {
+            allowed: vec![AllowedFinding {
+                what: "react-is".to_owned(),
+                reason: "no front end".to_owned(),
+            }],
+            notes: vec!["something".to_owned()],
+            nx: true,
+            ..report("main.js", vec![held, again, guarded])
+        };
+        check(
+            &[dirty],
+            "❌ main.js: Found 1 issue(s):\n   \
+                ⚠️  React: 2 occurrence(s)\n      \
+                   Line 7: react lies in the bundle: 45,678 bytes of 2 files\n         \
+                      app/src/main.ts:3 imports \"@x/collab\"\n         \
+                      collab/src/index.ts:3 exports \"./hooks\"\n         \
+                      fix: collab/src/index.ts:3: move the export\n      \
+                   react-dom lies in the bundle: 45,678 bytes of 1 file\n   \
+                ℹ️  React: 1 occurrence(s)\n      \
+                   Line 9: try { require(\"react\") } catch {}\n         \
+                      the program goes on without it\n   \
+                allowed: react-is (no front end)\n   \
+                note: something\n   \
+                note: where a fix does not show, `npx nx reset` empties Nx's cache\n\
+             ❌ BUILD VALIDATION FAILED: React dependencies found\n",
+        );
+    }
+
+    #[test]
+    fn a_note_keeps_a_bundle_clean_and_what_nobody_tells_is_said() {
+        let noted = Finding {
+            severity: Severity::Note,
+            ..finding("React", 9, "x")
+        };
+        let unknown = BundleReport {
+            told_by: ToldBy::Nobody,
+            ..report("a.js", vec![noted])
+        };
+        check(
+            &[unknown],
+            "✅ a.js: CLEAN (8.83MB, 210,767 lines)\n   \
+                ℹ️  React: 1 occurrence(s)\n      \
+                   Line 9: x\n   \
+                note: no source map or metafile tells what lies in it; only imports were looked at\n\
+             ✅ All bundles are clean!\n",
         );
     }
 

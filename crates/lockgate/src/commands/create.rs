@@ -199,7 +199,9 @@ async fn found(
     if paths.is_empty() {
         return Ok(None);
     }
-    let validating = tokio::task::spawn_blocking(move || prepare::reports(&root, &paths)).await;
+    let rules = resolved.rules.clone();
+    let validating =
+        tokio::task::spawn_blocking(move || prepare::reports(&root, &paths, &rules)).await;
     match deploy::joined(validating)? {
         Ok(reports) => Ok(Some(reports)),
         Err(error) => {
@@ -211,7 +213,7 @@ async fn found(
 }
 
 fn is_clean(bundles: &[BundleReport]) -> bool {
-    bundles.iter().all(|report| report.findings.is_empty())
+    bundles.iter().all(BundleReport::is_clean)
 }
 
 fn show_found(ctx: &Context, bundles: Option<&[BundleReport]>) {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use lockgate_builds::validate::render;
+use lockgate_builds::validate::{BundleReport, render};
 use lockgate_model::EnvName;
 use serde_json::json;
 
@@ -41,9 +41,9 @@ pub(crate) fn validate(args: &ValidateArgs, ctx: &Context) -> Result<(), Command
             .map(|path| bundles::relative(&ctx.cwd, &ctx.cwd.join(path)));
         (ctx.cwd.as_path(), named.collect())
     };
-    let reports = prepare::reports(root, &paths)
+    let reports = prepare::reports(root, &paths, &resolved.rules)
         .map_err(|error| prepare::validate_failed(&error, &resolved))?;
-    let clean = reports.iter().all(|report| report.findings.is_empty());
+    let clean = reports.iter().all(BundleReport::is_clean);
     if ctx.screen.is_json() {
         ctx.screen
             .json(&json!({"clean": clean, "bundles": reports}))?;

@@ -79,7 +79,8 @@ pub(crate) async fn prepare(
     };
     let validating = job.validate.then(|| {
         let (root, bundles) = (job.workspace.root().to_owned(), bundles.clone());
-        tokio::task::spawn_blocking(move || (reports(&root, &bundles), started.elapsed()))
+        let rules = job.resolved.rules.clone();
+        tokio::task::spawn_blocking(move || (reports(&root, &bundles, &rules), started.elapsed()))
     });
     let provenance = provenance::gather(job.workspace.root(), now()).await;
     // Both have ended before either's error is told, so that nothing goes on behind it.
@@ -120,7 +121,7 @@ fn judge(
     took: Duration,
     tell: &mut dyn FnMut(Event),
 ) -> Result<(), CommandError> {
-    let clean = bundles.iter().all(|report| report.findings.is_empty());
+    let clean = bundles.iter().all(BundleReport::is_clean);
     tell(Event::Validated {
         clean,
         bundles,
@@ -130,7 +131,8 @@ fn judge(
         return Ok(());
     }
     Err(CommandError::failed("a bundle holds what no back end may, so nothing was packed").hint(
-        "`import type` keeps types out of a bundle; move front-end code behind a `frontend` entry point",
+        "the report names the file to change where that is known; what is meant to be there goes \
+         into `[[validate.allow]]` of lockgate.toml with its reason",
     ))
 }
 
@@ -164,19 +166,14 @@ pub(crate) fn paths(
     })
 }
 
-/// Validates bundles and names them as they were given.
-pub(crate) fn reports(root: &Path, paths: &[PathBuf]) -> Result<Vec<BundleReport>, ValidateError> {
-    let rules = Rules::default();
-    paths
-        .iter()
-        .map(|path| {
-            let report = validate::validate_bundle(&root.join(path), &rules)?;
-            Ok(BundleReport {
-                path: path.clone(),
-                ..report
-            })
-        })
-        .collect()
+/// Validates bundles; their paths count from `root`.
+pub(crate) fn reports(
+    root: &Path,
+    paths: &[PathBuf],
+    rules: &Rules,
+) -> Result<Vec<BundleReport>, ValidateError> {
+    let validate = |path: &PathBuf| validate::validate_bundle(root, path, rules);
+    paths.iter().map(validate).collect()
 }
 
 /// A bundle that could not be read, with what to do about it.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::WorkspaceError;
 use super::nearest::nearest;
+use super::validate::ValidateTable;
 use crate::deploy::strategy::DeployStrategy;
 use crate::environment::docker::DockerSettings;
 
@@ -20,6 +21,8 @@ pub(crate) struct File {
     pub(crate) project: ProjectTable,
     /// `[build]`
     pub(crate) build: BuildTable,
+    /// `[validate]`
+    pub(crate) validate: ValidateTable,
     /// `[pack]`
     pub(crate) pack: PackTable,
     /// `[deploy]`

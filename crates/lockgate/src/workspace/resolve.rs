@@ -4,12 +4,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lockgate_builds::pack::Part;
+use lockgate_builds::validate::Rules;
 use lockgate_model::{Allowance, AppSettings, EnvName, FilePath, Limits, Strategy};
 
 use super::detect::{self, Detected};
 use super::file::{AppTable, File, LimitsTable, PartTable, RegistrationTable};
 use super::front::front;
 use super::services::{Service, services};
+use super::validate::rules;
 use super::{FILE_NAME, WorkspaceError, env_file};
 use crate::deploy::strategy::DeployStrategy;
 use crate::environment::docker::DockerSettings;
@@ -25,6 +27,8 @@ pub(crate) struct Resolved {
     pub(crate) bundle: PathBuf,
     /// Globs of bundles to validate, relative to the workspace.
     pub(crate) validate: Vec<String>,
+    /// What they must not hold.
+    pub(crate) rules: Rules,
     /// Folders with sources, absolute.
     pub(crate) sources: Vec<PathBuf>,
     /// What is packed, relative to the workspace.
@@ -71,6 +75,7 @@ pub(crate) fn resolve(
             .validate
             .or(build.validate)
             .unwrap_or_else(|| vec![detect::VALIDATE.to_owned()]),
+        rules: rules(root, &file.validate)?,
         sources: sources.iter().map(|source| root.join(source)).collect(),
         parts: parts(root, own.pack.parts.or_else(|| file.pack.parts.clone()))?,
         strategy: own

@@ -1,0 +1,3 @@
+import { Store } from "./lib";
+
+console.log(new Store().size);

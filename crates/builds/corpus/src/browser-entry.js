@@ -1,0 +1,3 @@
+import { hook } from "@corpus/collab/frontend";
+
+console.log(hook);

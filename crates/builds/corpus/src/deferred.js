@@ -1,0 +1,4 @@
+export async function version() {
+  return import("react").catch(() => ({ version: "none" }));
+}
+console.log(await version());

@@ -1,0 +1,6 @@
+const { version } = await load();
+
+function load() {
+  return import("react");
+}
+console.log(version);

@@ -1,0 +1,3 @@
+import { isElement } from "react-is";
+
+console.log(isElement(1));

@@ -1,0 +1,3 @@
+const { version } = require("react");
+
+console.log(version);

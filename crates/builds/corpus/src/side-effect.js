@@ -1,0 +1,3 @@
+import "react";
+
+console.log("loaded");

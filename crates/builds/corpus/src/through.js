@@ -1,0 +1,3 @@
+import { shown } from "toolkit";
+
+console.log(shown);

@@ -1,0 +1,4 @@
+import { FC } from "react";
+
+export const named = (view: FC | null): boolean => view !== null;
+console.log(named(null));

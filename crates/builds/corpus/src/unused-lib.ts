@@ -1,0 +1,2 @@
+export { useSize } from "./lib/hooks";
+export const pure = 1;

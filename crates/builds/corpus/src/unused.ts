@@ -1,0 +1,3 @@
+import { pure } from "./unused-lib";
+
+console.log(pure);

@@ -1,0 +1,3 @@
+const { version } = require("react");
+
+exports.shown = "react " + version;
