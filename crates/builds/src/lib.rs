@@ -6,6 +6,7 @@
 //! ```
 
 pub mod pack;
+pub mod secrets;
 pub mod serve;
 pub mod sign;
 pub mod store;

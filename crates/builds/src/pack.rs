@@ -18,14 +18,16 @@ mod build_info;
 mod never;
 mod walk;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use lockgate_model::{Digest, EnvName, Manifest, ManifestFile};
+use lockgate_model::{Digest, EnvName, FilePath, Manifest, ManifestFile};
 use sha2::{Digest as _, Sha256};
 
+use crate::secrets::{self, SecretHit};
 use crate::store::{Draft, Store, StoreError};
-use archive::ArchiveWriter;
+use archive::{ArchiveWriter, FileState};
 
 /// What is packed from where: `from` (file or folder below `workspace`) lands at `to` below `gateway/`.
 #[derive(Debug, Clone)]
@@ -176,20 +178,30 @@ pub struct Reading {
     archive: ArchiveWriter,
     files: Vec<ManifestFile>,
     left_out: Vec<LeftOut>,
+    secrets: Vec<SecretHit>,
+}
+
+/// Finds the secrets in what would be packed.
+pub fn scan(source: &PackSource) -> Result<Vec<SecretHit>, PackError> {
+    let walked = walk::walk(&source.workspace, &source.parts)?;
+    Ok(secrets::scan(&walked.files))
 }
 
 /// Finds the files of all parts and reads each of them once, into a draft in the store.
+/// Beside that they are searched for secrets.
 pub fn read(source: &PackSource, store: &Store) -> Result<Reading, PackError> {
     let walked = walk::walk(&source.workspace, &source.parts)?;
     let draft = store.draft(&source.env)?;
     let mut archive = ArchiveWriter::create(&draft.archive_path())?;
-    let mut files = Vec::with_capacity(walked.files.len());
-    let mut seen = Vec::with_capacity(walked.files.len());
-    for (path, from) in &walked.files {
-        let (file, state) = archive.append_file(path, from)?;
-        files.push(file);
-        seen.push(state);
-    }
+    let (read, secrets) = std::thread::scope(|scope| {
+        let scanning = scope.spawn(|| secrets::scan(&walked.files));
+        let read = append(&mut archive, &walked.files);
+        (read, scanning.join())
+    });
+    let (files, seen) = read?;
+    let secrets = secrets.map_err(|_| PackError::Refused {
+        problems: vec!["the search for secrets stopped half-way".to_owned()],
+    })?;
     // A build tool that rewrites its output while we read must not leave a mixture.
     for ((_, from), state) in walked.files.iter().zip(&seen) {
         archive::expect_unchanged(from, state)?;
@@ -201,10 +213,29 @@ pub fn read(source: &PackSource, store: &Store) -> Result<Reading, PackError> {
         archive,
         files,
         left_out: walked.left_out,
+        secrets,
     })
 }
 
+type Appended = (Vec<ManifestFile>, Vec<FileState>);
+
+fn append(
+    archive: &mut ArchiveWriter,
+    files: &BTreeMap<FilePath, PathBuf>,
+) -> Result<Appended, PackError> {
+    let appended = files
+        .iter()
+        .map(|(path, from)| archive.append_file(path, from));
+    let appended: Result<Vec<_>, PackError> = appended.collect();
+    Ok(appended?.into_iter().unzip())
+}
+
 impl Reading {
+    /// The secrets in what was read. Whoever keeps it has looked at them.
+    pub fn secrets(&self) -> &[SecretHit] {
+        &self.secrets
+    }
+
     /// Adds `BUILD_INFO.txt` and shows the build in the store. Where the store already
     /// holds a build of this content, that one stays as it is.
     pub fn keep(mut self, provenance: &Provenance, validated: bool) -> Result<Packed, PackError> {

@@ -11,6 +11,7 @@
 //! What the bundle was made of tells the metafile or the source map: so code that lies in
 //! it is found as well as what it imports, and the imports that brought it.
 
+pub(crate) mod bundled;
 mod composition;
 mod explain;
 mod find;

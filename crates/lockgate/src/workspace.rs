@@ -14,6 +14,7 @@ mod file;
 mod front;
 mod nearest;
 mod resolve;
+pub(crate) mod secrets;
 pub(crate) mod services;
 pub(crate) mod sources;
 pub(crate) mod template;

@@ -112,7 +112,7 @@ Setting up:
   image      Build the image that gateways in containers are made from
 
 Parts, for scripts:
-  validate   Check that bundles hold no front-end code
+  validate   Check that bundles hold no front-end code, and what is packed no secrets
   pack       Validate and pack a build without deploying it
   serve      Serve builds and run the gateways of this host
   wait       Wait until every gateway is ready, has passed its trial, or runs a build; services are ready

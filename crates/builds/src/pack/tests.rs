@@ -272,7 +272,7 @@ fn a_file_that_changes_while_it_is_packed_is_an_error() {
     let world = World::new();
     let path = world.workspace().join("dist/main.js");
     let target = world.dir.path().join("archive.tar");
-    let place = lockgate_model::FilePath::parse("main.js").unwrap();
+    let place = FilePath::parse("main.js").unwrap();
     let mut archive = ArchiveWriter::create(&target).unwrap();
     let (_, state) = archive.append_file(&place, &path).unwrap();
     archive::expect_unchanged(&path, &state).unwrap();

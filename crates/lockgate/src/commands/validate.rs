@@ -3,16 +3,19 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use lockgate_builds::pack;
+use lockgate_builds::secrets::{self, SecretHit};
 use lockgate_builds::validate::{BundleReport, render};
 use lockgate_model::EnvName;
 use serde_json::json;
 
 use crate::context::Context;
 use crate::deploy::prepare;
-use crate::error::CommandError;
-use crate::workspace::bundles;
+use crate::error::{CommandError, Kind};
+use crate::views::text;
+use crate::workspace::{FILE_NAME, Workspace, bundles, secrets as allowed};
 
-/// Check that bundles hold no front-end code
+/// Check that bundles hold no front-end code, and what is packed no secrets
 #[derive(Debug, Args)]
 pub(crate) struct ValidateArgs {
     /// The bundles; those of lockgate.toml where none is given
@@ -21,6 +24,9 @@ pub(crate) struct ValidateArgs {
     /// The workspace; the one around the current folder where none is given
     #[arg(long, value_name = "PATH")]
     workspace: Option<PathBuf>,
+    /// Write the secrets that were found into lockgate.toml as allowed, the reasons left to fill in
+    #[arg(long, conflicts_with = "bundles")]
+    accept: bool,
 }
 
 /// Validates and prints the report; findings make the exit code 1.
@@ -43,16 +49,53 @@ pub(crate) fn validate(args: &ValidateArgs, ctx: &Context) -> Result<(), Command
     };
     let reports = prepare::reports(root, &paths, &resolved.rules)
         .map_err(|error| prepare::validate_failed(&error, &resolved))?;
-    let clean = reports.iter().all(BundleReport::is_clean);
+    // Bundles that are named are looked at alone; else it is all that a deploy would pack.
+    let secrets = if args.bundles.is_empty() {
+        let found = pack::scan(&prepare::source_of(&env, &workspace, &resolved));
+        let found = found.map_err(|error| CommandError::from_error(Kind::Failed, &error))?;
+        prepare::without_allowed(&found, &resolved).1
+    } else {
+        Vec::new()
+    };
+    if args.accept {
+        return accept(&workspace, &secrets, ctx);
+    }
+    let refused = secrets.iter().any(|hit| hit.refused);
+    let clean = reports.iter().all(BundleReport::is_clean) && !refused;
     if ctx.screen.is_json() {
         ctx.screen
-            .json(&json!({"clean": clean, "bundles": reports}))?;
+            .json(&json!({"clean": clean, "bundles": reports, "secrets": secrets}))?;
     } else {
         ctx.screen.data(&render(&reports))?;
+        ctx.screen.data(&secrets::render(&secrets))?;
+    }
+    if refused && !ctx.screen.is_json() {
+        return Err(CommandError::failed("a secret would be packed").hint(prepare::ACCEPT));
     }
     if clean {
         Ok(())
     } else {
         Err(CommandError::said())
     }
+}
+
+/// Writes down what was found, for the user to say why.
+fn accept(workspace: &Workspace, secrets: &[SecretHit], ctx: &Context) -> Result<(), CommandError> {
+    let path = workspace.root().join(FILE_NAME);
+    let written = allowed::accept(workspace.root(), secrets).map_err(|source| {
+        CommandError::failed(format!("cannot write `{}`", path.display())).because(&source)
+    })?;
+    if ctx.screen.is_json() {
+        return ctx.screen.json(&json!({"accepted": written, "path": path}));
+    }
+    if written == 0 {
+        ctx.screen.say("no secret is left to accept");
+    } else {
+        ctx.screen.say(&format!(
+            "{} written into {}; say there why each may be packed",
+            text::count(written, "secret"),
+            path.display()
+        ));
+    }
+    Ok(())
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use lockgate_builds::pack::LeftOut;
+use lockgate_builds::secrets::SecretHit;
 use lockgate_builds::validate::BundleReport;
 use lockgate_model::{BuildId, Change, EnvName, GatewayName, Phase, ServiceName, Timings};
 use serde::Serialize;
@@ -38,6 +39,13 @@ pub(crate) enum Event {
         bundles: Vec<BundleReport>,
         /// Milliseconds.
         took_ms: u64,
+    },
+    /// Secrets were found in what is packed. The build is refused for those that say so.
+    Secrets {
+        /// All that are not allowed.
+        found: Vec<SecretHit>,
+        /// How many are allowed in lockgate.toml.
+        allowed: usize,
     },
     /// The build is in the store.
     Packed {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use lockgate_builds::pack::{PackError, PackSource, Packed, Provenance, read};
+use lockgate_builds::secrets::SecretHit;
 use lockgate_builds::store::Store;
 use lockgate_builds::validate::{self, BundleReport, Rules, ValidateError};
 use lockgate_model::{BuildId, EnvName};
@@ -91,6 +92,7 @@ pub(crate) async fn prepare(
         judge(reports, took, tell)?;
     }
     let reading = reading.map_err(|error| pack_failed(&error, job))?;
+    judge_secrets(reading.secrets(), job, tell)?;
     if states(job.workspace.root(), &bundles) != before {
         return Err(
             CommandError::failed("a bundle changed while it was validated and packed")
@@ -136,6 +138,43 @@ fn judge(
     ))
 }
 
+/// Tells which secrets would travel along, and makes an error of those that must not. Who
+/// does not want to validate is told all the same.
+fn judge_secrets(
+    found: &[SecretHit],
+    job: &Job,
+    tell: &mut dyn FnMut(Event),
+) -> Result<(), CommandError> {
+    let (allowed, found) = without_allowed(found, &job.resolved);
+    if found.is_empty() {
+        return Ok(());
+    }
+    let refused = found.iter().any(|hit| hit.refused);
+    tell(Event::Secrets { found, allowed });
+    if !refused {
+        return Ok(());
+    }
+    if !job.validate {
+        let message = "secrets are packed, since nothing was to be validated".to_owned();
+        tell(Event::Warning { message });
+        return Ok(());
+    }
+    Err(CommandError::failed("a secret would be packed, so nothing was").hint(ACCEPT))
+}
+
+/// How it goes on where a secret was found.
+pub(crate) const ACCEPT: &str = "take it out; where it may travel along, `lockgate validate --accept` \
+     writes its fingerprint into lockgate.toml, and you the reason";
+
+/// How many are allowed, and the others.
+pub(crate) fn without_allowed(found: &[SecretHit], resolved: &Resolved) -> (usize, Vec<SecretHit>) {
+    let (allowed, others): (Vec<SecretHit>, Vec<SecretHit>) = found
+        .iter()
+        .cloned()
+        .partition(|hit| resolved.allowed_secrets.contains(&hit.fingerprint));
+    (allowed.len(), others)
+}
+
 /// What `pack` did, as an event.
 fn packed_event(packed: &Packed, took: Duration) -> Event {
     Event::Packed {
@@ -149,10 +188,15 @@ fn packed_event(packed: &Packed, took: Duration) -> Event {
 }
 
 fn source(job: &Job) -> PackSource {
+    source_of(&job.env, &job.workspace, &job.resolved)
+}
+
+/// What is packed.
+pub(crate) fn source_of(env: &EnvName, workspace: &Workspace, resolved: &Resolved) -> PackSource {
     PackSource {
-        env: job.env.clone(),
-        workspace: job.workspace.root().to_owned(),
-        parts: job.resolved.parts.clone(),
+        env: env.clone(),
+        workspace: workspace.root().to_owned(),
+        parts: resolved.parts.clone(),
     }
 }
 

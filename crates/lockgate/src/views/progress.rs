@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
+use lockgate_builds::{secrets, validate};
 use lockgate_model::{GatewayName, Phase};
 
 use crate::context::now_ms;
@@ -207,9 +208,8 @@ fn line(event: &Event, paint: Paint) -> Option<String> {
             clean: false,
             bundles,
             ..
-        } => lockgate_builds::validate::render(bundles)
-            .trim_end()
-            .to_owned(),
+        } => validate::render(bundles).trim_end().to_owned(),
+        Event::Secrets { found, .. } => secrets::render(found).trim_end().to_owned(),
         Event::Packed {
             build,
             new,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::WorkspaceError;
 use super::nearest::nearest;
+use super::secrets::SecretsTable;
 use super::validate::ValidateTable;
 use crate::deploy::strategy::DeployStrategy;
 use crate::environment::docker::DockerSettings;
@@ -23,6 +24,8 @@ pub(crate) struct File {
     pub(crate) build: BuildTable,
     /// `[validate]`
     pub(crate) validate: ValidateTable,
+    /// `[secrets]`
+    pub(crate) secrets: SecretsTable,
     /// `[pack]`
     pub(crate) pack: PackTable,
     /// `[deploy]`

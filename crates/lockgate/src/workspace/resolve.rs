@@ -1,5 +1,6 @@
 //! lockgate.toml and the defaults made into what one environment needs.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use lockgate_model::{Allowance, AppSettings, EnvName, FilePath, Limits, Strategy
 use super::detect::{self, Detected};
 use super::file::{AppTable, File, LimitsTable, PartTable, RegistrationTable};
 use super::front::front;
+use super::secrets::allowed;
 use super::services::{Service, services};
 use super::validate::rules;
 use super::{FILE_NAME, WorkspaceError, env_file};
@@ -29,6 +31,8 @@ pub(crate) struct Resolved {
     pub(crate) validate: Vec<String>,
     /// What they must not hold.
     pub(crate) rules: Rules,
+    /// Fingerprints of secrets that may be packed.
+    pub(crate) allowed_secrets: BTreeSet<String>,
     /// Folders with sources, absolute.
     pub(crate) sources: Vec<PathBuf>,
     /// What is packed, relative to the workspace.
@@ -76,6 +80,7 @@ pub(crate) fn resolve(
             .or(build.validate)
             .unwrap_or_else(|| vec![detect::VALIDATE.to_owned()]),
         rules: rules(root, &file.validate)?,
+        allowed_secrets: allowed(root, &file.secrets)?,
         sources: sources.iter().map(|source| root.join(source)).collect(),
         parts: parts(root, own.pack.parts.or_else(|| file.pack.parts.clone()))?,
         strategy: own
