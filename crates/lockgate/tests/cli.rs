@@ -253,7 +253,9 @@ fn clean_bundles_are_listed() {
         ran.stdout,
         str![[r#"
 ✅ dist/packages/app-ganymede/main.js: CLEAN (0.00MB, 1 lines)
+   note: no source map or metafile tells what lies in it; only imports were looked at
 ✅ dist/packages/app-gateway/main.js: CLEAN (0.00MB, 1 lines)
+   note: no source map or metafile tells what lies in it; only imports were looked at
 ✅ All bundles are clean!
 
 "#]]
@@ -276,6 +278,7 @@ fn a_finding_is_shown_with_its_line_and_fails() {
 ❌ dist/packages/app-gateway/main.js: Found 1 issue(s):
    ⚠️  React: 1 occurrence(s)
       Line 2: var e4 = require("react");
+   note: no source map or metafile tells what lies in it; only imports were looked at
 ❌ BUILD VALIDATION FAILED: React dependencies found
 
 "#]]
