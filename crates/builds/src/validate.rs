@@ -17,12 +17,14 @@ mod explain;
 mod find;
 mod fix;
 mod graph;
+mod inside;
 mod lines;
 mod map;
 mod metafile;
 mod modules;
 mod report;
 mod rules;
+mod sizes;
 mod sources;
 mod ways;
 
@@ -30,8 +32,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 pub use composition::ToldBy;
-pub use report::render;
+pub use report::{github, render, sarif};
 pub use rules::{Allowed, Rule, Rules, Severity};
+pub use sizes::{Difference, Part, Sizes, difference, sizes};
 
 use explain::{Case, Explained};
 
@@ -235,35 +238,18 @@ pub fn validate_bundle(
     rules: &Rules,
 ) -> Result<BundleReport, ValidateError> {
     let full = root.join(path);
-    let bytes = match std::fs::read(&full) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            return Err(ValidateError::Missing { path: full });
-        }
-        Err(source) => return Err(ValidateError::Read { path: full, source }),
-    };
-    let text = match std::str::from_utf8(&bytes) {
-        Ok(text) => text,
-        Err(error) => {
-            let offset = error.valid_up_to();
-            return Err(ValidateError::NotUtf8 { path: full, offset });
-        }
-    };
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if text.trim().is_empty() {
-        return Err(ValidateError::Empty { path: full });
-    }
+    let text = text(&full)?;
     let bundle = path.to_string_lossy();
     let unparsable = |why| ValidateError::Unparsable {
         path: full.clone(),
         why,
     };
     let matcher = rules.matcher(&bundle).map_err(unparsable)?;
-    let found = find::find(text, &matcher).map_err(unparsable)?;
-    let sayings = composition::gather(root, &bundle, text, rules.metafile.as_deref());
+    let found = find::find(&text, &matcher).map_err(unparsable)?;
+    let sayings = composition::gather(root, &bundle, &text, rules.metafile.as_deref());
     let case = Case {
         root,
-        text,
+        text: &text,
         matcher: &matcher,
         guarded: rules.guarded,
     };
@@ -275,14 +261,34 @@ pub fn validate_bundle(
     } = explain::explain(&case, found, sayings);
     Ok(BundleReport {
         path: path.to_owned(),
-        size_bytes: bytes.len() as u64,
-        lines: lines::count_lines(text),
+        size_bytes: text.len() as u64,
+        lines: lines::count_lines(&text),
         nx: !findings.is_empty() && explain::is_nx(root, &bundle),
         findings,
         allowed,
         told_by,
         notes,
     })
+}
+
+/// The text of a bundle.
+fn text(path: &Path) -> Result<String, ValidateError> {
+    let path = path.to_owned();
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err(ValidateError::Missing { path });
+        }
+        Err(source) => return Err(ValidateError::Read { path, source }),
+    };
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let (path, offset) = (path.clone(), error.utf8_error().valid_up_to());
+        ValidateError::NotUtf8 { path, offset }
+    })?;
+    if text.trim_start_matches('\u{feff}').trim().is_empty() {
+        return Err(ValidateError::Empty { path });
+    }
+    Ok(text)
 }
 
 #[cfg(test)]

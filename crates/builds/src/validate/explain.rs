@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::composition::{Sayings, ToldBy, after_marks};
-use super::find::{Found, Hit, Mark};
+use super::composition::{Sayings, ToldBy};
+use super::find::{Found, Hit};
 use super::fix::fix;
+use super::inside::{marked, modules_of, place, weigh};
 use super::lines::{Lines, excerpt};
 use super::map::{self, Map, Survey};
-use super::modules::{Module, folder, joined, normal, package};
+use super::modules::{Module, folder, joined, package};
 use super::rules::{Matcher, Severity};
 use super::ways::{Sources, Ways};
 use super::{AllowedFinding, Finding, ImportKind, Original};
@@ -120,42 +121,6 @@ fn surveyed(map: &Map, lines: &Lines, hits: &[Hit], notes: &mut Vec<String>) -> 
             notes.push(format!("the source map is not of this bundle: {why}"));
             None
         }
-    }
-}
-
-/// The map's files as modules; nobody counted their bytes yet.
-fn modules_of(map: &Map, folder: &str) -> Vec<Module> {
-    let module = |name: &String| Module {
-        path: normal(name, folder),
-        bytes: u64::from(!name.is_empty()),
-        first: None,
-    };
-    map.sources.iter().map(module).collect()
-}
-
-fn marked(text: &str, marks: &[Mark]) -> Vec<Module> {
-    let bytes = after_marks(marks, text);
-    let module = |(mark, bytes): (&Mark, u64)| Module {
-        path: normal(&mark.path, ""),
-        bytes,
-        first: Some(mark.offset),
-    };
-    marks.iter().zip(bytes).map(module).collect()
-}
-
-fn weigh(modules: &mut [Module], survey: &Survey) {
-    let counted = survey.bytes.iter().zip(&survey.first);
-    for (module, (bytes, first)) in modules.iter_mut().zip(counted) {
-        module.bytes = *bytes;
-        module.first = *first;
-    }
-}
-
-/// Takes places from the map's modules over to those of the metafile.
-fn place(modules: &mut [Module], of_map: &[Module]) {
-    for module in modules {
-        let same = of_map.iter().find(|other| other.path == module.path);
-        module.first = same.and_then(|other| other.first);
     }
 }
 

@@ -54,6 +54,12 @@ pub(super) fn package(path: &str) -> Option<&str> {
     inside.get(..end.unwrap_or(inside.len()))
 }
 
+/// The folder of that package: `node_modules/a/node_modules/b`.
+pub(super) fn package_folder(path: &str) -> Option<&str> {
+    let (inside, name) = (within(path)?, package(path)?);
+    path.get(..path.len() - inside.len() + name.len())
+}
+
 /// A file as its package calls it: `react/cjs/react.development.js`.
 pub(super) fn within(path: &str) -> Option<&str> {
     const FOLDER: &str = "node_modules/";
@@ -128,6 +134,8 @@ mod tests {
             assert_eq!(package(path), expected, "{path}");
         }
         let path = "x/node_modules/a/node_modules/@s/b/c.js";
+        let folder = "x/node_modules/a/node_modules/@s/b";
+        assert_eq!(package_folder(path), Some(folder));
         assert_eq!(within(path), Some("@s/b/c.js"));
     }
 

@@ -1,11 +1,13 @@
 //! `lockgate validate`: are the bundles free of what no back end may hold?
 
-use std::path::PathBuf;
+mod sizes;
 
-use clap::Args;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
 use lockgate_builds::pack;
 use lockgate_builds::secrets::{self, SecretHit};
-use lockgate_builds::validate::{BundleReport, render};
+use lockgate_builds::validate::{BundleReport, github, render, sarif};
 use lockgate_model::EnvName;
 use serde_json::json;
 
@@ -13,7 +15,7 @@ use crate::context::Context;
 use crate::deploy::prepare;
 use crate::error::{CommandError, Kind};
 use crate::views::text;
-use crate::workspace::{FILE_NAME, Workspace, bundles, secrets as allowed};
+use crate::workspace::{FILE_NAME, Resolved, Workspace, bundles, secrets as allowed};
 
 /// Check that bundles hold no front-end code, and what is packed no secrets
 #[derive(Debug, Args)]
@@ -27,6 +29,27 @@ pub(crate) struct ValidateArgs {
     /// Write the secrets that were found into lockgate.toml as allowed, the reasons left to fill in
     #[arg(long, conflicts_with = "bundles")]
     accept: bool,
+    /// How findings are shown; `--format json` is Lockgate's own form
+    #[arg(long, value_enum, default_value_t, conflicts_with_all = ["accept", "sizes"])]
+    report: ReportForm,
+    /// Show what makes the bundles large instead
+    #[arg(long, conflicts_with = "accept")]
+    sizes: bool,
+    /// Show what came and went since this older bundle
+    #[arg(long, value_name = "OLD", requires = "sizes")]
+    diff: Option<PathBuf>,
+}
+
+/// Whom findings are shown to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum ReportForm {
+    /// People
+    #[default]
+    Text,
+    /// Code scanning and editors: SARIF 2.1.0
+    Sarif,
+    /// GitHub's workflows: annotations
+    Github,
 }
 
 /// Validates and prints the report; findings make the exit code 1.
@@ -47,6 +70,9 @@ pub(crate) fn validate(args: &ValidateArgs, ctx: &Context) -> Result<(), Command
             .map(|path| bundles::relative(&ctx.cwd, &ctx.cwd.join(path)));
         (ctx.cwd.as_path(), named.collect())
     };
+    if args.sizes {
+        return measure(args, root, &paths, &resolved, ctx);
+    }
     let reports = prepare::reports(root, &paths, &resolved.rules)
         .map_err(|error| prepare::validate_failed(&error, &resolved))?;
     // Bundles that are named are looked at alone; else it is all that a deploy would pack.
@@ -66,8 +92,7 @@ pub(crate) fn validate(args: &ValidateArgs, ctx: &Context) -> Result<(), Command
         ctx.screen
             .json(&json!({"clean": clean, "bundles": reports, "secrets": secrets}))?;
     } else {
-        ctx.screen.data(&render(&reports))?;
-        ctx.screen.data(&secrets::render(&secrets))?;
+        ctx.screen.data(&shown(args.report, &reports, &secrets))?;
     }
     if refused && !ctx.screen.is_json() {
         return Err(CommandError::failed("a secret would be packed").hint(prepare::ACCEPT));
@@ -76,6 +101,37 @@ pub(crate) fn validate(args: &ValidateArgs, ctx: &Context) -> Result<(), Command
         Ok(())
     } else {
         Err(CommandError::said())
+    }
+}
+
+fn shown(form: ReportForm, reports: &[BundleReport], secrets: &[SecretHit]) -> String {
+    match form {
+        ReportForm::Text => render(reports) + &secrets::render(secrets),
+        ReportForm::Sarif => {
+            let version = env!("CARGO_PKG_VERSION");
+            format!("{:#}\n", sarif(reports, secrets, version))
+        }
+        ReportForm::Github => github(reports, secrets),
+    }
+}
+
+fn measure(
+    args: &ValidateArgs,
+    root: &Path,
+    paths: &[PathBuf],
+    resolved: &Resolved,
+    ctx: &Context,
+) -> Result<(), CommandError> {
+    let Some(old) = &args.diff else {
+        return sizes::show(root, paths, &resolved.rules, ctx);
+    };
+    match paths {
+        [bundle] => sizes::diff(root, old, bundle, &resolved.rules, ctx),
+        _ => Err(CommandError::usage(format!(
+            "`--diff` compares one bundle, and there are {}",
+            paths.len()
+        ))
+        .hint("name it: `lockgate validate --sizes --diff OLD BUNDLE`")),
     }
 }
 

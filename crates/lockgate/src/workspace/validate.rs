@@ -101,7 +101,7 @@ pub(super) fn rules(root: &Path, table: &ValidateTable) -> Result<Rules, Workspa
         rules,
         allowed,
         guarded: table.guarded.unwrap_or(Severity::Note),
-        metafile: table.metafile.clone(),
+        metafile: table.metafile.as_ref().map(|path| root.join(path)),
     };
     rules.check().map_err(senseless)?;
     Ok(rules)
