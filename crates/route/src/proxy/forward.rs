@@ -140,6 +140,8 @@ impl Forwarder {
     /// An idempotent request without a body is sent once more, on a fresh connection,
     /// when the first ended unanswered for a reason that is not the request: it had
     /// been idle, or the upstream's process is about to end or was exchanged meanwhile.
+    /// Or it is a gateway's door that died over it: then after a moment, since while it
+    /// goes its socket still takes connections that nobody will serve.
     /// Any request is tried again of which nothing was sent. Where a gateway's door
     /// refused the connection, that is done as long as the request may wait.
     async fn answered(
@@ -186,9 +188,18 @@ impl Forwarder {
                         failed.unsent.take()
                     } else {
                         tries -= 1;
-                        let blameless = failed.reused || exchanged || upstream.leaves;
+                        let died = self.has_died_itself(upstream);
+                        let blameless = failed.reused || exchanged || upstream.leaves || died;
                         match failed.unsent.take() {
-                            None if blameless && failed.error.is_early_end() => again.take(),
+                            None if blameless && failed.error.is_early_end() => {
+                                if died && again.is_some() {
+                                    // Who finds no room to wait is not told to leave for that.
+                                    let _ = wait.for_change_or_a_moment(changed.as_mut()).await;
+                                    wait.ends();
+                                    changed = self.lookup.changed();
+                                }
+                                again.take()
+                            }
                             unsent => unsent,
                         }
                     };
@@ -208,6 +219,12 @@ impl Forwarder {
                 }
             }
         }
+    }
+
+    /// Whether a connection that ended unanswered means that the upstream itself is gone:
+    /// a gateway's door says so where its application ended over a request.
+    fn has_died_itself(&self, upstream: &Upstream) -> bool {
+        self.rules.stage == Stage::Front && upstream.gateway.is_some()
     }
 
     /// One attempt, on an idle connection when `reuse` allows it and there is one.

@@ -229,3 +229,49 @@ async fn a_request_cut_by_a_restart_is_asked_again_only_where_that_is_safe() {
         assert_eq!(new.connections(), usize::from(status == 200));
     }
 }
+
+/// A door that takes this request and dies over it, and another one at its address, which answers.
+async fn cut_and_back(method: &str) -> (String, u16) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let front = Front::to(addr).await;
+    let mut client = front.client_of_one().await;
+    client
+        .send(&format!(
+            "{method} / HTTP/1.1\r\nhost: {}\r\ncontent-length: 0\r\n\r\n",
+            org(ONE)
+        ))
+        .await;
+    let (stream, _) = soon("the request", listener.accept()).await.unwrap();
+    let mut peer = Peer::new(stream);
+    peer.head().await.unwrap();
+    // Its connections end a little earlier than its socket, which must not be taken for another.
+    drop(peer);
+    let early = timeout(Duration::from_millis(30), listener.accept()).await;
+    assert!(early.is_err(), "{early:?}");
+    drop(listener);
+    if method == "POST" {
+        let answer = client.message().await;
+        return (answer.body.clone(), answer.status());
+    }
+    // Nothing is said of the gateway: nobody has noticed yet.
+    nothing_comes(&mut client).await;
+    let listener = TcpListener::bind(addr).await.unwrap();
+    let (stream, _) = soon("another try", listener.accept()).await.unwrap();
+    let mut peer = Peer::new(stream);
+    peer.head().await.unwrap();
+    peer.send(&ok("from the next one")).await;
+    let answer = client.message().await;
+    (answer.body.clone(), answer.status())
+}
+
+#[tokio::test]
+async fn a_request_over_which_a_door_died_is_asked_again_before_anybody_noticed() {
+    for method in ["GET", "DELETE"] {
+        let again = cut_and_back(method).await;
+        assert_eq!(again, ("from the next one".to_owned(), 200), "{method}");
+    }
+    let (body, status) = cut_and_back("POST").await;
+    assert_eq!(status, 502);
+    assert!(body.contains("no answer from"), "{body}");
+}
