@@ -36,7 +36,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::bridge::Bridges;
-use self::front::{Front, FrontDescription, FrontPorts};
+use self::front::{Followed, Front, FrontDescription, FrontPorts};
 use self::gateways::Gateways;
 use self::listen::ListenError;
 use self::services::Services;
@@ -193,7 +193,7 @@ pub(crate) async fn start(options: ServeOptions) -> Result<RunningServer, Server
     let (reports, notice) = (Reports::default(), Notice::default());
     let (asked, stop) = (CancellationToken::new(), CancellationToken::new());
     let mut tasks = JoinSet::new();
-    let builds = BuildServer::new(store, reports.clone(), notice.clone(), PROGRAM.to_owned());
+    let builds = BuildServer::new(store.clone(), reports.clone(), notice.clone(), PROGRAM.to_owned());
     let opened = options.allow_plain.into_iter();
     let builds = Arc::new(opened.fold(builds, BuildServer::allow_plain));
     let bridges = Arc::new(Bridges::new(Arc::clone(&builds), description, stop.clone()));
@@ -231,8 +231,13 @@ pub(crate) async fn start(options: ServeOptions) -> Result<RunningServer, Server
     for env in &environments {
         gateways.reconcile(env).await;
     }
-    let (caller, known) = (options.caller, gateways.clone());
-    front.serve(caller, known, bridges.clone(), &stop, &mut tasks);
+    let followed = Followed {
+        caller: options.caller,
+        gateways: gateways.clone(),
+        store,
+        bridges: bridges.clone(),
+    };
+    front.serve(followed, &stop, &mut tasks);
     let listeners = bridges.description().listeners;
     tracing::info!(?listeners, home = %home.dir().display(), "server started");
     Ok(RunningServer {

@@ -17,7 +17,8 @@ mod table;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lockgate_model::{FrontTable, ORGANIZATION_PREFIX, OrganizationId};
+use lockgate_builds::store::Store;
+use lockgate_model::{FrontTable, GatewayName, ORGANIZATION_PREFIX, OrganizationId};
 use lockgate_route::{Certificates, EmbeddedProxy, FrontDoor, Patience};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
@@ -99,9 +100,7 @@ impl Front {
     /// Serves until `stop`, following what the gateways are.
     pub(super) fn serve(
         self,
-        caller: String,
-        gateways: Arc<Gateways>,
-        bridges: Arc<Bridges>,
+        followed: Followed,
         stop: &CancellationToken,
         tasks: &mut JoinSet<()>,
     ) {
@@ -127,9 +126,16 @@ impl Front {
             });
         }
         let stop = stop.clone();
+        let Followed {
+            caller,
+            gateways,
+            store,
+            bridges,
+        } = followed;
         let keeper = Keeper {
             certifier: Certifier::new(gateways.home().clone(), caller),
             gateways,
+            store,
             bridges,
             ports,
             table,
@@ -141,10 +147,23 @@ impl Front {
     }
 }
 
+/// What the front door follows, and whom it tells.
+pub(super) struct Followed {
+    /// Who stands in the authority's name.
+    pub(super) caller: String,
+    /// What gateways are.
+    pub(super) gateways: Arc<Gateways>,
+    /// What they are to run.
+    pub(super) store: Store,
+    /// The server's account of itself.
+    pub(super) bridges: Arc<Bridges>,
+}
+
 /// Keeps table and certificates as they should be.
 struct Keeper {
     certifier: Certifier,
     gateways: Arc<Gateways>,
+    store: Store,
     bridges: Arc<Bridges>,
     /// Why a port is off.
     ports: Option<String>,
@@ -166,7 +185,7 @@ impl Keeper {
             // Certificates are looked at although nothing has changed.
             version = timeout(look, changed).await.ok().or(version);
             let known = self.gateways.everything();
-            let table = table::of(&known);
+            let table = table::of(&known, |gateway| has_build(&self.store, gateway));
             let files = certify::files(known.iter().map(|(environment, _)| environment));
             // Certificates first: a name that is served is never asked for in vain.
             let certified = self.certifier.certify(&table, &files, now());
@@ -200,4 +219,9 @@ impl Keeper {
         let problem = (!all.is_empty()).then(|| all.join("; "));
         self.bridges.front_problem(problem);
     }
+}
+
+/// Whether something was said that a gateway could run. Where that cannot be read, it may be.
+fn has_build(store: &Store, gateway: &GatewayName) -> bool {
+    !matches!(store.statement(gateway), Ok(None))
 }

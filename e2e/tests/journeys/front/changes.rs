@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lockgate_e2e::{FrontDoor, Signal, World, until};
 
-use super::{ONE, assign, host, running, workspace};
+use super::{ONE, assign, create, host, running, workspace};
 
 /// How many requests curl sends on one connection before it takes another.
 const ON_ONE_CONNECTION: usize = 20;
@@ -103,4 +103,27 @@ fn requests_wait_for_an_agent_that_was_killed() {
             agent().filter(|pid| *pid != killed)
         });
     });
+}
+
+#[test]
+fn a_gateway_without_a_build_says_so_at_once() {
+    let world = World::new();
+    let workspace = workspace(&world);
+    world.serve();
+    create(&world, "dev-001", "dev-001.localhost", &workspace, 1);
+    world.lockgate(&["org", "assign", "dev-001", ONE]).expect(0);
+    let door = FrontDoor::of(&world);
+    // A page at once: a request that waits does so for 30 s.
+    let asked = door.run(&[
+        "--max-time",
+        "5",
+        "--write-out",
+        "%{http_code}",
+        &format!("https://{}:{}/", host(ONE), door.https),
+    ]);
+    assert!(asked.stdout.ends_with("503"), "{asked:?}");
+    asked.says("`lockgate deploy dev-001`");
+    world.deploy("dev-001").expect(0);
+    let answer = door.get(&host(ONE), "/");
+    assert_eq!(answer.status, 200, "{answer:?}");
 }

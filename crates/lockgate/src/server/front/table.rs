@@ -7,13 +7,18 @@ use lockgate_model::{
 use crate::environment::Environment;
 use crate::server::control::GatewayView;
 
-/// The table of these environments and gateways.
-pub(super) fn of(known: &[(Environment, Vec<GatewayView>)]) -> FrontTable {
+/// The table of these environments and gateways; `has_build` tells whether there is something that
+/// a gateway could run.
+pub(super) fn of(
+    known: &[(Environment, Vec<GatewayView>)],
+    has_build: impl Fn(&GatewayName) -> bool,
+) -> FrontTable {
     let environments = known
         .iter()
         .filter_map(|(environment, _)| front(environment));
     let views = known.iter().flat_map(|(_, views)| views);
-    FrontTable::new(environments, views.map(gateway))
+    let gateways = views.map(|view| gateway(view, || has_build(&view.name)));
+    FrontTable::new(environments, gateways)
 }
 
 fn front(environment: &Environment) -> Option<FrontEnvironment> {
@@ -34,13 +39,13 @@ fn front(environment: &Environment) -> Option<FrontEnvironment> {
     })
 }
 
-fn gateway(view: &GatewayView) -> (GatewayName, FrontGateway) {
+fn gateway(view: &GatewayView, has_build: impl FnOnce() -> bool) -> (GatewayName, FrontGateway) {
     let report = view.report.as_ref();
     let running = report.and_then(|report| report.running.as_ref());
     let desired = report.and_then(|report| report.desired_build.as_ref());
     let build = running.map(|running| &running.build).or(desired);
     let front = FrontGateway {
-        standing: standing(view),
+        standing: standing(view, has_build),
         build: build.cloned(),
     };
     (view.name.clone(), front)
@@ -48,8 +53,9 @@ fn gateway(view: &GatewayView) -> (GatewayName, FrontGateway) {
 
 /// A gateway's door answers once its agent has something to start: an agent that comes back after a
 /// crash opens its door before it has read what it runs. The agent holds the application's socket
-/// from then on, so a reload is nothing that the front door has to know of.
-fn standing(view: &GatewayView) -> Standing {
+/// from then on, so a reload is nothing that the front door has to know of. One that has no build will
+/// not answer however long somebody waits.
+fn standing(view: &GatewayView, has_build: impl FnOnce() -> bool) -> Standing {
     let (env, number) = (view.name.env(), view.name.number());
     if !view.enabled {
         return Standing::Stopped(format!(
@@ -62,7 +68,10 @@ fn standing(view: &GatewayView) -> Standing {
             let life = container.unwrap_or_else(|| report.agent_pid.into());
             Standing::At { address, life }
         }
-        _ => Standing::Starting,
+        _ if has_build() => Standing::Starting,
+        _ => Standing::Stopped(format!(
+            "it has no build yet; `lockgate deploy {env}` brings one"
+        )),
     }
 }
 
@@ -103,23 +112,25 @@ mod tests {
 
     #[test]
     fn a_gateway_answers_once_its_agent_has_spoken() {
-        let check = |change: fn(&mut GatewayView), expected: &str| {
+        let check = |change: fn(&mut GatewayView), expected: &str, without: &str| {
             let mut view = view();
             change(&mut view);
-            let found = format!("{:?}", standing(&view));
-            assert!(found.contains(expected), "{found}");
+            for (has_build, expected) in [(true, expected), (false, without)] {
+                let found = format!("{:?}", standing(&view, || has_build));
+                assert!(found.contains(expected), "{has_build}: {found}");
+            }
         };
-        check(|_| {}, "At { address: 127.0.0.1:7100, life: 5 }");
-        check(|view| view.report = None, "Starting");
+        let none = "it has no build yet; `lockgate deploy dev` brings one";
+        let at = "At { address: 127.0.0.1:7100, life: 5 }";
+        check(|_| {}, at, at);
+        check(|view| view.report = None, "Starting", none);
         let new = |view: &mut GatewayView| {
             view.report = Some(Report::of_new_agent(view.name.clone(), "0", 5));
         };
-        check(new, "Starting");
-        check(|view| view.reach = Reach::default(), "Starting");
-        check(
-            |view| view.enabled = false,
-            "`lockgate start dev 0` starts it",
-        );
+        check(new, "Starting", none);
+        check(|view| view.reach = Reach::default(), "Starting", none);
+        let stopped = "`lockgate start dev 0` starts it";
+        check(|view| view.enabled = false, stopped, stopped);
     }
 
     #[test]
@@ -127,7 +138,7 @@ mod tests {
         let mut environment = sample("dev");
         let organization = OrganizationId::parse(ORGANIZATION).unwrap();
         environment.gateways[0].organization = Some(organization.clone());
-        let table = FrontTable::new(front(&environment), [gateway(&view())]);
+        let table = FrontTable::new(front(&environment), [gateway(&view(), || true)]);
         let host = format!("org-{organization}.dev.localhost");
         assert!(matches!(table.lookup(&host), Target::Gateway { .. }));
         let (apex, site) = ("dev.localhost", Site::parse("/srv/site").unwrap());
