@@ -1,6 +1,7 @@
 //! Certificates by the names they are for.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use lockgate_model::plain_host;
@@ -65,6 +66,20 @@ pub enum CertificateError {
 pub struct Certificate {
     names: Vec<String>,
     key: Arc<CertifiedKey>,
+    /// What it was read from, for a driver that reads files.
+    pem: Option<Pem>,
+}
+
+/// A chain and its key as texts. The key is a secret.
+struct Pem {
+    chain: Vec<u8>,
+    key: Vec<u8>,
+}
+
+impl fmt::Debug for Pem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pem(…)")
+    }
 }
 
 impl Certificate {
@@ -72,6 +87,10 @@ impl Certificate {
     /// and the names.
     pub fn from_pem(names: &[&str], chain: &[u8], key: &[u8]) -> Result<Self, CertificateError> {
         let all = || names.join(", ");
+        let pem = Pem {
+            chain: chain.to_owned(),
+            key: key.to_owned(),
+        };
         let chain = CertificateDer::pem_slice_iter(chain)
             .collect::<Result<Vec<_>, _>>()
             .map_err(|source| CertificateError::Certificate {
@@ -82,7 +101,10 @@ impl Certificate {
             names: all(),
             source,
         })?;
-        Self::new(names, chain, key)
+        Ok(Self {
+            pem: Some(pem),
+            ..Self::new(names, chain, key)?
+        })
     }
 
     /// Takes a chain, the server's own certificate first, and its key, and makes sure that
@@ -107,12 +129,18 @@ impl Certificate {
         Ok(Self {
             names,
             key: Arc::new(key),
+            pem: None,
         })
     }
 
     /// The names it is shown for.
     pub fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// The chain and its key in PEM, where they were read from that. The key is a secret.
+    pub fn pem(&self) -> Option<(&[u8], &[u8])> {
+        self.pem.as_ref().map(|pem| (&*pem.chain, &*pem.key))
     }
 
     /// Whether it is for this host, however that is written.
@@ -167,6 +195,12 @@ impl Certificates {
         Self {
             by_name: Arc::new(by_name),
         }
+    }
+
+    /// Each name and the certificate that is shown for it.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &Arc<Certificate>)> {
+        let all = self.by_name.iter();
+        all.map(|(name, certificate)| (name.as_str(), certificate))
     }
 
     /// The certificate for a host: one for exactly this name, else one for its level.

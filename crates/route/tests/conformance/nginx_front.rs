@@ -261,6 +261,32 @@ async fn a_gateway_that_does_not_answer_is_named_with_its_build() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_nginx_refuses_is_its_environment_s_own_trouble() {
+    let application = Application::answering(|_| ok("hello")).await;
+    let mut front = Front::open(vec![environment("a", 1, &[(ONE, 0)])]).await;
+    front.say("gw-pool-a-0", at(application.addr)).await;
+    // It is asked for by names that are served and by those that are not.
+    let torn = front.dir.path().join("torn");
+    std::fs::write(&torn, "no certificate").unwrap();
+    front.certificates.push(CertificateFiles {
+        names: vec!["other.test".to_owned(), "*.other.test".to_owned()],
+        chain: torn.clone(),
+        key: torn.clone(),
+    });
+    let other = FrontEnvironment {
+        domain: RouteName::parse("other.test").unwrap(),
+        ..environment("b", 2, &[(TWO, 0)])
+    };
+    let followed = front.change(FrontChange::Environment(other)).await;
+    let refused: Vec<_> = followed.refused.keys().map(EnvName::as_str).collect();
+    assert_eq!(refused, ["b"], "{followed:?}");
+    front.say("gw-pool-a-0", Standing::Starting).await;
+    assert_eq!(front.ask(&org(ONE), "/").await.status(), 503);
+    assert!(front.nginx.reads(&front.certificates[0].chain).await);
+    assert!(!front.nginx.reads(&torn).await);
+}
+
+#[tokio::test]
 async fn an_environment_that_nginx_refuses_stays_and_the_others_go_on() {
     let old = Application::answering(|_| ok("old")).await;
     let new = Application::answering(|_| ok("new")).await;
@@ -279,6 +305,11 @@ async fn an_environment_that_nginx_refuses_stays_and_the_others_go_on() {
         followed.refused[&EnvName::parse("a").unwrap()].contains("fe80"),
         "{followed:?}"
     );
+    // What was refused is kept, and what is said of it names where.
+    let kept = front.dir.path().join("a front/refused/a.conf");
+    let said = &followed.refused[&EnvName::parse("a").unwrap()];
+    assert!(said.contains(&kept.display().to_string()), "{said}");
+    assert!(std::fs::read_to_string(&kept).unwrap().contains("fe80"));
     let followed = front.say("gw-pool-b-0", at(new.addr)).await;
     assert_eq!(followed.followed, Followed::Changed);
     assert_eq!(followed.refused.len(), 1);
@@ -286,6 +317,7 @@ async fn an_environment_that_nginx_refuses_stays_and_the_others_go_on() {
     assert_eq!(front.ask(&org(TWO), "/").await.body, "new");
     let followed = front.say("gw-pool-a-0", at(new.addr)).await;
     assert!(followed.refused.is_empty());
+    assert!(!kept.exists());
     assert_eq!(front.ask(&org(ONE), "/").await.body, "new");
     // One that is gone leaves nothing behind.
     front

@@ -7,7 +7,7 @@ use lockgate_model::{EnvName, FrontTable};
 use tokio::sync::Mutex;
 
 use super::place::FrontPlace;
-use super::render::{CertificateFiles, Front, FrontListen};
+use super::render::{CertificateFiles, Front, FrontListen, Text};
 use crate::nginx::Master;
 use crate::seam::{FollowError, Followed};
 
@@ -18,8 +18,9 @@ const NAME: &str = "nginx";
 pub struct FrontFollowed {
     /// Whether anything is served otherwise than before.
     pub followed: Followed,
-    /// The environments whose texts nginx refused, with what it said. They are served as
-    /// before, or not at all where they are new.
+    /// The environments whose texts nginx refused, with what it said of the file
+    /// `refused/{env}.conf`, where the text lies. They are served as before, or not at all
+    /// where they are new.
     pub refused: BTreeMap<EnvName, String>,
 }
 
@@ -37,7 +38,7 @@ pub struct FrontNginx<M> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Texts {
     main: String,
-    environments: BTreeMap<EnvName, String>,
+    environments: BTreeMap<EnvName, Text>,
 }
 
 impl<M: Master> FrontNginx<M> {
@@ -73,9 +74,9 @@ impl<M: Master> FrontNginx<M> {
         let wanted = front.environments();
         self.place.prepare()?;
         self.place.show(table)?;
-        let main = |envs: &Path| front.main(envs);
+        let main = |folder: &Path| front.main(folder);
         let mut texts = Texts {
-            main: main(&self.place.envs()),
+            main: main(self.place.dir()),
             environments: wanted.clone(),
         };
         if texts == *written {
@@ -84,7 +85,7 @@ impl<M: Master> FrontNginx<M> {
                 refused: BTreeMap::new(),
             });
         }
-        let mut refused = BTreeMap::new();
+        let (mut refused, mut kept_back) = (BTreeMap::new(), BTreeMap::new());
         if self.test(main, &wanted).await?.is_err() {
             // One of them is wrong: those that nginx takes beside what counts are taken.
             let kept = written.environments.iter();
@@ -98,16 +99,18 @@ impl<M: Master> FrontNginx<M> {
             }
             for (name, text) in wanted {
                 let mut with = texts.environments.clone();
-                with.insert(name.clone(), text);
+                with.insert(name.clone(), text.clone());
                 match self.test(main, &with).await? {
                     Ok(()) => texts.environments = with,
                     Err(said) => {
-                        refused.insert(name, said);
+                        refused.insert(name.clone(), self.place.said_of_refused(&name, &said));
+                        kept_back.insert(name, text);
                     }
                 }
             }
         }
         self.place.drop_new()?;
+        self.place.keep_refused(&kept_back)?;
         let changed = texts != *written;
         if changed {
             self.place.take(&texts.main, &texts.environments)?;
@@ -125,11 +128,20 @@ impl<M: Master> FrontNginx<M> {
         })
     }
 
+    /// Whether a file is named in what counts.
+    pub async fn reads(&self, file: &Path) -> bool {
+        let quoted = format!("\"{}\"", file.display());
+        let written = self.written.lock().await;
+        let texts = written.environments.values();
+        let mut texts = texts.flat_map(|text| [&text.served, &text.unserved]);
+        texts.any(|text| text.contains(&quoted))
+    }
+
     /// Has nginx test texts that do not count yet; what it says where they are not right.
     async fn test(
         &self,
         main: impl FnOnce(&Path) -> String,
-        environments: &BTreeMap<EnvName, String>,
+        environments: &BTreeMap<EnvName, Text>,
     ) -> Result<Result<(), String>, FollowError> {
         let config = self.place.lay_out(main, environments)?;
         Ok(self.master.test(&config).await)

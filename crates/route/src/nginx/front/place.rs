@@ -2,8 +2,10 @@
 //!
 //! ```text
 //! nginx.conf         the configuration that counts, around the environments
-//! envs/{env}.conf    one environment
-//! new/               the same as the two above, while they are being tested
+//! envs/{env}.conf    one environment, by the names that it serves
+//! unserved/….conf    and by those that it does not
+//! new/               the same as the three above, while they are being tested
+//! refused/{env}.conf what nginx refused of an environment
 //! .lockgate/         pages, each as .html and .json
 //! nginx.pid, temp/   nginx's own
 //! ```
@@ -16,12 +18,20 @@ use std::path::{Path, PathBuf};
 use http::StatusCode;
 use lockgate_model::{EnvName, FrontTable, GatewayName, Standing};
 
+use super::render::Text;
 use crate::front::unavailable;
 use crate::nginx::PlaceError;
 use crate::nginx::place::Place;
 use crate::proxy::page::Page;
 
 pub(super) const PAGES: &str = ".lockgate";
+/// Folders of the environments' texts, in the order in which nginx reads them.
+pub(super) const SERVED: &str = "envs";
+pub(super) const UNSERVED: &str = "unserved";
+/// Of those being tested, and those refused.
+const TEMP: &str = "temp";
+const NEW: &str = "new";
+const REFUSED: &str = "refused";
 /// What ends the name of a gateway's pages.
 pub(super) const NO_ANSWER: &str = "502";
 pub(super) const STOPPED: &str = "503";
@@ -57,18 +67,13 @@ impl FrontPlace {
         self.place.pid_file()
     }
 
-    /// The folder of environments that count.
-    pub(super) fn envs(&self) -> PathBuf {
-        self.dir().join("envs")
-    }
-
     pub(super) fn temp(&self) -> PathBuf {
-        self.dir().join("temp")
+        self.dir().join(TEMP)
     }
 
     /// Makes the folder, with the pages that are no gateway's.
     pub(super) fn prepare(&self) -> Result<(), PlaceError> {
-        for folder in [self.envs(), self.temp(), self.dir().join(PAGES)] {
+        for folder in [SERVED, UNSERVED, TEMP, PAGES].map(|it| self.dir().join(it)) {
             fs::create_dir_all(&folder).map_err(failed(&folder))?;
         }
         let nobody = "nobody serves this name; `lockgate urls` lists what is served";
@@ -100,47 +105,79 @@ impl FrontPlace {
     pub(super) fn lay_out(
         &self,
         main: impl FnOnce(&Path) -> String,
-        environments: &BTreeMap<EnvName, String>,
+        environments: &BTreeMap<EnvName, Text>,
     ) -> Result<PathBuf, PlaceError> {
-        let new = self.dir().join("new");
-        let envs = new.join("envs");
+        let new = self.dir().join(NEW);
         self.drop_new()?;
-        fs::create_dir_all(&envs).map_err(failed(&envs))?;
+        for folder in [SERVED, UNSERVED].map(|it| new.join(it)) {
+            fs::create_dir_all(&folder).map_err(failed(&folder))?;
+        }
         for (name, text) in environments {
-            let path = envs.join(format!("{name}.conf"));
-            fs::write(&path, text).map_err(failed(&path))?;
+            for (file, text) in files(name, text) {
+                let path = new.join(file);
+                fs::write(&path, text).map_err(failed(&path))?;
+            }
         }
         let config = new.join("nginx.conf");
-        fs::write(&config, main(&envs)).map_err(failed(&config))?;
+        fs::write(&config, main(&new)).map_err(failed(&config))?;
         Ok(config)
     }
 
     /// Removes what was laid out.
     pub(super) fn drop_new(&self) -> Result<(), PlaceError> {
-        let new = self.dir().join("new");
+        let new = self.dir().join(NEW);
         match fs::remove_dir_all(&new) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(&new)(error)),
             Ok(()) | Err(_) => Ok(()),
         }
     }
 
+    /// Keeps exactly these texts for whoever looks at why they were refused.
+    pub(super) fn keep_refused(&self, texts: &BTreeMap<EnvName, Text>) -> Result<(), PlaceError> {
+        let refused = self.dir().join(REFUSED);
+        match fs::remove_dir_all(&refused) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(failed(&refused)(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+        if !texts.is_empty() {
+            fs::create_dir_all(&refused).map_err(failed(&refused))?;
+        }
+        for (name, text) in texts {
+            let path = refused.join(format!("{name}.conf"));
+            let all = format!("{}{}", text.served, text.unserved);
+            fs::write(&path, all).map_err(failed(&path))?;
+        }
+        Ok(())
+    }
+
+    /// What nginx said of a text that was laid out, as said of where it is kept.
+    pub(super) fn said_of_refused(&self, name: &EnvName, said: &str) -> String {
+        let file = |folder: &Path| folder.join(format!("{name}.conf")).display().to_string();
+        let tested = file(&self.dir().join(NEW).join(SERVED));
+        said.replace(&tested, &file(&self.dir().join(REFUSED)))
+    }
+
     /// Makes these texts the ones that count.
     pub(super) fn take(
         &self,
         main: &str,
-        environments: &BTreeMap<EnvName, String>,
+        environments: &BTreeMap<EnvName, Text>,
     ) -> Result<(), PlaceError> {
-        let envs = self.envs();
-        for (name, text) in environments {
-            replace(&envs.join(format!("{name}.conf")), text)?;
+        let wanted = environments.iter().flat_map(|it| files(it.0, it.1));
+        let wanted: BTreeMap<PathBuf, &str> = wanted
+            .map(|(file, text)| (self.dir().join(file), text))
+            .collect();
+        for (path, text) in &wanted {
+            replace(path, text)?;
         }
-        let there = fs::read_dir(&envs).map_err(failed(&envs))?;
-        for file in there.flatten() {
-            let name = file.file_name();
-            let name = name.to_str().and_then(|name| name.strip_suffix(".conf"));
-            let wanted = name.and_then(|name| EnvName::parse(name).ok());
-            if !wanted.is_some_and(|name| environments.contains_key(&name)) {
-                fs::remove_file(file.path()).map_err(failed(&file.path()))?;
+        for folder in [SERVED, UNSERVED].map(|it| self.dir().join(it)) {
+            let there = fs::read_dir(&folder).map_err(failed(&folder))?;
+            for path in there.flatten().map(|file| file.path()) {
+                if !wanted.contains_key(&path) {
+                    fs::remove_file(&path).map_err(failed(&path))?;
+                }
             }
         }
         replace(&self.config(), main)
@@ -155,6 +192,20 @@ impl FrontPlace {
         }
         Ok(())
     }
+}
+
+/// The files of an environment, below the folder of the configuration that includes them.
+fn files<'a>(name: &EnvName, text: &'a Text) -> [(PathBuf, &'a str); 2] {
+    let Text {
+        served,
+        unserved,
+        order,
+    } = text;
+    let in_order = format!("{order:03}-{name}.conf");
+    [
+        (Path::new(SERVED).join(format!("{name}.conf")), served),
+        (Path::new(UNSERVED).join(in_order), unserved),
+    ]
 }
 
 /// Every gateway that a name leads to.

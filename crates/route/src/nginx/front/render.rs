@@ -10,11 +10,14 @@ use lockgate_model::{
     Standing, Target,
 };
 
-use super::place::{FrontPlace, NO_ANSWER, NO_SITE, NOBODY, PAGES, STOPPED};
+use super::place::{FrontPlace, NO_ANSWER, NO_SITE, NOBODY, PAGES, SERVED, STOPPED, UNSERVED};
 use crate::nginx::headers::{OF_ONE_CONNECTION, OF_THE_REQUEST, ORIGIN};
 use crate::nginx::place::is_speakable;
 use crate::nginx::render::{MAPS, PASSING, put};
 use crate::proxy::page::RETRY_AFTER_SECS;
+
+/// No host's name is longer.
+const LONGEST_NAME: usize = 253;
 
 /// The front door's own words on where a request came from.
 const OF_THE_CLIENT: [(&str, &str); 5] = [
@@ -57,21 +60,41 @@ pub(super) struct Front<'a> {
     pub(super) certificates: &'a [CertificateFiles],
 }
 
+/// What nginx reads of an environment. It names this one's certificates and no other's, so
+/// that it counts or is refused by itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Text {
+    /// The names that are served.
+    pub(super) served: String,
+    /// The names below its domain that are nobody's.
+    pub(super) unserved: String,
+    /// When the second is read among those of all domains: longer ones come first, since
+    /// nginx takes the first pattern that fits.
+    pub(super) order: usize,
+}
+
 impl Front<'_> {
     /// A text for each environment.
-    pub(super) fn environments(&self) -> BTreeMap<EnvName, String> {
+    pub(super) fn environments(&self) -> BTreeMap<EnvName, Text> {
         let all = self.table.environments().iter();
-        all.map(|environment| (environment.name.clone(), self.environment(environment)))
+        let text = |environment: &FrontEnvironment| Text {
+            served: self.environment(environment),
+            unserved: self.unknown_names(environment),
+            order: LONGEST_NAME.saturating_sub(environment.domain.as_str().len()),
+        };
+        all.map(|environment| (environment.name.clone(), text(environment)))
             .collect()
     }
 
-    /// The text around the environments, whose files lie in `envs`.
-    pub(super) fn main(&self, envs: &Path) -> String {
+    /// The text around the environments, whose files lie below `folder`.
+    pub(super) fn main(&self, folder: &Path) -> String {
         let mut text = String::new();
         self.head(&mut text);
         self.strangers(&mut text);
-        put!(&mut text, "    include \"{}/*.conf\";", envs.display());
-        self.unknown_names(&mut text);
+        for part in [SERVED, UNSERVED] {
+            let part = folder.join(part);
+            put!(&mut text, "    include \"{}/*.conf\";", part.display());
+        }
         text.push_str("}\n");
         text
     }
@@ -170,31 +193,25 @@ http {{
         }
     }
 
-    /// Names below a domain that are nobody's, the longest domain first: nginx takes the
-    /// first pattern that fits.
-    fn unknown_names(&self, text: &mut String) {
-        let mut domains: Vec<&str> = Vec::new();
-        for environment in self.table.environments() {
-            let domain = environment.domain.as_str();
-            if !domains.contains(&domain) {
-                domains.push(domain);
-            }
-        }
-        domains.sort_by_key(|domain| (std::cmp::Reverse(domain.len()), *domain));
-        for domain in domains {
-            let any = format!("any.{domain}");
-            let Some(certificate) = self.certificate(&any) else {
-                continue;
-            };
-            put!(text, "    server {{");
-            self.secured(text, certificate);
-            put!(
-                text,
-                "        server_name \"~^(.+[.])?{}$\";",
-                literal(domain)
-            );
-            not_found(text, NOBODY);
-        }
+    /// Names below an environment's domain that are nobody's; nothing where another one has
+    /// said it.
+    fn unknown_names(&self, environment: &FrontEnvironment) -> String {
+        let domain = &environment.domain;
+        let mut text = String::new();
+        let is_first = self.table.first_on(domain).map(|it| &it.name) == Some(&environment.name);
+        let certificate = self.certificate(&format!("any.{domain}"));
+        let Some(certificate) = certificate.filter(|_| is_first) else {
+            return text;
+        };
+        put!(&mut text, "    server {{");
+        self.secured(&mut text, certificate);
+        put!(
+            &mut text,
+            "        server_name \"~^(.+[.])?{}$\";",
+            literal(domain.as_str())
+        );
+        not_found(&mut text, NOBODY);
+        text
     }
 
     fn environment(&self, environment: &FrontEnvironment) -> String {
@@ -423,7 +440,8 @@ mod tests {
                 key: "/srv/key".into(),
             }],
         };
-        front.environments().into_values().collect()
+        let all = front.environments().into_values();
+        all.map(|it| it.served + &it.unserved).collect()
     }
 
     #[test]
