@@ -42,6 +42,7 @@ impl Service {
             ready: None,
             ready_timeout: Duration::from_secs(20),
             stop_timeout: Duration::from_secs(10),
+            crash_delay: Duration::from_secs(3),
             log: dir.path().join("logs/ganymede.log"),
         };
         change(&mut description);

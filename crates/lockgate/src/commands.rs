@@ -83,7 +83,11 @@ fn start(cli: Cli, screen: Screen) -> Result<(), CommandError> {
         Command::Up(args) => args.port(),
         _ => None,
     };
-    let ctx = Context::new(&cli.global, port, screen)?;
+    let front = match &cli.command {
+        Command::Serve(args) => args.front(),
+        _ => None,
+    };
+    let ctx = Context::new(&cli.global, (port, front), screen)?;
     logging::start(&ctx, cli.global.verbose, &cli.command)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -11,7 +11,7 @@ use lockgate_model::{EnvName, NameError, ports};
 
 use crate::home::Home;
 use crate::runtime::docker::address::{AddressError, EngineAddress};
-use crate::server::front::{FrontPort, FrontPorts};
+use crate::server::front::{FrontDriver, FrontPort, FrontPorts};
 
 /// The default environment's name.
 pub(crate) const LOCKGATE_ENV: &str = "LOCKGATE_ENV";
@@ -25,6 +25,8 @@ pub(crate) const LOCKGATE_SERVE_PORT: &str = "LOCKGATE_SERVE_PORT";
 pub(crate) const LOCKGATE_HTTPS_PORT: &str = "LOCKGATE_HTTPS_PORT";
 /// The front door's port for HTTP, or `off`; 80 where that is to be had, else 8080.
 pub(crate) const LOCKGATE_HTTP_PORT: &str = "LOCKGATE_HTTP_PORT";
+/// Who serves the front door: `embedded`, the server itself, or `nginx`; `embedded` where it is not set.
+pub(crate) const LOCKGATE_FRONT: &str = "LOCKGATE_FRONT";
 /// The agent program; `lockgate-agent` beside this program where it is not set.
 pub(crate) const LOCKGATE_AGENT: &str = "LOCKGATE_AGENT";
 /// Where the container engine is asked; `unix:///var/run/docker.sock` where it is not set.
@@ -49,6 +51,8 @@ pub(crate) struct Flags {
     pub(crate) home: Option<PathBuf>,
     /// `--port` of the build server.
     pub(crate) port: Option<u16>,
+    /// `--front`.
+    pub(crate) front: Option<FrontDriver>,
 }
 
 /// All settings of one call.
@@ -62,6 +66,8 @@ pub(crate) struct Config {
     pub(crate) serve_port: u16,
     /// The front door's ports.
     pub(crate) front: FrontPorts,
+    /// Who serves it.
+    pub(crate) front_driver: FrontDriver,
     /// The agent program.
     pub(crate) agent: PathBuf,
     /// Who calls, for the history: `user@host`.
@@ -180,18 +186,7 @@ impl Config {
             })?),
             None => None,
         };
-        let front_port = |variable| match text(variable)? {
-            None => Ok(FrontPort::Usual),
-            Some(value) => value.parse().map_err(|_| ConfigError::Value {
-                variable,
-                value,
-                expected: "a port number from 0 to 65535, or `off`",
-            }),
-        };
-        let front = FrontPorts {
-            https: front_port(LOCKGATE_HTTPS_PORT)?,
-            http: front_port(LOCKGATE_HTTP_PORT)?,
-        };
+        let (front, front_driver) = resolve_front(flags, &text)?;
         let user = text("USER")?.or(text("LOGNAME")?);
         let user = user
             .or_else(|| machine.user.clone())
@@ -201,6 +196,7 @@ impl Config {
             home: resolve_home(flags, &given, machine)?,
             serve_port,
             front,
+            front_driver,
             agent: given(LOCKGATE_AGENT).map_or_else(|| machine.agent(), PathBuf::from),
             caller: format!("{user}@{}", machine.host),
             log: text(LOCKGATE_LOG)?,
@@ -239,6 +235,35 @@ impl Machine {
             PathBuf::from(format!("/tmp/lockgate-{}", self.user_id))
         }
     }
+}
+
+/// The front door's ports, and who serves it.
+fn resolve_front(
+    flags: &Flags,
+    text: &dyn Fn(&'static str) -> Result<Option<String>, ConfigError>,
+) -> Result<(FrontPorts, FrontDriver), ConfigError> {
+    let port = |variable| match text(variable)? {
+        None => Ok(FrontPort::Usual),
+        Some(value) => value.parse().map_err(|_| ConfigError::Value {
+            variable,
+            value,
+            expected: "a port number from 0 to 65535, or `off`",
+        }),
+    };
+    let ports = FrontPorts {
+        https: port(LOCKGATE_HTTPS_PORT)?,
+        http: port(LOCKGATE_HTTP_PORT)?,
+    };
+    let driver = match (flags.front, text(LOCKGATE_FRONT)?) {
+        (Some(driver), _) => driver,
+        (None, Some(value)) => value.parse().map_err(|()| ConfigError::Value {
+            variable: LOCKGATE_FRONT,
+            value,
+            expected: "`embedded` or `nginx`",
+        })?,
+        (None, None) => FrontDriver::default(),
+    };
+    Ok((ports, driver))
 }
 
 fn resolve_home(
@@ -310,6 +335,25 @@ mod tests {
     }
 
     #[test]
+    fn a_flag_says_who_serves_the_front_door_before_a_variable_does() {
+        let check = |flag, variable: &[(&str, &str)], expected| {
+            let flags = Flags {
+                front: flag,
+                ..Flags::default()
+            };
+            let home = [("HOME", "/nowhere/me")];
+            let config = resolve(&flags, &[&home, variable].concat());
+            assert_eq!(config.ok().map(|it| it.front_driver), expected);
+        };
+        let (embedded, nginx) = (Some(FrontDriver::Embedded), Some(FrontDriver::Nginx));
+        check(None, &[], embedded);
+        check(None, &[(LOCKGATE_FRONT, "nginx")], nginx);
+        check(embedded, &[(LOCKGATE_FRONT, "nginx")], embedded);
+        check(nginx, &[], nginx);
+        check(None, &[(LOCKGATE_FRONT, "caddy")], None);
+    }
+
+    #[test]
     fn defaults_follow_the_folders_of_the_desktop_specification() {
         let config = resolve(&Flags::default(), &[("HOME", "/nowhere/me")]).unwrap();
         assert_eq!(
@@ -359,6 +403,7 @@ mod tests {
             env: Some(EnvName::parse("main").unwrap()),
             home: Some("/nowhere/flag".into()),
             port: Some(0),
+            ..Flags::default()
         };
         let config = resolve(&flags, &variables).unwrap();
         assert_eq!(config.home.dir(), Path::new("/nowhere/flag"));

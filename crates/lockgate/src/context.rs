@@ -13,6 +13,7 @@ use crate::environment::Environment;
 use crate::error::CommandError;
 use crate::server::ServerDescription;
 use crate::server::control::ControlClient;
+use crate::server::front::FrontDriver;
 use crate::views::screen::Screen;
 use crate::workspace::Workspace;
 
@@ -28,16 +29,17 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// Resolves the configuration. `port` is a command's own `--port`.
+    /// Resolves the configuration. `port` and `front` are a command's own flags of these names.
     pub(crate) fn new(
         global: &GlobalArgs,
-        port: Option<u16>,
+        (port, front): (Option<u16>, Option<FrontDriver>),
         screen: Screen,
     ) -> Result<Self, CommandError> {
         let config = Config::from_process(&Flags {
             env: global.env.clone(),
             home: None,
             port,
+            front,
         })?;
         let cwd = std::env::current_dir().map_err(|error| {
             CommandError::failed("cannot tell the current folder").because(&error)

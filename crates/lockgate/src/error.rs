@@ -24,6 +24,7 @@ use crate::runtime::docker::check::CheckError;
 use crate::runtime::docker::engine::EngineError;
 use crate::server::ServerError;
 use crate::server::control::ControlError;
+use crate::server::front::NginxError;
 use crate::server::listen::ListenError;
 use crate::views::paint::Paint;
 use crate::workspace::WorkspaceError;
@@ -456,8 +457,16 @@ impl From<CertificateError> for CommandError {
 
 impl From<ServerError> for CommandError {
     fn from(error: ServerError) -> Self {
-        let told = Self::from_error(Kind::Failed, &error);
+        let kind = match &error {
+            ServerError::Nginx(NginxError::Missing { .. }) => Kind::Configuration,
+            _ => Kind::Failed,
+        };
+        let told = Self::from_error(kind, &error);
         match &error {
+            ServerError::Nginx(NginxError::Missing { .. }) => told.hint(
+                "install it, or leave out `--front nginx` and LOCKGATE_FRONT: the server serves the \
+                 front door itself then",
+            ),
             ServerError::AlreadyRuns { .. } => {
                 told.hint("`lockgate serve status` shows it, `lockgate serve stop` ends it")
             }

@@ -138,6 +138,11 @@ impl Home {
         self.dir.join("ca")
     }
 
+    /// The folder of the front door's nginx, where it has one.
+    pub(crate) fn nginx_dir(&self) -> PathBuf {
+        self.dir.join("nginx")
+    }
+
     /// The folder of one gateway: its token, and in the local runtime its releases and logs.
     pub(crate) fn gateway_dir(&self, gateway: &GatewayName) -> PathBuf {
         self.env_dir(&gateway.env())

@@ -3,13 +3,14 @@
 //! A runtime is told what is wanted and sees to it; it starts, restarts and ends agents and
 //! knows nothing of builds. `local`: agents as child processes of the server, which end with it.
 //! `docker`: containers, which outlive it. `services` keeps what an environment has beside its
-//! gateways, whatever these are made of.
+//! gateways, whatever these are made of, and `nginx` the front door's nginx in the same way.
 
 mod backoff;
 pub(crate) mod docker;
 mod keepers;
 mod last_words;
 pub(crate) mod local;
+pub(crate) mod nginx;
 pub(crate) mod services;
 
 use std::ffi::OsString;

@@ -36,7 +36,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::bridge::Bridges;
-use self::front::{Followed, Front, FrontDescription, FrontPorts};
+use self::front::{Followed, Found, Front, FrontDescription, FrontDriver, FrontPorts, NginxError};
 use self::gateways::Gateways;
 use self::listen::ListenError;
 use self::services::Services;
@@ -64,6 +64,8 @@ pub(crate) struct ServeOptions {
     pub(crate) listen: Vec<SocketAddr>,
     /// The front door's ports.
     pub(crate) front: FrontPorts,
+    /// Who serves it.
+    pub(crate) front_driver: FrontDriver,
     /// Who runs it, `user@host`: stands in the authority's name.
     pub(crate) caller: String,
     /// Environments whose current archive needs no token on any listener.
@@ -136,6 +138,9 @@ pub(crate) enum ServerError {
     /// An address is not to be had.
     #[error("the build server cannot listen")]
     Listen(#[from] ListenError),
+    /// nginx cannot have the front door.
+    #[error("nginx cannot serve the front door")]
+    Nginx(#[from] NginxError),
     /// A lock or the control socket cannot be used.
     #[error("`{path}` cannot be used")]
     File {
@@ -154,6 +159,7 @@ impl ServeOptions {
             port: config.serve_port,
             listen: Vec::new(),
             front: config.front,
+            front_driver: config.front_driver,
             caller: config.caller.clone(),
             allow_plain: Vec::new(),
             agent: config.agent.clone(),
@@ -185,7 +191,7 @@ pub(crate) async fn start(options: ServeOptions) -> Result<RunningServer, Server
     let store = Store::open(home.builds())?;
     let environments = Environment::names(home)?;
     let (addresses, listeners) = bind_all(&options)?;
-    let front = Front::bind(options.front.https, options.front.http)?;
+    let front = Front::bind(options.front.https, options.front.http)?.by_nginx(nginx(&options)?);
     let control_socket = home.control_socket();
     let control = bind_control(&control_socket)?;
 
@@ -193,7 +199,12 @@ pub(crate) async fn start(options: ServeOptions) -> Result<RunningServer, Server
     let (reports, notice) = (Reports::default(), Notice::default());
     let (asked, stop) = (CancellationToken::new(), CancellationToken::new());
     let mut tasks = JoinSet::new();
-    let builds = BuildServer::new(store.clone(), reports.clone(), notice.clone(), PROGRAM.to_owned());
+    let builds = BuildServer::new(
+        store.clone(),
+        reports.clone(),
+        notice.clone(),
+        PROGRAM.to_owned(),
+    );
     let opened = options.allow_plain.into_iter();
     let builds = Arc::new(opened.fold(builds, BuildServer::allow_plain));
     let bridges = Arc::new(Bridges::new(Arc::clone(&builds), description, stop.clone()));
@@ -202,6 +213,7 @@ pub(crate) async fn start(options: ServeOptions) -> Result<RunningServer, Server
         path: options.agent,
         inherited: options.child_environment,
     });
+    let agent = Arc::clone(&program);
     let services = Services::new(home, &program);
     let runtimes = Runtimes {
         local: Runtime::Local(LocalRuntime::new(program)),
@@ -215,16 +227,7 @@ pub(crate) async fn start(options: ServeOptions) -> Result<RunningServer, Server
         &bridges,
     );
     let gateways = Arc::new(gateways);
-    for (listener, reach) in listeners {
-        let serve = Arc::clone(&builds).serve(listener, reach, stop.clone());
-        let asked = asked.clone();
-        tasks.spawn(async move {
-            if let Err(error) = serve.await {
-                tracing::error!(%error, "build server ended");
-                asked.cancel();
-            }
-        });
-    }
+    serve_builds(&builds, listeners, (&asked, &stop), &mut tasks);
     let known = gateways.clone();
     let api = api::router(bridges.clone(), known, asked.clone(), stop.clone());
     tasks.spawn(api::serve(control, api, stop.clone()));
@@ -236,6 +239,7 @@ pub(crate) async fn start(options: ServeOptions) -> Result<RunningServer, Server
         gateways: gateways.clone(),
         store,
         bridges: bridges.clone(),
+        agent,
     };
     front.serve(followed, &stop, &mut tasks);
     let listeners = bridges.description().listeners;
@@ -295,6 +299,38 @@ fn take_lock(home: &Home) -> Result<File, ServerError> {
             pid: holder.map(|holder| holder.pid),
         }),
         Err(source) => Err(ServerError::File { path, source }),
+    }
+}
+
+/// Serves builds on these listeners until `stop`; `asked` is cancelled where one of them breaks.
+fn serve_builds(
+    builds: &Arc<BuildServer>,
+    listeners: Listeners,
+    (asked, stop): (&CancellationToken, &CancellationToken),
+    tasks: &mut JoinSet<()>,
+) {
+    for (listener, reach) in listeners {
+        let serve = Arc::clone(builds).serve(listener, reach, stop.clone());
+        let asked = asked.clone();
+        tasks.spawn(async move {
+            if let Err(error) = serve.await {
+                tracing::error!(%error, "build server ended");
+                asked.cancel();
+            }
+        });
+    }
+}
+
+/// nginx, where it shall serve the front door.
+fn nginx(options: &ServeOptions) -> Result<Option<Found>, NginxError> {
+    match options.front_driver {
+        FrontDriver::Embedded => Ok(None),
+        FrontDriver::Nginx => {
+            let mut all = options.child_environment.iter();
+            let path = all.find(|(name, _)| name == "PATH");
+            let path = path.map(|(_, path)| path.to_string_lossy());
+            Found::look(&options.home, &path.unwrap_or_default()).map(Some)
+        }
     }
 }
 

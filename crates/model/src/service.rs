@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Phase, ServiceName, duration_text};
+use crate::{Limits, Phase, ServiceName, duration_text};
 
 /// The longest that a service may take from TERM to KILL: whoever waits for its end has to give up
 /// at some time.
@@ -34,8 +34,24 @@ pub struct ServiceDescription {
     /// From TERM to KILL.
     #[serde(with = "duration_text")]
     pub stop_timeout: Duration,
+    /// Before the first start after a crash; doubles from there.
+    #[serde(
+        with = "duration_text",
+        default = "crash_delay",
+        skip_serializing_if = "is_crash_delay"
+    )]
+    pub crash_delay: Duration,
     /// Its log, absolute.
     pub log: PathBuf,
+}
+
+/// That of an application.
+fn crash_delay() -> Duration {
+    Limits::default().crash_delay
+}
+
+fn is_crash_delay(delay: &Duration) -> bool {
+    *delay == crash_delay()
 }
 
 /// What a service's keeper says of it, one JSON line whenever it changes.
@@ -262,11 +278,25 @@ mod tests {
             ready: Some(ReadyCheck::parse("tcp://127.0.0.1:3000").unwrap()),
             ready_timeout: Duration::from_secs(20),
             stop_timeout: Duration::from_millis(1500),
+            crash_delay: Duration::from_secs(3),
             log: "/l".into(),
         };
-        let text = serde_json::to_string(&description).unwrap();
-        assert!(text.contains("\"tcp://127.0.0.1:3000\""), "{text}");
-        let read: ServiceDescription = serde_json::from_str(&text).unwrap();
-        assert!(read == description, "{text}");
+        let check = |description: &ServiceDescription, told| {
+            let text = serde_json::to_string(description).unwrap();
+            assert!(text.contains("\"tcp://127.0.0.1:3000\""), "{text}");
+            assert_eq!(text.contains("crash_delay"), told, "{text}");
+            let read: ServiceDescription = serde_json::from_str(&text).unwrap();
+            assert!(read == *description, "{text}");
+        };
+        // What is usual is left out: files from before are read the same.
+        check(&description, false);
+        let soon = Duration::from_millis(200);
+        check(
+            &ServiceDescription {
+                crash_delay: soon,
+                ..description
+            },
+            true,
+        );
     }
 }

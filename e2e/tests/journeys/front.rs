@@ -3,6 +3,7 @@
 
 mod certificates;
 mod changes;
+mod nginx;
 mod organizations;
 mod sites;
 

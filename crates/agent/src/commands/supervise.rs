@@ -169,6 +169,7 @@ fn target(description: &ServiceDescription) -> Target {
             limits: Limits {
                 ready: description.ready_timeout,
                 grace: description.stop_timeout,
+                crash_delay: description.crash_delay,
                 ..Limits::default()
             },
             ..AppSettings::default()

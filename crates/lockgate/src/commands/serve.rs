@@ -12,6 +12,7 @@ use crate::context::{Context, now_ms};
 use crate::error::CommandError;
 use crate::server::control::ControlClient;
 use crate::server::detach::{self, DetachError};
+use crate::server::front::{FrontDescription, FrontDriver};
 use crate::server::{self, ServeOptions, ServerDescription};
 use crate::views::text;
 
@@ -30,6 +31,15 @@ pub(crate) struct ServeArgs {
         help = "The build server's port on 127.0.0.1; 0 takes a free one [default: 8090, env: LOCKGATE_SERVE_PORT]"
     )]
     port: Option<u16>,
+    /// Who serves the front door.
+    #[arg(
+        long,
+        value_name = "embedded|nginx",
+        value_enum,
+        hide_possible_values = true,
+        help = "Who serves the front door: the server itself, or an nginx that it keeps [default: embedded, env: LOCKGATE_FRONT]"
+    )]
+    front: Option<FrontDriver>,
     /// Another address to serve on, for gateways with a token (repeatable)
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Vec<SocketAddr>,
@@ -61,6 +71,11 @@ impl ServeArgs {
     /// The port that was asked for.
     pub(crate) fn port(&self) -> Option<u16> {
         self.port
+    }
+
+    /// Who was asked for to serve the front door.
+    pub(crate) fn front(&self) -> Option<FrontDriver> {
+        self.front
     }
 }
 
@@ -176,8 +191,7 @@ fn describe(ctx: &Context, server: &ServerDescription) -> Result<(), CommandErro
         addresses.join(", ")
     ))?;
     if let Some(port) = server.front.https_port {
-        ctx.screen
-            .say(&format!("  front door on https port {port}"));
+        ctx.screen.say(&front_door(&server.front, port));
     }
     if let Some(problem) = &server.front.problem {
         ctx.screen
@@ -190,6 +204,16 @@ fn describe(ctx: &Context, server: &ServerDescription) -> Result<(), CommandErro
         text::ago(server.started_at, now_ms())
     ));
     Ok(())
+}
+
+fn front_door(front: &FrontDescription, https_port: u16) -> String {
+    let by = match front.driver {
+        FrontDriver::Embedded => "",
+        FrontDriver::Nginx => ", served by nginx",
+    };
+    let http = front.http_port.map(|port| format!(", http port {port}"));
+    let http = http.unwrap_or_default();
+    format!("  front door on https port {https_port}{http}{by}")
 }
 
 /// What the child said itself is the best error there is.

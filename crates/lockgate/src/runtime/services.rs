@@ -9,7 +9,7 @@ use lockgate_model::{Digest, EnvName, ServiceDescription, ServiceName, ServiceRe
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
-use super::keepers::{AgentSpec, Keepers, Program};
+use super::keepers::{AgentSpec, Keepers, Program, Seen};
 use crate::home::Home;
 
 /// What a keeper may take for itself, beside what its service may.
@@ -59,30 +59,49 @@ impl ServiceSpec {
         name: &ServiceName,
         restart: u64,
     ) -> io::Result<Self> {
-        let path = home.service_file(env, name);
-        let text = std::fs::read(&path)?;
-        let description: ServiceDescription = serde_json::from_slice(&text)?;
         let folder = home.service_state(env, name);
-        std::fs::create_dir_all(&folder)?;
-        let arguments: [PathBuf; 5] = [
-            "supervise".into(),
-            "--stop-on-stdin-eof".into(),
-            "--state".into(),
-            folder.clone(),
-            path,
-        ];
-        let content = Digest::from_bytes(Sha256::digest(&text).into());
+        let path = home.service_file(env, name);
         Ok(Self {
             name: name.clone(),
-            agent: AgentSpec {
-                folder,
-                arguments: arguments.map(Into::into).into(),
-                variables: Vec::new(),
-                content: Some((content, restart)),
-                tells: true,
-                quiet_end: description.stop_timeout + OWN_END,
-            },
+            agent: keeper(folder, path, restart)?,
         })
+    }
+}
+
+/// The agent that keeps what this file describes, and works in this folder.
+pub(super) fn keeper(folder: PathBuf, path: PathBuf, restart: u64) -> io::Result<AgentSpec> {
+    let text = std::fs::read(&path)?;
+    let description: ServiceDescription = serde_json::from_slice(&text)?;
+    std::fs::create_dir_all(&folder)?;
+    let arguments: [PathBuf; 5] = [
+        "supervise".into(),
+        "--stop-on-stdin-eof".into(),
+        "--state".into(),
+        folder.clone(),
+        path,
+    ];
+    let content = Digest::from_bytes(Sha256::digest(&text).into());
+    Ok(AgentSpec {
+        folder,
+        arguments: arguments.map(Into::into).into(),
+        variables: Vec::new(),
+        content: Some((content, restart)),
+        tells: true,
+        quiet_end: description.stop_timeout + OWN_END,
+    })
+}
+
+impl ObservedService {
+    /// What a keeper is seen to do, and says.
+    pub(super) fn of(seen: Seen) -> Self {
+        let told = seen.told.as_deref();
+        let report: Option<ServiceReport> = told.and_then(|line| serde_json::from_str(line).ok());
+        Self {
+            agent_pid: seen.pid,
+            // Who speaks for itself is past what ended the one before.
+            agent_problem: seen.problem.filter(|_| report.is_none()),
+            report,
+        }
     }
 }
 
@@ -118,14 +137,7 @@ impl Services {
             env: env.clone(),
             name: name.clone(),
         })?;
-        let told = seen.told.as_deref();
-        let report: Option<ServiceReport> = told.and_then(|line| serde_json::from_str(line).ok());
-        Some(ObservedService {
-            agent_pid: seen.pid,
-            // Who speaks for itself is past what ended the one before.
-            agent_problem: seen.problem.filter(|_| report.is_none()),
-            report,
-        })
+        Some(ObservedService::of(seen))
     }
 
     /// Changes whenever `observe` may answer something else.

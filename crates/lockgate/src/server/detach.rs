@@ -127,6 +127,7 @@ fn spawn(options: &ServeOptions, log: File) -> Result<Child, DetachError> {
     let mut command = Command::new(&program);
     command
         .args(["serve", CHILD_FLAG, "--port", &options.port.to_string()])
+        .args(["--front", options.front_driver.as_str()])
         .env(LOCKGATE_HOME, options.home.dir())
         .env(LOCKGATE_BUILDS, options.home.builds())
         .env(LOCKGATE_AGENT, &options.agent)

@@ -7,10 +7,13 @@
 //! ```
 //!
 //! Both values are watched: a change counts for the next request and the next handshake, and no
-//! connection is closed for it. The proxy itself is `lockgate_route::FrontDoor`.
+//! connection is closed for it. The proxy itself is `lockgate_route::FrontDoor`, or nginx where
+//! `LOCKGATE_FRONT` says so: `driver`.
 
 mod certify;
+mod driver;
 mod names;
+mod nginx;
 mod ports;
 mod table;
 
@@ -18,22 +21,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lockgate_builds::store::Store;
-use lockgate_model::{FrontTable, GatewayName, ORGANIZATION_PREFIX, OrganizationId};
-use lockgate_route::{Certificates, EmbeddedProxy, FrontDoor, Patience};
+use lockgate_model::{GatewayName, ORGANIZATION_PREFIX, OrganizationId};
 use serde::{Deserialize, Serialize};
-use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use self::certify::Certifier;
+pub(crate) use self::driver::FrontDriver;
+use self::driver::Served;
+pub(super) use self::nginx::Found;
+pub(crate) use self::nginx::NginxError;
 use self::ports::{Bound, HTTP, HTTPS, bind};
 pub(crate) use self::ports::{FrontPort, FrontPorts};
 use super::bridge::Bridges;
 use super::gateways::Gateways;
 use super::listen::ListenError;
 use crate::context::now;
+use crate::runtime::local::Program;
 
 /// How often certificates are looked at without another reason: they last for months.
 const LOOK: Duration = Duration::from_hours(1);
@@ -43,6 +48,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// A front door as the server describes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FrontDescription {
+    /// Who serves it.
+    #[serde(default)]
+    pub(crate) driver: FrontDriver,
     /// The port of `https://` URLs; `None` where it is off.
     pub(crate) https_port: Option<u16>,
     /// The port that leads to them.
@@ -72,6 +80,8 @@ impl FrontDescription {
 pub(super) struct Front {
     https: Bound,
     http: Bound,
+    /// nginx, where that shall serve it.
+    nginx: Option<Found>,
 }
 
 impl Front {
@@ -84,13 +94,30 @@ impl Front {
         } else {
             Bound::default()
         };
-        Ok(Self { https, http })
+        Ok(Self {
+            https,
+            http,
+            nginx: None,
+        })
+    }
+
+    /// Has this nginx serve it.
+    #[must_use]
+    pub(super) fn by_nginx(self, found: Option<Found>) -> Self {
+        Self {
+            nginx: found,
+            ..self
+        }
     }
 
     pub(super) fn description(&self) -> FrontDescription {
         let problems = [&self.https.problem, &self.http.problem];
         let problems: Vec<&str> = problems.into_iter().flatten().map(String::as_str).collect();
         FrontDescription {
+            driver: match self.nginx {
+                Some(_) => FrontDriver::Nginx,
+                None => FrontDriver::Embedded,
+            },
             https_port: self.https.port,
             http_port: self.http.port,
             problem: (!problems.is_empty()).then(|| problems.join("; ")),
@@ -108,41 +135,34 @@ impl Front {
             return;
         };
         let ports = self.description().problem;
-        let (table, tables) = watch::channel(FrontTable::default());
-        let (certificates, shown) = watch::channel(Certificates::default());
-        let door = FrontDoor::new(tables, Patience::default());
-        let listen = |listeners: Vec<TcpListener>, proxy: &dyn Fn() -> EmbeddedProxy| {
-            let serving = listeners.into_iter().map(|listener| (listener, proxy()));
-            serving.collect::<Vec<_>>()
+        let served = match self.nginx {
+            Some(found) => {
+                // nginx binds them itself.
+                let at = |bound: Bound| bound.addresses();
+                let (https, http) = (at(self.https), at(self.http));
+                Served::by_nginx(found.open(followed.agent, https, http))
+            }
+            None => Served::embedded(self.https, self.http, port, stop, tasks),
         };
-        let mut all = listen(self.https.listeners, &|| door.secured(shown.clone()));
-        all.extend(listen(self.http.listeners, &|| door.redirecting(port)));
-        for (listener, proxy) in all {
-            let stop = stop.clone();
-            tasks.spawn(async move {
-                if let Err(error) = proxy.serve(listener, stop).await {
-                    tracing::error!(%error, "front door ended");
-                }
-            });
-        }
         let stop = stop.clone();
         let Followed {
             caller,
             gateways,
             store,
             bridges,
+            agent: _,
         } = followed;
-        let keeper = Keeper {
+        let mut keeper = Keeper {
             certifier: Certifier::new(gateways.home().clone(), caller),
             gateways,
             store,
             bridges,
             ports,
-            table,
-            certificates,
+            served,
         };
         tasks.spawn(async move {
             stop.run_until_cancelled(keeper.run()).await;
+            keeper.served.end().await;
         });
     }
 }
@@ -157,6 +177,8 @@ pub(super) struct Followed {
     pub(super) store: Store,
     /// The server's account of itself.
     pub(super) bridges: Arc<Bridges>,
+    /// What keeps a program of the host running.
+    pub(super) agent: Arc<Program>,
 }
 
 /// Keeps table and certificates as they should be.
@@ -167,12 +189,11 @@ struct Keeper {
     bridges: Arc<Bridges>,
     /// Why a port is off.
     ports: Option<String>,
-    table: watch::Sender<FrontTable>,
-    certificates: watch::Sender<Certificates>,
+    served: Served,
 }
 
 impl Keeper {
-    async fn run(mut self) {
+    async fn run(&mut self) {
         let mut version = None;
         let mut problems = Vec::new();
         loop {
@@ -181,24 +202,24 @@ impl Keeper {
             } else {
                 LOOK_AGAIN
             };
-            let changed = self.gateways.changes(version);
+            let changed = async {
+                tokio::select! {
+                    version = self.gateways.changes(version) => Some(version),
+                    () = self.served.changed() => None,
+                }
+            };
             // Certificates are looked at although nothing has changed.
-            version = timeout(look, changed).await.ok().or(version);
+            version = timeout(look, changed).await.ok().flatten().or(version);
             let known = self.gateways.everything();
             let table = table::of(&known, |gateway| has_build(&self.store, gateway));
             let files = certify::files(known.iter().map(|(environment, _)| environment));
-            // Certificates first: a name that is served is never asked for in vain.
             let certified = self.certifier.certify(&table, &files, now());
-            self.certificates.send_replace(certified.certificates);
-            if certified.problems != problems {
-                problems = certified.problems;
+            let mut found = certified.problems;
+            found.extend(self.served.follow(table, certified.certificates).await);
+            if found != problems {
+                problems = found;
                 self.tell(&problems);
             }
-            self.table.send_if_modified(|known| {
-                let changed = *known != table;
-                *known = table;
-                changed
-            });
             if let Some(version) = version {
                 self.gateways.serves(version);
             }

@@ -29,6 +29,7 @@ fn options(folder: &Path) -> ServeOptions {
             https: FrontPort::Given(0),
             http: FrontPort::Given(0),
         },
+        front_driver: FrontDriver::Embedded,
         caller: "a@b".into(),
         allow_plain: Vec::new(),
         agent,

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lockgate_model::{LONGEST_STOP, ReadyCheck, ServiceDescription, ServiceName};
+use lockgate_model::{LONGEST_STOP, Limits, ReadyCheck, ServiceDescription, ServiceName};
 
 use super::file::{File, ServiceTable};
 use super::resolve::{read_env_file, senseless};
@@ -170,6 +170,7 @@ impl Service {
             ready: self.ready.clone(),
             ready_timeout: self.ready_timeout,
             stop_timeout: self.stop_timeout,
+            crash_delay: Limits::default().crash_delay,
             log: self.log.clone().unwrap_or(log),
         })
     }
@@ -211,6 +212,7 @@ mod tests {
             ready: None,
             ready_timeout: Duration::from_secs(20),
             stop_timeout: Duration::from_secs(10),
+            crash_delay: Duration::from_secs(3),
             log: "/default.log".into(),
         };
         assert!(

@@ -12,6 +12,7 @@ fn description(name: &str, command: &str) -> ServiceDescription {
         ready: None,
         ready_timeout: Duration::from_secs(20),
         stop_timeout: Duration::from_secs(10),
+        crash_delay: Duration::from_secs(3),
         log: "/l".into(),
     }
 }

@@ -33,6 +33,7 @@ fn spec(home: &Home, env: &EnvName, command: &str, restart: u64) -> ServiceSpec 
         ready: None,
         ready_timeout: Duration::from_secs(20),
         stop_timeout: Duration::from_secs(10),
+        crash_delay: Duration::from_secs(3),
         log: home.service_log(env, &name),
     };
     write(&home.service_dir(env, &name), &description).unwrap();

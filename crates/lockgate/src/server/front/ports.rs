@@ -57,6 +57,14 @@ pub(super) struct Bound {
     pub(super) problem: Option<String>,
 }
 
+impl Bound {
+    /// Where it listens. They are free from here on.
+    pub(super) fn addresses(self) -> Vec<SocketAddr> {
+        let listeners = self.listeners.iter();
+        listeners.filter_map(|it| it.local_addr().ok()).collect()
+    }
+}
+
 /// Binds a port on loopback, by IPv4 and where there is that by IPv6.
 pub(super) fn bind(wanted: FrontPort, usual: &[u16]) -> Result<Bound, ListenError> {
     match wanted {
