@@ -121,6 +121,7 @@ fn serve(environment: &Environment<'_>) -> Result<(), BenchError> {
     };
     let load = Load::start(Plan {
         target,
+        secured: None,
         speaks: Speaks::ExampleGateway,
         rate: 300,
         mix,

@@ -27,6 +27,7 @@ mod random;
 mod speaks;
 mod switches;
 mod text;
+mod way;
 mod websocket;
 
 use std::net::SocketAddr;
@@ -44,10 +45,12 @@ pub use orders::{Class, Mix};
 pub use outcome::{Outcome, Sample, WebSockets};
 pub use speaks::{Answerer, Speaks};
 pub use switches::Switch;
+pub use way::Secured;
 
 use bodies::Bodies;
 use connections::Connections;
 use orders::Orders;
+use way::Way;
 
 /// Requests that may be in flight at once; one more is lost.
 const MOST_IN_FLIGHT: usize = 4000;
@@ -57,6 +60,8 @@ const MOST_IN_FLIGHT: usize = 4000;
 pub struct Plan {
     /// Where requests go.
     pub target: SocketAddr,
+    /// What it takes to ask over TLS, where that is how it is asked.
+    pub secured: Option<Secured>,
     /// What is asked there.
     pub speaks: Speaks,
     /// Requests a second.
@@ -77,6 +82,7 @@ pub struct Load {
     thread: JoinHandle<()>,
     shared: Arc<Shared>,
     stop: CancellationToken,
+    websockets: usize,
 }
 
 impl Load {
@@ -86,7 +92,7 @@ impl Load {
             .enable_all()
             .build()?;
         let shared = Arc::new(Shared {
-            target: plan.target,
+            way: Way::new(plan.target, plan.secured.clone())?,
             speaks: plan.speaks,
             bodies: Bodies::new(plan.speaks, plan.seed),
             connections: Mutex::new(Connections::new(plan.rate, plan.mix)),
@@ -94,6 +100,7 @@ impl Load {
             started: Instant::now(),
         });
         let stop = CancellationToken::new();
+        let websockets = plan.websockets;
         let work = run(plan, Arc::clone(&shared), stop.clone());
         let thread = std::thread::Builder::new()
             .name("load".to_owned())
@@ -102,6 +109,7 @@ impl Load {
             thread,
             shared,
             stop,
+            websockets,
         })
     }
 
@@ -124,9 +132,19 @@ impl Load {
         outcome.answerers.iter().any(|it| it.version == version)
     }
 
+    /// How many WebSockets it keeps open.
+    pub fn wanted_websockets(&self) -> usize {
+        self.websockets
+    }
+
     /// How many WebSockets are open now.
     pub fn open_websockets(&self) -> usize {
         self.shared.outcome().websockets.open
+    }
+
+    /// How many echoes came back so far, of all WebSockets.
+    pub fn echoes(&self) -> u64 {
+        self.shared.outcome().websockets.echoes
     }
 
     /// Whether all requests of the plan were sent, and answered or lost.
@@ -151,7 +169,7 @@ impl Load {
 /// What all clients share.
 #[derive(Debug)]
 struct Shared {
-    target: SocketAddr,
+    way: Way,
     speaks: Speaks,
     started: Instant,
     bodies: Bodies,

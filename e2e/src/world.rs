@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -26,6 +27,8 @@ pub struct World {
     engine: Option<Engine>,
     /// Where its programs ask the engine, if not at its own address.
     engine_host: Option<String>,
+    /// What is started as gateways' agent, if not the program beside `lockgate`.
+    agent: Option<PathBuf>,
 }
 
 /// How a program ended.
@@ -86,6 +89,12 @@ impl World {
         Self::beside_engine()
     }
 
+    /// Gives this world's network another address, as a VPN would; false where it has no network of
+    /// its own.
+    pub fn add_address(&self, address: &str) -> bool {
+        crate::network::add_address(address)
+    }
+
     /// An empty world in the network of this process: that of the engine's containers.
     pub fn beside_engine() -> Self {
         // Short, since unix sockets live below it.
@@ -102,6 +111,7 @@ impl World {
             path: std::env::var_os("PATH").unwrap_or_default(),
             engine: None,
             engine_host: None,
+            agent: None,
         }
     }
 
@@ -138,6 +148,26 @@ impl World {
         world
     }
 
+    /// An empty world whose gateways' agents have these variables, too.
+    pub fn with_agents_told(variables: &[(&str, &str)]) -> Self {
+        let mut world = Self::new();
+        let set = variables
+            .iter()
+            .map(|(name, value)| format!("{name}={value} "));
+        let agent = bin_dir().join("lockgate-agent");
+        let script = format!(
+            "#!/bin/sh\n{}exec {} \"$@\"\n",
+            set.collect::<String>(),
+            agent.display()
+        );
+        let path = world.dir.path().join("agent");
+        std::fs::write(&path, script).expect("a script");
+        let all = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(&path, all).expect("a script that runs");
+        world.agent = Some(path);
+        world
+    }
+
     /// The world's folder.
     pub fn dir(&self) -> &Path {
         self.dir.path()
@@ -168,6 +198,9 @@ impl World {
             .env("NO_COLOR", "1")
             .current_dir(self.dir.path())
             .stdin(Stdio::null());
+        if let Some(agent) = &self.agent {
+            command.env("LOCKGATE_AGENT", agent);
+        }
         let host = match &self.engine_host {
             Some(host) => Some(host.into()),
             None => std::env::var_os("DOCKER_HOST"),

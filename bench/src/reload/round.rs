@@ -29,6 +29,7 @@ pub(super) fn round(
     let target = contender.target;
     let load = Load::start(Plan {
         target,
+        secured: None,
         speaks: Speaks::ExampleGateway,
         rate: RATE,
         mix: contender.mix,

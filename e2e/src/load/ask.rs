@@ -5,9 +5,6 @@ use std::time::Duration;
 
 use http::{HeaderMap, Version, header};
 use http_body_util::BodyExt as _;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Shared;
@@ -15,6 +12,7 @@ use super::connections::Connection;
 use super::loss::{Kind, Loss, Stage, sentence};
 use super::orders::{Class, Order};
 use super::speaks::Answerer;
+use super::way::Unconnected;
 
 /// How long an answer may take from the time at which it was due.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
@@ -95,6 +93,7 @@ async fn exchange(
     progress: &mut Progress,
 ) -> Result<(Answerer, Option<Connection>), Failed> {
     let mut request = shared.speaks.request(order, &shared.bodies);
+    shared.way.address(&mut request);
     let mut kept = None;
     if order.class.is_kept() {
         kept = shared.connections().take(order.class, Instant::now());
@@ -109,7 +108,7 @@ async fn exchange(
         }
         progress.stage = Stage::Head;
         progress.answered_before = connection.answered;
-        match connection.sender.try_send_request(request).await {
+        match connection.sender.send(request).await {
             Ok(response) => break (response, connection),
             Err(mut error) => match error.take_message() {
                 // The server had closed an idle connection, which was seen in time.
@@ -150,18 +149,10 @@ async fn exchange(
 
 async fn open(shared: &Shared, progress: &mut Progress) -> Result<Connection, Failed> {
     progress.stage = Stage::Connect;
-    let stream = TcpStream::connect(shared.target)
-        .await
-        .and_then(|stream| stream.set_nodelay(true).map(|()| stream))
-        .map_err(|error| Failed::io(&error))?;
-    let (sender, connection) = http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| Failed::hyper(&error))?;
-    // What goes wrong on it is said to whoever waits for an answer.
-    tokio::spawn(connection);
-    Ok(Connection {
-        sender,
-        answered: None,
+    let opened = shared.way.connection().await;
+    opened.map_err(|error| match error {
+        Unconnected::Io(error) => Failed::io(&error),
+        Unconnected::Hyper(error) => Failed::hyper(&error),
     })
 }
 

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use hyper::client::conn::http1::SendRequest;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::{TrySendError, http1, http2};
 use tokio::time::Instant;
 
 use super::bodies::Sent;
@@ -19,9 +21,50 @@ const IDLE_MOST: Duration = Duration::from_millis(500);
 /// A connection that can be asked again.
 #[derive(Debug)]
 pub(super) struct Connection {
-    pub(super) sender: SendRequest<Sent>,
+    pub(super) sender: Sender,
     /// The process that answered last.
     pub(super) answered: Option<u64>,
+}
+
+/// What sends requests, by the version they go by.
+#[derive(Debug)]
+pub(super) enum Sender {
+    One(http1::SendRequest<Sent>),
+    Two(http2::SendRequest<Sent>),
+}
+
+impl Sender {
+    /// Sends a request and waits for the head of its answer.
+    pub(super) async fn send(
+        &mut self,
+        request: Request<Sent>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<Sent>>> {
+        match self {
+            Self::One(sender) => sender.try_send_request(request).await,
+            Self::Two(sender) => sender.try_send_request(request).await,
+        }
+    }
+
+    /// Waits until it may be asked again.
+    pub(super) async fn ready(&mut self) -> hyper::Result<()> {
+        match self {
+            Self::One(sender) => sender.ready().await,
+            Self::Two(sender) => sender.ready().await,
+        }
+    }
+}
+
+impl Connection {
+    /// The same connection once more, where it takes several requests at a time.
+    fn shared(&self) -> Option<Self> {
+        match &self.sender {
+            Sender::One(_) => None,
+            Sender::Two(sender) => Some(Self {
+                sender: Sender::Two(sender.clone()),
+                answered: self.answered,
+            }),
+        }
+    }
 }
 
 /// The kept connections of each class.
@@ -41,9 +84,14 @@ impl Connections {
         Self(Class::ALL.map(|class| (class, ring(class))).into())
     }
 
-    /// The connection that has been idle for longest.
+    /// The connection that has been idle for longest. One by HTTP/2 stays for others, too.
     pub(super) fn take(&mut self, class: Class, now: Instant) -> Option<Connection> {
-        self.0.get_mut(&class)?.take(now)
+        let ring = self.0.get_mut(&class)?;
+        let taken = ring.take(now)?;
+        if let Some(again) = taken.shared() {
+            ring.put(Some(again), now);
+        }
+        Some(taken)
     }
 
     /// Puts a connection back, or the place of one that is gone.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, interval_at, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +13,7 @@ use super::frames::{CLOSE, FrameError, PING, PONG, TEXT, decode, encode};
 use super::loss::Kind;
 use super::random::Random;
 use super::speaks::Speaks;
+use super::way::Stream;
 
 /// How often something is said.
 const SAY_EVERY: Duration = Duration::from_secs(1);
@@ -122,19 +122,19 @@ pub(super) async fn keep_open(shared: Arc<Shared>, number: usize, silence: Cance
 
 /// An open WebSocket.
 struct WebSocket {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     arrived: Vec<u8>,
 }
 
 /// Connects and asks for the upgrade. That the answer's `Sec-WebSocket-Accept` fits is
 /// not looked at: no cache stands in between.
 async fn open(shared: &Shared) -> Result<WebSocket, Broken> {
-    let mut stream = TcpStream::connect(shared.target).await?;
-    stream.set_nodelay(true)?;
+    let mut stream = shared.way.stream().await?;
     let request = format!(
-        "GET {} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        "GET {} HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-        Speaks::WEBSOCKET
+        Speaks::WEBSOCKET,
+        shared.way.host()
     );
     stream.write_all(request.as_bytes()).await?;
     let mut websocket = WebSocket {
