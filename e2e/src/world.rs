@@ -29,6 +29,8 @@ pub struct World {
     engine_host: Option<String>,
     /// What is started as gateways' agent, if not the program beside `lockgate`.
     agent: Option<PathBuf>,
+    /// Who serves the front door, where that is said.
+    front: Option<&'static str>,
 }
 
 /// How a program ended.
@@ -112,6 +114,7 @@ impl World {
             engine: None,
             engine_host: None,
             agent: None,
+            front: None,
         }
     }
 
@@ -145,6 +148,13 @@ impl World {
         path.push(":");
         path.push(&world.path);
         world.path = path;
+        world
+    }
+
+    /// An empty world whose front door this driver serves.
+    pub fn with_front(driver: &'static str) -> Self {
+        let mut world = Self::new();
+        world.front = Some(driver);
         world
     }
 
@@ -200,6 +210,9 @@ impl World {
             .stdin(Stdio::null());
         if let Some(agent) = &self.agent {
             command.env("LOCKGATE_AGENT", agent);
+        }
+        if let Some(front) = self.front {
+            command.env("LOCKGATE_FRONT", front);
         }
         let host = match &self.engine_host {
             Some(host) => Some(host.into()),

@@ -24,6 +24,7 @@ const RATE_ELSEWHERE: u32 = 75;
 /// As many over TLS through both doors, where each request costs four processes of a debug build
 /// some of two processors.
 const RELOADS_OVER_TLS: usize = 10;
+const RELOADS_BEHIND_NGINX: usize = 4;
 const RATE_OVER_TLS: u32 = 100;
 
 /// WebSockets of each of the two loads.
@@ -153,12 +154,21 @@ fn reload(
     (last, outcomes)
 }
 
-/// Through both doors, by HTTP/1.1 and by HTTP/2.
 #[test]
 fn reloads_under_load_lose_nothing_over_tls() {
-    let world = World::new();
-    let application = LoadApplication::new(&world);
-    let gateway = Gateway::start(&world, &application);
+    lose_nothing_over_tls(&World::new(), RELOADS_OVER_TLS);
+}
+
+/// nginx lets nobody wait, and a reload of the application is nothing that it has to know of.
+#[test]
+fn reloads_under_load_lose_nothing_behind_nginx() {
+    lose_nothing_over_tls(&World::with_front("nginx"), RELOADS_BEHIND_NGINX);
+}
+
+/// Through both doors, by HTTP/1.1 and by HTTP/2.
+fn lose_nothing_over_tls(world: &World, reloads: usize) {
+    let application = LoadApplication::new(world);
+    let gateway = Gateway::start(world, &application);
     let door = gateway.serve(ONE);
     let load = |http_2: bool, seed, websockets| {
         let plan = Plan {
@@ -175,14 +185,9 @@ fn reloads_under_load_lose_nothing_over_tls() {
         Load::start(plan).unwrap()
     };
     let loads = [load(false, 1, WEBSOCKETS), load(true, 2, 0)];
-    let (_, [http_1, http_2]) = reload(&gateway, &application, loads, RELOADS_OVER_TLS);
-    check(
-        "both doors by HTTP/1.1",
-        &http_1,
-        RELOADS_OVER_TLS,
-        WEBSOCKETS,
-    );
-    check("both doors by HTTP/2", &http_2, RELOADS_OVER_TLS, 0);
+    let (_, [http_1, http_2]) = reload(&gateway, &application, loads, reloads);
+    check("both doors by HTTP/1.1", &http_1, reloads, WEBSOCKETS);
+    check("both doors by HTTP/2", &http_2, reloads, 0);
 }
 
 /// Fails if a client of this load lost anything.
