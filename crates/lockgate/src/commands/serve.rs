@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::context::{Context, now_ms};
-use crate::error::CommandError;
+use crate::error::{CommandError, Kind};
 use crate::server::control::ControlClient;
 use crate::server::detach::{self, DetachError};
 use crate::server::front::{FrontDescription, FrontDriver};
@@ -218,14 +218,25 @@ fn front_door(front: &FrontDescription, https_port: u16) -> String {
 
 /// What the child said itself is the best error there is.
 fn not_started(error: DetachError) -> CommandError {
-    let DetachError::Ended { output, log, .. } = &error else {
+    let DetachError::Ended {
+        status,
+        output,
+        log,
+    } = &error
+    else {
         return error.into();
     };
     let own = output.rfind("error: ").and_then(|at| output.get(at..));
     let Some(own) = own else {
         return CommandError::from(error);
     };
-    let mut told = CommandError::failed("the server did not start");
+    let what = "the server did not start";
+    let mut told = match status.code() {
+        Some(code) if code == i32::from(Kind::Configuration.exit_code()) => {
+            CommandError::configuration(what)
+        }
+        _ => CommandError::failed(what),
+    };
     for line in own.lines() {
         let line = line.trim();
         if let Some(hint) = line.strip_prefix("hint: ") {

@@ -211,9 +211,44 @@ fn signal(pid: i32, signal: Signal) {
 /// What a test that failed has said, in one line.
 fn said(output: &Output) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
-    let lines: Vec<&str> = said.lines().map(str::trim).collect();
+    let lines: Vec<&str> = said.lines().map(without_time).collect();
     if lines.is_empty() {
         return output.status.to_string();
     }
     lines.join("; ")
+}
+
+/// A line without its time and process, `2026/11/28 10:05:42 [emerg] 294#294: …`: what is said again
+/// is the same.
+fn without_time(line: &str) -> &str {
+    let line = line.trim();
+    let begins_with_time = line.starts_with(|letter: char| letter.is_ascii_digit());
+    let said = line.split_once("] ").filter(|_| begins_with_time);
+    let text = said.and_then(|(_, said)| said.split_once(": "));
+    match text {
+        Some((who, text)) if is_process(who) => text,
+        _ => line,
+    }
+}
+
+/// Whether it is like `294#294`.
+fn is_process(text: &str) -> bool {
+    text.contains('#') && text.chars().all(|it| it.is_ascii_digit() || it == '#')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nginx_says_again_is_the_same() {
+        let check = |line: &str, expected| assert_eq!(without_time(line), expected);
+        check("2026/11/28 10:05:42 [emerg] 29#29: bad: a b", "bad: a b");
+        check("nginx: [emerg] bad", "nginx: [emerg] bad");
+        check("2026/11/28 odd", "2026/11/28 odd");
+        check(
+            " nginx: configuration file /a test failed ",
+            "nginx: configuration file /a test failed",
+        );
+    }
 }
