@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use lockgate_model::environment as var;
 
 use crate::commands::application::{StartArgs, StopArgs};
+use crate::commands::listeners::ListenersArgs;
 use crate::commands::{self, logs::LogsArgs, reload::ReloadArgs, restart::RestartArgs};
 use crate::commands::{reset::ResetArgs, routes::RoutesArgs, run::RunArgs};
 use crate::commands::{status::StatusArgs, supervise::SuperviseArgs, vpn::VpnArgs};
@@ -36,6 +37,7 @@ enum Command {
     Routes(RoutesArgs),
     Vpn(VpnArgs),
     Status(StatusArgs),
+    Listeners(ListenersArgs),
     Logs(LogsArgs),
     #[command(hide = true)]
     Supervise(SuperviseArgs),
@@ -82,6 +84,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Routes(args) => commands::routes::routes(&args),
         Command::Vpn(args) => commands::vpn::vpn(&args),
         Command::Status(args) => commands::status::status(&args),
+        Command::Listeners(args) => commands::listeners::listeners(&args),
         Command::Logs(args) => commands::logs::logs(&args),
     };
     match done {

@@ -1,6 +1,7 @@
 //! The commands, one module each.
 
 pub(crate) mod application;
+pub(crate) mod listeners;
 pub(crate) mod logs;
 pub(crate) mod reload;
 pub(crate) mod reset;

@@ -5,6 +5,7 @@
 //! accepted: the application waits for the answer, and its end must not wait for it.
 
 mod ancestry;
+mod listening;
 mod routing;
 mod settle;
 mod socket;
@@ -18,6 +19,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post, put};
 use axum::serve::IncomingStream;
 use axum::{Json, Router};
+use lockgate_model::protocol::LISTENERS_PATH;
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +30,7 @@ use crate::door::Routes;
 use crate::report::Reporting;
 use crate::supervisor::Handle;
 
+pub(crate) use listening::Listening;
 pub(crate) use routing::{AllRoutes, Lines};
 pub(crate) use settle::Unsettled;
 pub(crate) use socket::bind;
@@ -47,6 +50,8 @@ pub(crate) const STOP: &str = "/v1/stop";
 pub(crate) const START: &str = "/v1/start";
 /// `GET`: the routes of user containers. `PUT`: set all of them, as lines.
 pub(crate) const ROUTES: &str = "/v1/routes";
+/// `GET`: what listens, and what should.
+pub(crate) const LISTENERS: &str = LISTENERS_PATH;
 /// How long a reload or restart may take where the caller does not say: the longest
 /// start (20 s) of a new build and of the old one after it, and a fetch.
 pub(crate) const WITHIN: Duration = Duration::from_mins(1);
@@ -65,6 +70,8 @@ pub(crate) struct Control {
     pub(crate) routes: Routes,
     /// What is answered.
     pub(crate) reporting: Reporting,
+    /// The parts that listen.
+    pub(crate) listening: Listening,
 }
 
 /// What a reset is about.
@@ -122,6 +129,7 @@ pub(crate) async fn serve(
         .route(START, post(start_application))
         .route(ROUTES, get(routing::all))
         .route(ROUTES, put(routing::set))
+        .route(LISTENERS, get(listening::all))
         .fallback(|| async { said(StatusCode::NOT_FOUND, "there is nothing at this path") })
         .with_state(control);
     let service = router.into_make_service_with_connect_info::<Peer>();

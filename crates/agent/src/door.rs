@@ -27,7 +27,7 @@ use lockgate_route::{Decision, Owner, Shown, Unavailable, Upstream, owner};
 use crate::supervisor::Snapshot;
 
 pub(crate) use open::{Door, Opening, Parts, likely_application, open, prepare_place};
-pub(crate) use place::{Taken, take};
+pub(crate) use place::{Taken, listens, take};
 pub(crate) use routes::{Routes, SetError};
 
 /// Which driver serves the door.
@@ -47,6 +47,14 @@ impl Driver {
             "embedded" => Ok(Self::Embedded),
             "nginx" => Ok(Self::Nginx),
             _ => Err(format!("is `{text}`, not `embedded` or `nginx`")),
+        }
+    }
+
+    /// As `LOCKGATE_DOOR` names it.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+            Self::Nginx => "nginx",
         }
     }
 }

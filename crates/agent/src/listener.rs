@@ -36,6 +36,13 @@ pub(crate) struct HoldError {
     source: io::Error,
 }
 
+impl HoldError {
+    /// The address, where somebody else has it.
+    pub(crate) fn taken(&self) -> Option<SocketAddr> {
+        (self.source.kind() == io::ErrorKind::AddrInUse).then_some(self.address)
+    }
+}
+
 /// The held sockets, in the order of the settings.
 #[derive(Debug, Default)]
 pub(crate) struct Sockets {
@@ -151,8 +158,12 @@ impl Held {
     }
 }
 
-/// The address of each socket: the first as given, the others beside it.
-fn addresses(sockets: &[AppSocket], first: Option<SocketAddr>) -> Vec<(u16, SocketAddr)> {
+/// The address of each socket, by the port in the application's own `listen` call: the first as
+/// given, the others beside it.
+pub(crate) fn addresses(
+    sockets: &[AppSocket],
+    first: Option<SocketAddr>,
+) -> Vec<(u16, SocketAddr)> {
     let mut asked = Vec::new();
     for socket in sockets {
         let address = match first {

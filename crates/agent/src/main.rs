@@ -34,6 +34,7 @@ mod exec_step;
 mod gate;
 mod inspect;
 mod listener;
+mod listeners;
 mod logs;
 mod memory;
 mod open_files;

@@ -27,7 +27,7 @@ use tokio::sync::oneshot;
 use crate::exec_step;
 
 pub(crate) use mark::{Mark, imprint};
-pub(crate) use sweep::{in_words, sweep};
+pub(crate) use sweep::{carries, in_words, program_name, sweep};
 
 /// The first descriptor after stdin, stdout and stderr, as in systemd's protocol.
 pub(crate) const FIRST_DESCRIPTOR: i32 = 3;

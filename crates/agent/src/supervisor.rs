@@ -144,6 +144,9 @@ pub(crate) struct Snapshot {
     pub(crate) change: Option<Change>,
     /// Where the application's first socket listens, when it is held.
     pub(crate) address: Option<SocketAddr>,
+    /// The application's sockets, as long as it is wanted: the port in its own `listen` call,
+    /// and where that is held or should be.
+    pub(crate) sockets: Vec<(u16, SocketAddr)>,
 }
 
 impl Snapshot {
@@ -162,6 +165,7 @@ impl Snapshot {
             timings: Timings::default(),
             change: None,
             address: None,
+            sockets: Vec::new(),
         }
     }
 }

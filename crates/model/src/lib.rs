@@ -14,6 +14,7 @@ mod door;
 mod duration;
 pub mod environment;
 mod front;
+mod listeners;
 mod log;
 mod manifest;
 mod names;
@@ -32,6 +33,7 @@ pub use front::{
     FrontChange, FrontEnvironment, FrontGateway, FrontTable, GANYMEDE, Nobody, ORGANIZATION_PREFIX,
     OrganizationId, Site, SiteError, SiteName, Standing, Target,
 };
+pub use listeners::{Holder, Listener, ListenerState, Listeners, Transport, taken_by};
 pub use log::{LogEvent, LogLine, LogNews, LogStream};
 pub use manifest::{BUILD_INFO, FilePath, Manifest, ManifestFile};
 pub use names::{BuildId, Digest, EnvName, GatewayName, KeyId, NameError, ServiceName};

@@ -17,6 +17,9 @@ pub const BUILD_HEADER: &str = "lockgate-build";
 /// Where a gateway's door says who it is, to whoever asks it by its address.
 pub const DOOR_PATH: &str = "/.well-known/lockgate";
 
+/// Where an agent's control socket says what listens in its gateway.
+pub const LISTENERS_PATH: &str = "/v1/listeners";
+
 /// The longest a blocking query may wait, in seconds.
 pub const MAX_WAIT_SECS: u64 = 55;
 

@@ -16,7 +16,7 @@ use tracing::{error, info, warn};
 use super::asking::runtime;
 use super::signals::{Asked, Askers};
 use crate::config::{self, Config};
-use crate::control::{self, Control};
+use crate::control::{self, Control, Listening};
 use crate::converge::{self, Asker, Converging, Means, Remembered};
 use crate::door::{Door, Driver, Opening, Taken};
 use crate::error::{CommandError, in_one_line};
@@ -166,6 +166,7 @@ async fn start(config: Config, args: &RunArgs) -> Result<Parts, CommandError> {
     let releases = places.releases;
     let place = door::prepare_place(&config).map_err(|error| cannot_start(&gateway, &error))?;
     let (state_dir, application) = (config.state(), door::likely_application(&config));
+    let listening = Listening::new(&config);
     let (supervisor, supervising) = Supervisor::start(SupervisorConfig {
         kind: Kind::Application,
         state_dir: config.state(),
@@ -207,10 +208,7 @@ async fn start(config: Config, args: &RunArgs) -> Result<Parts, CommandError> {
         supervisor: supervisor.clone(),
     };
     let (converging, following) = converge::start(means, remembered, ending_first.clone());
-    let us = Us {
-        gateway: gateway.clone(),
-        pid: std::process::id(),
-    };
+    let us = Us::this_process(gateway.clone());
     let reporting =
         Reporting::new(us, converging.watch(), supervisor.watch()).with_door(door.problem);
     let control = Control {
@@ -218,6 +216,7 @@ async fn start(config: Config, args: &RunArgs) -> Result<Parts, CommandError> {
         supervisor: supervisor.clone(),
         routes: door.routes,
         reporting: reporting.clone(),
+        listening,
     };
     tokio::spawn(answer(places.control, control, ending_first.clone()));
     Ok(Parts {

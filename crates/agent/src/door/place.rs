@@ -10,6 +10,7 @@ use tracing::warn;
 use super::Driver;
 use crate::config::Config;
 use crate::error::CommandError;
+use crate::listeners::{Expected, who_has};
 use crate::process::{Mark, in_words, sweep};
 
 /// What a driver needs to open the door.
@@ -42,22 +43,13 @@ pub(crate) fn take(config: &Config) -> Result<Taken, CommandError> {
         let left = in_words(&left).join(", ");
         warn!(left, "killed what an earlier agent had left behind");
     }
-    let mut listeners = vec![listen(config.door).map_err(|error| {
-        CommandError::failed(format!(
-            "cannot listen on the gateway's port {}",
-            config.door
-        ))
-        .because(&error)
-        .hint(format!(
-            "`{}` says the port; is another process using it?",
-            var::GATEWAY_HTTP_PORT
-        ))
-    })?];
+    let mut listeners = vec![listen(config.door).map_err(|error| cannot_listen(config, &error))?];
     if let Some(addr) = config.door_in_vpn {
         match listen(addr) {
             Ok(listener) => listeners.push(listener),
             Err(error) => warn!(
                 %error,
+                holder = holder(config, addr, &error),
                 "cannot listen on {addr}: user containers do not reach the gateway at {}",
                 ports::VPN_GATEWAY
             ),
@@ -73,6 +65,34 @@ pub(crate) fn take(config: &Config) -> Result<Taken, CommandError> {
                 .collect(),
         },
     })
+}
+
+/// Where the door should listen.
+pub(crate) fn listens(config: &Config) -> Vec<Expected> {
+    let what = format!("door ({})", config.driver.as_str());
+    let all = [Some(config.door), config.door_in_vpn];
+    let all = all.into_iter().flatten();
+    all.map(|addr| Expected::tcp(what.clone(), addr)).collect()
+}
+
+fn cannot_listen(config: &Config, error: &io::Error) -> CommandError {
+    let addr = config.door;
+    let failed = CommandError::failed(format!("cannot listen on the gateway's port {addr}"));
+    let failed = failed.because(error);
+    let failed = match holder(config, addr, error) {
+        Some(holder) => failed.cause(holder),
+        None => failed,
+    };
+    failed.hint(format!(
+        "`{}` says the port; is another process using it?",
+        var::GATEWAY_HTTP_PORT
+    ))
+}
+
+/// Who has the address, where somebody does.
+fn holder(config: &Config, addr: SocketAddr, error: &io::Error) -> Option<String> {
+    let is_taken = error.kind() == io::ErrorKind::AddrInUse;
+    is_taken.then(|| who_has(addr, &config.state()))?
 }
 
 fn listen(addr: SocketAddr) -> io::Result<TcpListener> {

@@ -106,17 +106,13 @@ struct Killed {
 impl Found {
     /// Whether the process of this number carries the mark.
     fn carries(&self, mark: &Mark) -> bool {
-        let limits = fs::read(self.folder.join("limits")).unwrap_or_default();
-        mark.is_in_limits(&limits) || {
-            let environ = fs::read(self.folder.join("environ")).unwrap_or_default();
-            mark.is_in_environment(&environ)
-        }
+        carries(&self.folder, mark)
     }
 
     /// Kills it, unless it is dead already, or cannot be: it is another user's.
     fn kill(self, mark: &Mark) -> Option<Killed> {
         let number = rustix::process::Pid::from_raw(self.pid.as_raw())?;
-        let name = self.name();
+        let name = program_name(&self.folder);
         let process = match pidfd_open(number, PidfdFlags::empty()) {
             Ok(process) => Some(process),
             Err(Errno::SRCH) => return None,
@@ -142,23 +138,33 @@ impl Found {
         Some(Killed { swept, process })
     }
 
-    fn name(&self) -> String {
-        let name = fs::read_to_string(self.folder.join("comm")).unwrap_or_default();
-        let name = name.trim_end();
-        if name != NODES_NAME {
-            return name.to_owned();
-        }
-        let program = fs::read_link(self.folder.join("exe")).unwrap_or_default();
-        let program = program.file_name().map(|it| it.to_string_lossy());
-        program.map_or_else(|| name.to_owned(), std::borrow::Cow::into_owned)
-    }
-
     fn is_zombie(&self) -> bool {
         fs::read_to_string(self.folder.join("stat")).is_ok_and(|stat| {
             let state = stat.rsplit_once(") ").map(|(_, rest)| rest);
             state.is_some_and(|state| state.starts_with(['Z', 'X']))
         })
     }
+}
+
+/// Whether the process of this folder of `/proc` carries a mark.
+pub(crate) fn carries(folder: &Path, mark: &Mark) -> bool {
+    let limits = fs::read(folder.join("limits")).unwrap_or_default();
+    mark.is_in_limits(&limits) || {
+        let environ = fs::read(folder.join("environ")).unwrap_or_default();
+        mark.is_in_environment(&environ)
+    }
+}
+
+/// What the process of this folder of `/proc` is called: the beginning of its program's name.
+pub(crate) fn program_name(folder: &Path) -> String {
+    let name = fs::read_to_string(folder.join("comm")).unwrap_or_default();
+    let name = name.trim_end();
+    if name != NODES_NAME {
+        return name.to_owned();
+    }
+    let program = fs::read_link(folder.join("exe")).unwrap_or_default();
+    let program = program.file_name().map(|it| it.to_string_lossy());
+    program.map_or_else(|| name.to_owned(), std::borrow::Cow::into_owned)
 }
 
 /// The processes that carry the mark, dead ones too. Parents come before what they

@@ -10,10 +10,19 @@ use crate::supervisor::Snapshot;
 /// Who reports.
 #[derive(Debug, Clone)]
 pub(crate) struct Us {
-    /// The gateway.
-    pub(crate) gateway: GatewayName,
+    gateway: GatewayName,
     /// The agent's process number.
-    pub(crate) pid: u32,
+    pid: u32,
+}
+
+impl Us {
+    /// This process, the gateway's agent.
+    pub(crate) fn this_process(gateway: GatewayName) -> Self {
+        Self {
+            gateway,
+            pid: std::process::id(),
+        }
+    }
 }
 
 /// Gives the report of the moment. Cheap to clone.

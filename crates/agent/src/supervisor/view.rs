@@ -17,6 +17,8 @@ pub(super) struct Facts {
     pub(super) problem: Option<String>,
     /// Where the first socket listens.
     pub(super) address: Option<SocketAddr>,
+    /// The port of each socket and where it listens, or should.
+    pub(super) sockets: Vec<(u16, SocketAddr)>,
     /// How long nothing answered because of the refused build.
     pub(super) refusal_unavailable_ms: Option<u64>,
     /// The newest change.
@@ -133,6 +135,7 @@ pub(super) fn snapshot(machine: &Machine, running: Option<Running>, facts: &Fact
         timings: facts.watch.timings.clone(),
         change: machine.how.as_ref().map(|how| change(how, &facts.cost)),
         address: facts.address,
+        sockets: facts.sockets.clone(),
     }
 }
 

@@ -88,6 +88,7 @@ impl Driver {
             Action::CloseSockets => {
                 self.sockets.close();
                 self.facts.address = None;
+                self.facts.sockets.clear();
             }
             Action::End => {}
         }

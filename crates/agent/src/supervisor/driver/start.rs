@@ -1,10 +1,12 @@
 //! Starts processes.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::time::Instant;
 
+use lockgate_model::AppSocket;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use tokio::sync::mpsc;
@@ -18,7 +20,8 @@ use crate::check::{Answered, Check};
 use crate::config_conf;
 use crate::gate::{Gate, Message, Messages};
 use crate::inspect::Inspect;
-use crate::listener::{DUPLICATES, HoldError};
+use crate::listener::{DUPLICATES, HoldError, addresses};
+use crate::listeners::who_has;
 use crate::logs::Collector;
 use crate::memory::{self, HELD};
 use crate::probe::{Probe, Where};
@@ -27,8 +30,12 @@ use crate::process::{Launch, Mark, SpawnError};
 /// Why a process could not be started.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StartError {
-    #[error(transparent)]
-    Hold(#[from] HoldError),
+    #[error("{error}{holder}")]
+    Hold {
+        error: HoldError,
+        /// Who has the address, after a semicolon, where that is known.
+        holder: String,
+    },
     #[error(transparent)]
     Spawn(#[from] SpawnError),
     #[error("cannot hand over the sockets: {0}")]
@@ -145,14 +152,7 @@ impl Driver {
         mark: &Mark,
     ) -> Result<Equipped, StartError> {
         let settings = &target.settings;
-        self.sockets
-            .hold(&settings.socket, self.config.app_address)?;
-        self.facts.address = self.sockets.first().map(|held| held.address);
-        let sockets: Vec<_> = self
-            .sockets
-            .iter()
-            .map(|it| (it.port, it.address))
-            .collect();
+        let sockets = self.hold(&settings.socket)?;
         let exported = config_conf::read(&target.release);
         for (line, why) in &exported.skipped {
             self.say(&format!(
@@ -187,6 +187,28 @@ impl Driver {
             channel: Some((gate, messages)),
             asking,
         })
+    }
+
+    /// Holds the application's sockets: each with the port that it asks for.
+    fn hold(&mut self, sockets: &[AppSocket]) -> Result<Vec<(u16, SocketAddr)>, StartError> {
+        // What should listen is known also where it cannot.
+        let asked = addresses(sockets, self.config.app_address);
+        let known = asked.into_iter().filter(|(_, address)| address.port() != 0);
+        self.facts.sockets = known.collect();
+        let held = self.sockets.hold(sockets, self.config.app_address);
+        held.map_err(|error| {
+            let holder = error
+                .taken()
+                .and_then(|address| who_has(address, &self.config.state_dir));
+            StartError::Hold {
+                error,
+                holder: holder.map_or_else(String::new, |holder| format!("; {holder}")),
+            }
+        })?;
+        self.facts.address = self.sockets.first().map(|held| held.address);
+        let held = self.sockets.iter().map(|held| (held.port, held.address));
+        self.facts.sockets = held.collect();
+        Ok(self.facts.sockets.clone())
     }
 
     /// What a service gets: its variables.
