@@ -30,6 +30,9 @@ use crate::environment::tokens::{TokensError, renew};
 use crate::environment::{Environment, Gateway, RuntimeKind};
 use crate::home::Home;
 
+/// The code of an agent whose configuration cannot be used (`EX_CONFIG` of sysexits.h).
+const MISCONFIGURED: i32 = 78;
+
 /// One gateway as a runtime needs it. Two that are equal are the same running gateway.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct GatewaySpec {
@@ -88,6 +91,8 @@ pub(crate) struct Observed {
     pub(crate) pid: Option<u32>,
     /// Why the agent does not run, or did not the last time.
     pub(crate) problem: Option<String>,
+    /// Whether that stays so until somebody does something about it: nothing is starting.
+    pub(crate) stuck: bool,
     /// What may keep its agent from finding this server; past once the agent reports.
     pub(crate) doubt: Option<String>,
     /// Its container, where it has one.

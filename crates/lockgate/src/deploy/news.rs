@@ -168,6 +168,7 @@ mod tests {
             enabled: true,
             agent_pid: Some(1),
             agent_problem: None,
+            agent_stuck: false,
             container: None,
             reach: crate::runtime::Reach::default(),
             last_contact: None,

@@ -137,6 +137,7 @@ mod tests {
                 enabled: true,
                 agent_pid: Some(1),
                 agent_problem: None,
+                agent_stuck: false,
                 container: None,
                 reach: crate::runtime::Reach::default(),
                 last_contact: None,

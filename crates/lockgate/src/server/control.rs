@@ -65,6 +65,9 @@ pub(crate) struct GatewayView {
     pub(crate) agent_pid: Option<u32>,
     /// Why the agent does not run, as in `exited with code 78: …`.
     pub(crate) agent_problem: Option<String>,
+    /// Whether that stays so until somebody does something about it.
+    #[serde(default)]
+    pub(crate) agent_stuck: bool,
     /// Its container, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) container: Option<Container>,

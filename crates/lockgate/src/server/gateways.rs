@@ -262,6 +262,7 @@ impl Gateways {
             address: self.runtimes.reach(&name),
             problem: observed.as_ref().and_then(|it| it.reach.problem.clone()),
         };
+        let stuck = observed.as_ref().is_some_and(|it| it.stuck);
         let (pid, problem, report) = present(observed, report.cloned());
         GatewayView {
             http_port: gateway.http_port,
@@ -269,6 +270,8 @@ impl Gateways {
             enabled: gateway.enabled,
             agent_pid: pid,
             agent_problem: problem,
+            // An agent that speaks is at it.
+            agent_stuck: stuck && report.is_none(),
             container,
             reach,
             last_contact: self.reports.last_contact(&name),
@@ -293,6 +296,7 @@ fn present(
         problem,
         doubt,
         container,
+        stuck: _,
         reach: _,
     }) = observed
     else {

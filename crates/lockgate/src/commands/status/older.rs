@@ -42,6 +42,7 @@ mod tests {
             enabled: true,
             agent_pid: None,
             agent_problem: None,
+            agent_stuck: false,
             container: in_container.then(|| Container {
                 id: "id".into(),
                 image: "image".into(),

@@ -67,6 +67,7 @@ fn view(reports: &[(u32, Option<Report>)]) -> GatewaysView {
         enabled: true,
         agent_pid: Some(1),
         agent_problem: None,
+        agent_stuck: false,
         container: None,
         reach: crate::runtime::Reach::default(),
         last_contact: None,

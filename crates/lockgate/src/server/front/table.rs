@@ -99,6 +99,7 @@ mod tests {
             enabled: true,
             agent_pid: Some(5),
             agent_problem: None,
+            agent_stuck: false,
             container: None,
             reach: Reach::at("127.0.0.1:7100".parse().unwrap()),
             last_contact: None,
