@@ -18,6 +18,7 @@ pub(crate) mod rollout;
 pub(crate) mod said;
 pub(crate) mod services;
 pub(crate) mod strategy;
+pub(crate) mod stuck;
 
 use std::time::{Duration, Instant};
 

@@ -113,6 +113,10 @@ fn failed(outcome: &Outcome) -> CommandError {
         format!(
             "`lockgate logs {env} --crash` and `lockgate status {env}` show more; fix the build and deploy again"
         )
+    } else if bad.iter().any(|one| is_stuck(&one.verdict)) {
+        format!(
+            "what cannot start catches up by itself once that is mended; `lockgate status {env}` shows more"
+        )
     } else {
         format!("gateways catch up by themselves; `lockgate status {env}` shows how far they are")
     };
@@ -121,6 +125,11 @@ fn failed(outcome: &Outcome) -> CommandError {
 
 fn is_refused(verdict: &Verdict) -> bool {
     matches!(verdict, Verdict::Kept { .. })
+}
+
+/// Whether its agent cannot start until somebody does something about it.
+fn is_stuck(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::NotDone { stuck: true, .. })
 }
 
 /// Whether the gateway runs the build, but as it was started before.
@@ -219,6 +228,20 @@ mod tests {
             &[
                 "gateway `gw-pool-dev-001-0` does not run",
                 "`gw-pool-dev-001-1`, `gw-pool-dev-001-2` were left untouched\n",
+            ],
+        );
+        let stuck = || Verdict::NotDone {
+            phase: None,
+            problem: Some("no image".to_owned()),
+            stuck: true,
+        };
+        check(
+            false,
+            &[Runs, stuck(), Runs],
+            1,
+            &[
+                "gateway `gw-pool-dev-001-1` does not run",
+                "what cannot start catches up by itself once that is mended",
             ],
         );
         check(

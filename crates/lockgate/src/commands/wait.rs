@@ -1,19 +1,22 @@
 //! `lockgate wait`: until every gateway is as a script needs it, and every service is ready.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
-use lockgate_model::{EnvName, Phase};
+use lockgate_model::{EnvName, GatewayName, Phase};
 use serde_json::json;
+use tokio::time::{Instant, sleep_until};
 
 use super::status::{service_state, state};
 use crate::cli::duration;
 use crate::context::Context;
 use crate::deploy::clock;
 use crate::deploy::services::is_ready;
+use crate::deploy::stuck::Stuck;
 use crate::error::CommandError;
-use crate::server::control::GatewayView;
+use crate::server::control::{GatewayView, GatewaysView, ServiceView};
 
 /// Wait until every gateway is ready, has passed its trial, or runs a build; services are ready
 #[derive(Debug, Args)]
@@ -61,57 +64,94 @@ impl FromStr for Goal {
     }
 }
 
-/// Returns when every gateway that shall run is as wanted; exit code 1 when time is up.
+/// How long one question to the server waits for something new.
+const WAIT: Duration = Duration::from_secs(20);
+
+/// Returns when every gateway that shall run is as wanted; exit code 1 when time is up, or when
+/// those that are not cannot even start.
 pub(crate) async fn wait(args: WaitArgs, ctx: &Context) -> Result<(), CommandError> {
     let environment = ctx.environment(args.named.as_ref())?;
+    let env = &environment.name;
     let (control, _) = ctx.server().await?;
-    let deadline = clock() + args.timeout;
-    let mut after = None;
+    let began = Instant::from_std(clock());
+    let deadline = began + args.timeout;
+    let mut view = control.gateways(env, None, Duration::ZERO).await?;
+    let mut stuck: BTreeMap<GatewayName, Stuck> = BTreeMap::new();
     loop {
-        let left = deadline.saturating_duration_since(clock());
-        let view = control
-            .gateways(&environment.name, after, left.min(Duration::from_secs(20)))
-            .await?;
-        after = Some(view.version);
-        let missing: Vec<_> = view
-            .gateways
-            .iter()
-            .filter(|view| view.enabled && !reached(&args.what, view))
-            .collect();
-        let services: Vec<_> = view
-            .services
-            .iter()
-            .filter(|view| view.enabled && counts(&args.what) && !is_ready(view))
-            .collect();
-        let none = view.gateways.iter().all(|view| !view.enabled);
-        if missing.is_empty() && services.is_empty() && !none {
+        let elapsed = began.elapsed();
+        for one in &view.gateways {
+            let stuck = stuck.entry(one.name.clone()).or_default();
+            stuck.see(one, elapsed);
+        }
+        if view.gateways.iter().all(|view| !view.enabled) {
+            return Err(
+                CommandError::failed(format!("every gateway of `{env}` is stopped"))
+                    .hint(format!("`lockgate start {env}` starts them")),
+            );
+        }
+        let missing = missing(&args.what, &view);
+        if missing.is_empty() {
             if ctx.screen.is_json() {
-                ctx.screen
-                    .json(&json!({"env": environment.name, "reached": true}))?;
+                ctx.screen.json(&json!({"env": env, "reached": true}))?;
             }
             return Ok(());
         }
-        if none {
-            return Err(CommandError::failed(format!(
-                "every gateway of `{}` is stopped",
-                environment.name
-            ))
-            .hint(format!("`lockgate start {}` starts them", environment.name)));
+        let in_vain = missing.iter().all(|one| match one {
+            Missing::Gateway(view) => stuck
+                .get(&view.name)
+                .is_some_and(|stuck| stuck.is_for_good(elapsed)),
+            Missing::Service(_) => false,
+        });
+        if in_vain || Instant::now() >= deadline {
+            return Err(not_reached(&args, env, &missing, in_vain));
         }
-        if left.is_zero() {
-            let services = services
-                .iter()
-                .map(|view| format!("service `{}` is {}", view.name, service_state(view).0));
-            let states = missing.iter().map(|view| describe(view)).chain(services);
-            let states: Vec<String> = states.collect();
-            let waited = humantime::format_duration(args.timeout);
-            return Err(CommandError::failed(format!(
-                "not reached within {waited}: {}",
-                states.join(", ")
-            ))
-            .hint(format!("`lockgate status {}` shows more", environment.name)));
-        }
+        let due = stuck.values().filter_map(|stuck| stuck.due());
+        let due = due.filter(|due| *due > elapsed).min();
+        let wake = due.map_or(deadline, |due| deadline.min(began + due));
+        view = tokio::select! {
+            seen = control.gateways(env, Some(view.version), WAIT) => seen?,
+            () = sleep_until(wake) => view,
+        };
     }
+}
+
+/// What is not as it is waited for.
+enum Missing<'a> {
+    Gateway(&'a GatewayView),
+    Service(&'a ServiceView),
+}
+
+fn missing<'a>(goal: &Goal, view: &'a GatewaysView) -> Vec<Missing<'a>> {
+    let gateways = view.gateways.iter();
+    let gateways = gateways
+        .filter(|view| view.enabled && !reached(goal, view))
+        .map(Missing::Gateway);
+    let services = view.services.iter();
+    let services = services
+        .filter(|view| view.enabled && counts(goal) && !is_ready(view))
+        .map(Missing::Service);
+    gateways.chain(services).collect()
+}
+
+fn not_reached(
+    args: &WaitArgs,
+    env: &EnvName,
+    missing: &[Missing<'_>],
+    in_vain: bool,
+) -> CommandError {
+    let states = missing.iter().map(|one| match one {
+        Missing::Gateway(view) => describe(view),
+        Missing::Service(view) => format!("service `{}` is {}", view.name, service_state(view).0),
+    });
+    let states: Vec<String> = states.collect();
+    let states = states.join(", ");
+    let error = if in_vain {
+        CommandError::failed(format!("it is in vain to wait: {states}"))
+    } else {
+        let waited = humantime::format_duration(args.timeout);
+        CommandError::failed(format!("not reached within {waited}: {states}"))
+    };
+    error.hint(format!("`lockgate status {env}` shows more"))
 }
 
 /// Whether services count for it.
@@ -145,13 +185,15 @@ fn describe(view: &GatewayView) -> String {
         .as_ref()
         .and_then(|report| report.running.as_ref());
     let runs = running.map_or(String::new(), |running| format!(" with {}", running.build));
-    format!("`{}` is {}{runs}", view.name, state(view).0)
+    let why = view.agent_problem.as_ref().filter(|_| view.agent_stuck);
+    let why = why.map_or(String::new(), |why| format!(" ({why})"));
+    format!("`{}` is {}{runs}{why}", view.name, state(view).0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lockgate_model::{BuildId, GatewayName, Report, Running};
+    use lockgate_model::{BuildId, Report, Running};
 
     #[test]
     fn good_is_what_passed_its_trial() {

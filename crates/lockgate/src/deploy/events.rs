@@ -268,12 +268,14 @@ pub(crate) enum Verdict {
     },
     /// It runs the build; time was up before that had passed its trial.
     OnTrial,
-    /// Time was up.
+    /// Time was up, or nothing comes of it by itself.
     NotDone {
         /// What it was doing.
         phase: Option<Phase>,
         /// What hindered it.
         problem: Option<String>,
+        /// Whether its agent cannot start until somebody does something about it.
+        stuck: bool,
     },
     /// It was told nothing, since the deploy ended before its turn.
     Untouched,

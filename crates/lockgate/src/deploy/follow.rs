@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! told ──▶ its steps ──▶ ready ──▶ on trial ──▶ good
-//!              └────────────┴──────────┴──▶ refused, and what ran before is back
+//!   │          └────────────┴──────────┴──▶ refused, and what ran before is back
+//!   └──▶ its agent cannot start: not done
 //! ```
 //! A gateway is done when it has come as far as is waited for. One that is ready and not
 //! good yet is looked at on, since its build may still be refused.
@@ -15,6 +16,7 @@ use lockgate_model::{BuildId, GatewayName, Phase, Report, Timings};
 use super::events::{Event, GatewayOutcome, GatewayProgress, Verdict};
 use super::millis;
 use super::strategy::Until;
+use super::stuck::Stuck;
 use crate::environment::publish::{Published, Said};
 use crate::server::control::{GatewayView, GatewaysView};
 
@@ -40,6 +42,8 @@ struct Row {
     ready: Option<Duration>,
     /// Whether it is seen to have passed its trial.
     good: bool,
+    /// Whether its agent cannot even start.
+    stuck: Stuck,
     took: Duration,
 }
 
@@ -84,6 +88,7 @@ impl Follow {
                 progress: None,
                 ready: None,
                 good: false,
+                stuck: Stuck::default(),
                 took: Duration::ZERO,
             };
             self.rows.insert(said.gateway.number(), row);
@@ -109,6 +114,12 @@ impl Follow {
             }
         }
         events
+    }
+
+    /// When to look again although nothing has changed: one that does not come up is given up then.
+    pub(crate) fn due(&self) -> Option<Duration> {
+        let open = self.rows.values().filter(|row| row.verdict().is_none());
+        open.filter_map(|row| row.stuck.due()).min()
     }
 
     /// Whether every gateway that was told is done.
@@ -180,12 +191,13 @@ impl Row {
         self.progress.as_ref()?.verdict.as_ref()
     }
 
-    /// Nothing more can become of it. What is ready and not good can still be refused.
+    /// Nothing more can become of it. What is ready and not good can still be refused, and what does
+    /// not come up can be mended while others are waited for.
     fn is_final(&self) -> bool {
         match self.verdict() {
             Some(Verdict::Runs | Verdict::AlreadyRan) => self.good,
+            Some(Verdict::NotDone { .. }) | None => false,
             Some(_) => true,
-            None => false,
         }
     }
 
@@ -198,10 +210,15 @@ impl Row {
     fn judge(&mut self, seq: u64, view: &GatewayView, elapsed: Duration) -> GatewayProgress {
         let report = view.report.as_ref();
         let heard = report.filter(|report| report.seq >= seq);
+        self.stuck.see(view, elapsed);
         let verdict = match heard {
             _ if !self.said.run => Some(Verdict::Stopped),
             Some(report) => self.verdict_on(seq, report, elapsed),
-            None => None,
+            None => self.stuck.is_for_good(elapsed).then(|| Verdict::NotDone {
+                phase: None,
+                problem: view.agent_problem.clone(),
+                stuck: true,
+            }),
         };
         GatewayProgress {
             gateway: view.name.clone(),
@@ -266,12 +283,19 @@ impl Row {
             // It runs what it shall; nobody waited to know more.
             _ if answers => (Verdict::Runs, since_told),
             Some(GatewayProgress { phase, problem, .. }) => {
-                (Verdict::NotDone { phase, problem }, since_told)
+                let stuck = false;
+                let verdict = Verdict::NotDone {
+                    phase,
+                    problem,
+                    stuck,
+                };
+                (verdict, since_told)
             }
             None => (
                 Verdict::NotDone {
                     phase: None,
                     problem: None,
+                    stuck: false,
                 },
                 since_told,
             ),

@@ -337,11 +337,13 @@ impl Running<'_, '_> {
         let rollout = &self.rollout;
         let env = &rollout.environment.name;
         while !reached(&self.follow) {
+            let due = self.follow.due().map(|due| self.began + due);
             let view = tokio::select! {
                 biased;
                 () = rollout.how.stop.cancelled() => return Ok(Ended::Interrupted),
                 view = rollout.control.gateways(env, Some(self.seen.version), WAIT) => view?,
                 () = sleep_until(self.deadline) => return Ok(Ended::TimeUp),
+                () = sleep_until(due.unwrap_or(self.deadline)) => self.seen.clone(),
             };
             for event in self.follow.see(&view, self.began.elapsed()) {
                 (self.tell)(event);

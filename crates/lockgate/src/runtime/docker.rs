@@ -72,6 +72,8 @@ struct Wishes {
     known: BTreeSet<EnvName>,
     /// Gateways to try in spite of how they ended.
     again: BTreeSet<GatewayName>,
+    /// Environments for which somebody asked anew.
+    hurried: BTreeSet<EnvName>,
     /// Who waits until what is not wanted of an environment has ended.
     waiting: Vec<Waiting>,
 }
@@ -135,6 +137,7 @@ impl DockerRuntime {
                 .wanted
                 .extend(wanted.map(|one| (one.gateway().clone(), one)));
             wishes.known.insert(env.clone());
+            wishes.hurried.insert(env.clone());
             wishes.waiting.push((env.clone(), tell));
         }
         self.shared.woken.notify_one();
@@ -217,6 +220,10 @@ impl Shared {
     /// Forgets wishes to try again where there is nothing to try.
     fn settle_again(&self, is_at_it: impl Fn(&GatewayName) -> bool) {
         self.wishes().again.retain(is_at_it);
+    }
+
+    fn hurried(&self) -> BTreeSet<EnvName> {
+        std::mem::take(&mut self.wishes().hurried)
     }
 
     fn waiting(&self) -> Vec<Waiting> {

@@ -10,8 +10,10 @@
 //! are in process groups of their own: a Ctrl-C at the terminal reaches the server alone.
 
 mod agent;
+mod ends;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -19,12 +21,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lockgate_model::Digest;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::agent::{Agent, Words};
+use self::ends::{Ended, Ends};
 use super::backoff::Backoff;
 
 /// The program that is started, and what it inherits.
@@ -61,6 +64,8 @@ pub(super) struct Seen {
     pub(super) pid: Option<u32>,
     /// Why it does not run, or did not the last time.
     pub(super) problem: Option<String>,
+    /// Whether it ends like that again and again until somebody does something about it.
+    pub(super) stuck: bool,
     /// The last line that this process told.
     pub(super) told: Option<String>,
 }
@@ -76,7 +81,9 @@ pub(super) struct Keepers<K> {
 /// One agent's keeper.
 struct Keeper {
     spec: AgentSpec,
-    seen: watch::Receiver<Seen>,
+    seen: Arc<watch::Sender<Seen>>,
+    /// Ends the pause before the next start.
+    hurry: Arc<Notify>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -100,7 +107,7 @@ impl<K: Ord + Clone + Display> Keepers<K> {
     }
 
     /// Makes exactly these agents run of those that are `meant`; returns when the others of them
-    /// have ended. These are started, not awaited.
+    /// have ended. These are started, not awaited; those that wait after they have ended, at once.
     pub(super) async fn reconcile(&self, meant: impl Fn(&K) -> bool, wanted: Vec<(K, AgentSpec)>) {
         let is_wanted = |key: &K, keeper: &Keeper| {
             let mut same = wanted.iter().filter(|(wanted, _)| wanted == key);
@@ -113,8 +120,13 @@ impl<K: Ord + Clone + Display> Keepers<K> {
         end(ending).await;
         let mut keepers = self.keepers();
         for (key, spec) in wanted {
-            let of = key.to_string();
-            keepers.entry(key).or_insert_with(|| self.keep(of, spec));
+            match keepers.entry(key) {
+                Entry::Occupied(kept) => kept.get().hurry(),
+                Entry::Vacant(place) => {
+                    let of = place.key().to_string();
+                    place.insert(self.keep(of, spec));
+                }
+            }
         }
         drop(keepers);
         self.changed();
@@ -138,19 +150,22 @@ impl<K: Ord + Clone + Display> Keepers<K> {
     }
 
     fn keep(&self, of: String, spec: AgentSpec) -> Keeper {
-        let (sender, seen) = watch::channel(Seen::default());
+        let seen = Arc::new(watch::Sender::new(Seen::default()));
+        let hurry = Arc::<Notify>::default();
         let stop = CancellationToken::new();
         let shift = Shift {
             program: Arc::clone(&self.program),
             of,
             spec: spec.clone(),
-            seen: sender,
+            seen: Arc::clone(&seen),
             changes: self.changes.clone(),
+            hurry: Arc::clone(&hurry),
             stop: stop.clone(),
         };
         Keeper {
             spec,
             seen,
+            hurry,
             stop,
             task: tokio::spawn(shift.run()),
         }
@@ -163,6 +178,17 @@ impl<K: Ord + Clone + Display> Keepers<K> {
     /// The map is whole after every statement that changes it, so a panic elsewhere spoils nothing.
     fn keepers(&self) -> MutexGuard<'_, BTreeMap<K, Keeper>> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Keeper {
+    /// What went wrong before may be mended: it is tried at once, and told when it goes wrong again.
+    fn hurry(&self) {
+        let went_wrong = self.seen.borrow().problem.is_some();
+        if went_wrong {
+            self.seen.send_modify(|seen| seen.stuck = false);
+            self.hurry.notify_one();
+        }
     }
 }
 
@@ -184,48 +210,56 @@ struct Shift {
     /// Whose agent it is, for the log.
     of: String,
     spec: AgentSpec,
-    seen: watch::Sender<Seen>,
+    seen: Arc<watch::Sender<Seen>>,
     changes: watch::Sender<u64>,
+    hurry: Arc<Notify>,
     stop: CancellationToken,
 }
 
 impl Shift {
     async fn run(self) {
         let of = &self.of;
-        let mut backoff = Backoff::default();
+        let (mut backoff, mut ends) = (Backoff::default(), Ends::default());
         while !self.stop.is_cancelled() {
             let started = Instant::now();
-            let problem = match Agent::start(&self.program, &self.spec) {
+            let ended = match Agent::start(&self.program, &self.spec) {
                 Ok(agent) => match self.watch(agent).await {
-                    Some(problem) => problem,
+                    Some(ended) => ended,
                     None => break,
                 },
-                Err(error) => format!("{error}: {}", error.source),
+                Err(error) => Ended {
+                    how: format!("{error}: {}", error.source),
+                    lasts: true,
+                },
             };
+            let stuck = ends.is_stuck(&ended, Instant::now());
             let delay = backoff.after(started.elapsed());
+            let problem = ended.how;
             tracing::warn!(%of, %problem, ?delay, "agent starts again");
             self.tell(Seen {
                 problem: Some(problem),
+                stuck,
                 ..Seen::default()
             });
-            let _ = self
-                .stop
-                .run_until_cancelled(tokio::time::sleep(delay))
-                .await;
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                () = self.hurry.notified() => ends = Ends::default(),
+                () = tokio::time::sleep(delay) => {}
+            }
         }
         self.tell(Seen::default());
     }
 
     /// Waits with a running agent. `None` when it was not wanted any more, else why it ended.
-    async fn watch(&self, mut agent: Agent) -> Option<String> {
+    async fn watch(&self, mut agent: Agent) -> Option<Ended> {
         let of = &self.of;
         tracing::info!(%of, pid = agent.pid(), "agent started");
         // What went wrong before is told until the agent speaks for itself.
-        let problem = self.seen.borrow().problem.clone();
+        let before = self.seen.borrow().clone();
         self.tell(Seen {
             pid: agent.pid(),
-            problem,
-            ..Seen::default()
+            told: None,
+            ..before
         });
         let words = agent.words();
         let ended = async {

@@ -55,6 +55,7 @@ impl LocalRuntime {
         Some(Observed {
             pid: seen.pid,
             problem: seen.problem,
+            stuck: seen.stuck,
             reach: door.map_or_else(Reach::default, |door| Reach::at(*door)),
             ..Observed::default()
         })

@@ -161,7 +161,12 @@ pub(crate) fn refusals(outcome: &Outcome, paint: Paint) -> Vec<String> {
                 log,
                 ..
             } => (reason.clone(), *unavailable_ms, log.as_slice()),
-            Verdict::NotDone { phase, problem } => {
+            Verdict::NotDone {
+                problem: Some(problem),
+                stuck: true,
+                ..
+            } => (format!("cannot start: {problem}"), None, [].as_slice()),
+            Verdict::NotDone { phase, problem, .. } => {
                 let phase = phase.map_or("has not been heard of", Phase::as_str);
                 let problem = problem
                     .as_ref()
@@ -309,6 +314,26 @@ gw-pool-dev-001-4  bbbbbbbbbbbb  already runs it     -      -       -
 ! gw-pool-dev-001-1, gw-pool-dev-001-2: cold: it read /data/counter before it listened; cut 2 requests; the old process was stuck; closed 1 WebSocket; killed sleep, which was left behind
 ";
         assert_eq!(summary(&outcome, None, Paint::new(false)), expected);
+    }
+
+    #[test]
+    fn what_cannot_start_is_told_apart_from_what_is_late() {
+        let not_done = |stuck| Verdict::NotDone {
+            phase: None,
+            problem: Some("no image".to_owned()),
+            stuck,
+        };
+        let told = refusals(
+            &outcome(&[(not_done(true), None), (not_done(false), None)]),
+            Paint::new(false),
+        );
+        assert_eq!(
+            told,
+            [
+                "\n✗ gw-pool-dev-001-0: cannot start: no image",
+                "\n✗ gw-pool-dev-001-1: not done in time, has not been heard of: no image"
+            ]
+        );
     }
 
     #[test]

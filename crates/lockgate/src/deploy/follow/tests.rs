@@ -346,3 +346,54 @@ fn a_gateway_that_is_told_later_has_a_time_of_its_own() {
     let times: Vec<_> = outcomes.iter().map(|one| one.ready_ms).collect();
     assert_eq!(times, [Some(2_000), Some(3_000)]);
 }
+
+/// One gateway whose agent does not run, and the same that somebody has to mend.
+fn without_agent(agent_stuck: bool) -> GatewaysView {
+    let mut view = view(&[(0, None)]);
+    for gateway in &mut view.gateways {
+        gateway.agent_pid = None;
+        gateway.agent_problem = Some("no image".to_owned());
+        gateway.agent_stuck = agent_stuck;
+    }
+    view
+}
+
+#[test]
+fn a_gateway_that_cannot_start_is_given_up_once_that_has_lasted() {
+    let mut follow = told(Until::Good, None);
+    let mut see = |stuck, ms| {
+        follow.see(&without_agent(stuck), Duration::from_millis(ms));
+        (follow.is_done(), follow.due())
+    };
+    let due = |ms| Some(Duration::from_millis(ms));
+    // An agent that is starting again is waited for.
+    assert_eq!(see(false, 0), (false, None));
+    assert_eq!(see(true, 500), (false, due(2_500)));
+    assert_eq!(see(false, 2_400), (false, None));
+    assert_eq!(see(true, 2_450), (false, due(4_450)));
+    assert_eq!(see(true, 4_449), (false, due(4_450)));
+    assert_eq!(see(true, 4_450), (true, None));
+    assert!(follow.is_ready() && follow.has_failed());
+    let outcome = only(follow, Ended::Reached);
+    let expected = Verdict::NotDone {
+        phase: None,
+        problem: Some("no image".to_owned()),
+        stuck: true,
+    };
+    assert_eq!((outcome.verdict, outcome.took_ms), (expected, 4_450));
+}
+
+#[test]
+fn what_is_mended_while_others_are_waited_for_is_followed_again() {
+    let mut follow = told(Until::Ready, None);
+    for secs in [0, 3] {
+        follow.see(&without_agent(true), Duration::from_secs(secs));
+    }
+    assert!(follow.is_done());
+    let starting = report(SEQ, 50, Phase::Starting, Some(('b', 8)));
+    follow.see(&view(&[(0, Some(starting))]), Duration::from_secs(4));
+    assert!(!follow.is_done());
+    let ready = report(SEQ, SEQ, Phase::Ready, Some(('b', 8)));
+    follow.see(&view(&[(0, Some(ready))]), Duration::from_secs(5));
+    assert_eq!(only(follow, Ended::Reached).verdict, Verdict::Runs);
+}

@@ -28,10 +28,10 @@ use super::address::{AddressError, EngineAddress};
 use super::blueprint::{GATEWAY, HOME, SPEC};
 use super::doors::Doors;
 use super::engine::{Engine, EngineError, Happened, Listed};
-use super::ledger::Ledger;
+use super::ledger::{Failure, Ledger};
 use super::own::Traces;
 use super::plan::{Seen, State, Step, Want, foreign, plan};
-use super::tell::{Told, problem};
+use super::tell::{Told, is_stuck, problem};
 use super::wishes::Wishes;
 use crate::runtime::{Container, Observed};
 use crate::server::bridge::Bridges;
@@ -44,8 +44,8 @@ const LOOK: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_secs(3);
 /// How long steps may take that are under way when the server ends; the engine finishes what it began.
 const LAST_STEPS: Duration = Duration::from_secs(2);
-/// The code of an agent whose configuration cannot be used (`EX_CONFIG` of sysexits.h).
-const MISCONFIGURED: i64 = 78;
+/// As an engine counts exit codes.
+const MISCONFIGURED: i64 = crate::runtime::MISCONFIGURED as i64;
 /// Events that come together are looked at together: this long after the first, and at most so many.
 const TOGETHER: (Duration, usize) = (Duration::from_millis(10), 100);
 /// When it is looked again after the first look and after each event, the last one first: events before
@@ -211,7 +211,8 @@ impl Keeper {
             Err(error) => {
                 let problem = error.in_one_line();
                 tracing::warn!(%gateway, %problem, "step failed");
-                self.ledger.done(gateway, Some(problem));
+                let lasts = error.lasts();
+                self.ledger.done(gateway, Some(Failure { problem, lasts }));
             }
         }
     }
@@ -220,6 +221,9 @@ impl Keeper {
     async fn turn(&mut self, session: &mut Session) -> Result<(), EngineError> {
         // Who asked before the look gets an answer that counts the look.
         let waiting = self.shared.waiting();
+        for env in self.shared.hurried() {
+            self.ledger.hurry(&env);
+        }
         let look = self.look(session).await?;
         let (known, again) = (self.shared.known(), self.shared.again());
         let steps = plan(&look.wishes.wants, &known, &again, &look.seen);
@@ -348,6 +352,7 @@ impl Keeper {
                 Observed {
                     pid: None,
                     problem: problem(&told),
+                    stuck: is_stuck(&told),
                     doubt: look
                         .wishes
                         .vicinities

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lockgate_model::GatewayName;
+use lockgate_model::{EnvName, GatewayName};
 use tokio::time::Instant;
 
 use crate::runtime::backoff::Backoff;
@@ -26,7 +26,16 @@ struct Entry {
     /// When it may be started again.
     due: Option<Instant>,
     /// What was tried last and did not succeed.
-    failed: Option<String>,
+    failed: Option<Failure>,
+}
+
+/// A step that did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Failure {
+    /// Why.
+    pub(super) problem: String,
+    /// Whether it fails again until somebody does something about it.
+    pub(super) lasts: bool,
 }
 
 impl Ledger {
@@ -54,19 +63,28 @@ impl Ledger {
     }
 
     /// Notes how a step ended.
-    pub(super) fn done(&mut self, gateway: &GatewayName, failed: Option<String>) {
+    pub(super) fn done(&mut self, gateway: &GatewayName, failed: Option<Failure>) {
         let entry = self.entries.entry(gateway.clone()).or_default();
         entry.failed = failed;
     }
 
     /// What was tried last and did not succeed.
-    pub(super) fn failed(&self, gateway: &GatewayName) -> Option<&String> {
+    pub(super) fn failed(&self, gateway: &GatewayName) -> Option<&Failure> {
         self.entries.get(gateway)?.failed.as_ref()
     }
 
     /// Lets a gateway be started at once, whatever it did before.
     pub(super) fn forget(&mut self, gateway: &GatewayName) {
         self.entries.remove(gateway);
+    }
+
+    /// Somebody asks for an environment: what failed before is tried at once, and told when it
+    /// fails again.
+    pub(super) fn hurry(&mut self, env: &EnvName) {
+        let is_its =
+            |gateway: &GatewayName, entry: &Entry| gateway.env() == *env && entry.failed.is_some();
+        self.entries
+            .retain(|gateway, entry| !is_its(gateway, entry));
     }
 
     /// Drops what is known of gateways that are no more.
@@ -109,8 +127,6 @@ impl Ledger {
 mod tests {
     use std::time::Duration;
 
-    use lockgate_model::EnvName;
-
     use super::*;
 
     #[tokio::test]
@@ -134,5 +150,29 @@ mod tests {
         assert_eq!(ledger.next_due(), Some(now + Duration::from_millis(200)));
         ledger.forget(&gateway);
         assert!(ledger.may_start(&gateway, now));
+    }
+
+    #[tokio::test]
+    async fn who_asks_for_an_environment_has_what_failed_tried_at_once() {
+        let env = |name| EnvName::parse(name).unwrap();
+        let gateway = GatewayName::new(&env("dev"), 0);
+        let mut ledger = Ledger::default();
+        let now = Instant::now();
+        ledger.may_start(&gateway, now);
+        let failure = Failure {
+            problem: "no image".to_owned(),
+            lasts: true,
+        };
+        ledger.done(&gateway, Some(failure.clone()));
+        ledger.hurry(&env("other"));
+        assert_eq!(ledger.failed(&gateway), Some(&failure));
+        assert!(!ledger.may_start(&gateway, now));
+        ledger.hurry(&env("dev"));
+        assert_eq!(ledger.failed(&gateway), None);
+        assert!(ledger.may_start(&gateway, now));
+        // One that started well waits its time, however often somebody asks.
+        ledger.done(&gateway, None);
+        ledger.hurry(&env("dev"));
+        assert!(!ledger.may_start(&gateway, now));
     }
 }

@@ -4,6 +4,7 @@ use lockgate_model::GatewayName;
 
 use super::blueprint::{ENVIRONMENT, HOME};
 use super::engine::Listed;
+use super::ledger::Failure;
 use super::plan::{State, Want};
 
 /// All that is known of one gateway.
@@ -23,7 +24,7 @@ pub(super) struct Told<'a> {
     /// What keeps it from being made or reached.
     pub(super) unclear: Option<&'a String>,
     /// The step that failed last.
-    pub(super) failed: Option<&'a String>,
+    pub(super) failed: Option<&'a Failure>,
 }
 
 /// The gateway's problem, the one that has to be mended first.
@@ -33,7 +34,7 @@ pub(super) fn problem(told: &Told<'_>) -> Option<String> {
         return Some(foreign(told.gateway, other));
     }
     if let Some(failed) = told.failed {
-        return Some(failed.clone());
+        return Some(failed.problem.clone());
     }
     if !wanted {
         return None;
@@ -49,6 +50,24 @@ pub(super) fn problem(told: &Told<'_>) -> Option<String> {
         _ => None,
     };
     ended.or_else(|| told.unclear.cloned())
+}
+
+/// Whether a gateway that should run does not come up until somebody does something about it. An
+/// agent that has ended and is started again may come up, and so may one that runs.
+pub(super) fn is_stuck(told: &Told<'_>) -> bool {
+    if *told.want == Want::Stopped {
+        return false;
+    }
+    let state = told.own.map(|(state, _)| state);
+    let has_ended = matches!(state, Some(State::Exited | State::Restarting));
+    let misconfigured = told.own.is_some_and(|(_, misconfigured)| misconfigured);
+    let may_come_up = matches!(
+        state,
+        Some(State::Running | State::Paused | State::Restarting)
+    );
+    let cannot_be_made =
+        *told.want == Want::Unclear || told.failed.is_some_and(|failed| failed.lasts);
+    told.foreign.is_some() || (has_ended && misconfigured) || (cannot_be_made && !may_come_up)
 }
 
 fn foreign(gateway: &GatewayName, other: &Listed) -> String {
@@ -98,6 +117,76 @@ mod tests {
 
     use super::*;
 
+    fn failure(lasts: bool) -> Failure {
+        Failure {
+            problem: "no image".to_owned(),
+            lasts,
+        }
+    }
+
+    #[test]
+    fn what_nobody_mends_is_stuck_and_what_is_starting_is_not() {
+        let gateway = GatewayName::new(&EnvName::parse("dev").unwrap(), 1);
+        let running = Want::Running {
+            digest: String::new(),
+            servers: String::new(),
+        };
+        let other = other();
+        let (lasting, passing) = (failure(true), failure(false));
+        let check = |want: &Want, own, foreign, failed, expected: bool| {
+            let told = Told {
+                gateway: &gateway,
+                want,
+                own,
+                exit_code: None,
+                words: None,
+                foreign,
+                unclear: None,
+                failed,
+            };
+            assert_eq!(
+                is_stuck(&told),
+                expected,
+                "{want:?} {own:?} {foreign:?} {failed:?}"
+            );
+        };
+        let own = |state| Some((state, false));
+        check(&running, None, None, None, false);
+        check(&running, None, Some(&other), None, true);
+        check(&Want::Stopped, None, Some(&other), None, false);
+        // No image, a port that is taken: its container is not there, or was never started.
+        check(&running, None, None, Some(&lasting), true);
+        check(&running, own(State::Created), None, Some(&lasting), true);
+        check(&running, own(State::Exited), None, Some(&lasting), true);
+        check(&running, None, None, Some(&passing), false);
+        check(&Want::Stopped, None, None, Some(&lasting), false);
+        // Something else failed, and its agent runs.
+        check(&running, own(State::Running), None, Some(&lasting), false);
+        // Exit code 78, and any other one.
+        check(&running, Some((State::Exited, true)), None, None, true);
+        check(&running, Some((State::Restarting, true)), None, None, true);
+        check(&running, Some((State::Running, true)), None, None, false);
+        check(&running, own(State::Exited), None, None, false);
+        check(&running, own(State::Restarting), None, None, false);
+        // Its network is gone.
+        check(&Want::Unclear, None, None, None, true);
+        check(&Want::Unclear, own(State::Running), None, None, false);
+    }
+
+    fn other() -> Listed {
+        Listed {
+            id: "0123456789abcdef".into(),
+            name: "gw-pool-dev-1".into(),
+            image: "busybox".into(),
+            image_id: None,
+            labels: HashMap::new(),
+            state: State::Running,
+            exit_code: None,
+            network_mode: String::new(),
+            networks: std::collections::BTreeMap::new(),
+        }
+    }
+
     fn check<'a>(
         gateway: &'a GatewayName,
         want: &'a Want,
@@ -127,22 +216,13 @@ mod tests {
 
     #[test]
     fn what_keeps_a_gateway_from_running_is_told_with_what_to_do() {
-        let other = Listed {
-            id: "0123456789abcdef".into(),
-            name: "gw-pool-dev-1".into(),
-            image: "busybox".into(),
-            image_id: None,
-            labels: HashMap::new(),
-            state: State::Running,
-            exit_code: None,
-            network_mode: String::new(),
-            networks: std::collections::BTreeMap::new(),
-        };
+        let other = other();
         let labelled = Listed {
             labels: HashMap::from([(HOME.to_owned(), "other-home".to_owned())]),
             ..other.clone()
         };
-        let (unclear, failed) = ("no network".to_owned(), "no image".to_owned());
+        let unclear = "no network".to_owned();
+        let failed = failure(true);
         let gateway = GatewayName::new(&EnvName::parse("dev").unwrap(), 1);
         let running = Want::Running {
             digest: String::new(),

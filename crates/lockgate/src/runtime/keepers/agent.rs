@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -11,8 +11,9 @@ use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
-use super::{AgentSpec, Program};
+use super::{AgentSpec, Ended, Program};
 use crate::home::durable;
+use crate::runtime::MISCONFIGURED;
 use crate::runtime::last_words::pick;
 
 /// How long it may take after TERM.
@@ -102,17 +103,22 @@ impl Agent {
     }
 
     /// Waits until it ends by itself and says how: `exit status: 78: error: …`.
-    pub(super) async fn ended(&mut self) -> String {
+    pub(super) async fn ended(&mut self) -> Ended {
         // tokio's `wait` closes the standard input, which would end the agent.
         let stdin = self.child.stdin.take();
         let status = self.child.wait().await;
         drop(stdin);
+        let code = status.as_ref().ok().and_then(ExitStatus::code);
         let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
         let words = last_words(&self.log, self.log_start).unwrap_or_default();
-        if words.is_empty() {
+        let how = if words.is_empty() {
             format!("the agent ended with {status}")
         } else {
             format!("the agent ended with {status}: {words}")
+        };
+        Ended {
+            how,
+            lasts: code == Some(MISCONFIGURED),
         }
     }
 

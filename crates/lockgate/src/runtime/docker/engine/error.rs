@@ -96,6 +96,20 @@ impl EngineError {
         self.status() == Some(409)
     }
 
+    /// Whether it is so again until somebody does something about it: the engine has said no. One
+    /// that is busy with the same container (409) may say yes in a moment.
+    pub(crate) fn lasts(&self) -> bool {
+        match self {
+            Self::Refused { .. } => self.status().is_some_and(|status| status != 409),
+            Self::Token { .. } | Self::NoGateway { .. } => true,
+            Self::Away { .. }
+            | Self::Silent { .. }
+            | Self::Closed { .. }
+            | Self::Copy { .. }
+            | Self::TooOld { .. } => false,
+        }
+    }
+
     fn status(&self) -> Option<u16> {
         match self {
             Self::Refused {
