@@ -184,16 +184,18 @@ async fn is_there(
 
 /// Whether the agent keeps the last lines of a start that went wrong.
 fn has_crashed(folder: &Path) -> bool {
-    let crash = |name: &str| {
-        name.strip_prefix("crash-")
-            .is_some_and(|rest| rest.strip_suffix(".log").is_some())
-    };
     // A folder that is not there yet holds none.
     std::fs::read_dir(folder)
         .into_iter()
         .flatten()
         .flatten()
-        .any(|entry| entry.file_name().to_str().is_some_and(crash))
+        .any(|entry| entry.file_name().to_str().is_some_and(is_crash))
+}
+
+/// Whether a file of this name holds the last lines of a start that went wrong.
+fn is_crash(name: &str) -> bool {
+    let rest = name.strip_prefix("crash-");
+    rest.is_some_and(|rest| rest.strip_suffix(".log").is_some())
 }
 
 /// Shows each gateway's crashes as a whole: their lines carry no time.

@@ -3,18 +3,20 @@
 //!
 //! ```text
 //! container runs   ─▶ exec `lockgate-agent logs` ─▶ lines ─┬─▶ what was not told yet
-//! it does not run  ─▶ copy of /tmp/gateway.log* ─▶ lines ──┘
+//! it does not run  ─▶ copy of /tmp/gateway.log* ─▶ lines ──┤
+//!                     or of the crashes beside releases ───┘
 //! ```
 //!
 //! A follower goes on over a container's end: it reads again from the time of the last line.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, UNIX_EPOCH};
 
 use lockgate_model::{GatewayName, LogEvent, LogNews};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
+use super::is_crash;
 use super::source::{Reading, command, pass_on};
 use crate::context::Context;
 use crate::error::CommandError;
@@ -24,7 +26,8 @@ use crate::views::screen::Screen;
 
 /// The application's log in a container.
 const LOG: &str = "/tmp/gateway.log";
-/// Where the agent keeps crashes in a container.
+/// Where the agent keeps crashes in a container, and how they are looked for there.
+const STATE: &str = "/opt/lockgate";
 const CRASHES: &str = "ls /opt/lockgate/crash-*.log";
 /// The most files of a log that are put aside.
 const PUT_ASIDE: u32 = 20;
@@ -116,12 +119,10 @@ impl Container {
                 Ok(running.ended_well().await)
             }
             Err(error) if error.is_missing() => Ok(false),
-            Err(error) if error.is_conflict() => Err(CommandError::failed(format!(
-                "the container of `{name}` does not run, and crashes are read in there"
-            ))
-            .hint(format!(
-                "`docker cp {name}:/opt/lockgate/ .` copies all it keeps"
-            ))),
+            Err(error) if error.is_conflict() => {
+                let kept = engine.files_in(name, STATE, is_crash).await;
+                Ok(!kept.map_err(told)?.is_empty())
+            }
             Err(error) => Err(error.told()),
         }
     }
@@ -216,41 +217,57 @@ impl Container {
         }
     }
 
-    /// Reads copies of the log's files.
+    /// Reads copies of the log's files, or of the crashes that are kept.
     async fn copied(
         &self,
         engine: &Engine,
         tell: &mpsc::Sender<LogEvent>,
         told: &mut Told,
     ) -> Result<bool, EngineError> {
-        let name = self.gateway.as_str();
-        let write = |path: PathBuf, content: &[u8]| {
-            std::fs::write(&path, content).map_err(|source| EngineError::Copy { path, source })
-        };
         let folder = tempfile::tempdir().map_err(|source| EngineError::Copy {
             path: std::env::temp_dir(),
             source,
         })?;
-        let log = folder.path().join("gateway.log");
-        let Some(content) = engine.file(name, LOG).await? else {
-            return Ok(true);
+        let files = if self.reading.crash.is_some() {
+            engine
+                .files_in(self.gateway.as_str(), STATE, is_crash)
+                .await?
+        } else {
+            self.log_files(engine).await?
         };
-        write(log.clone(), &content)?;
-        for number in 1..=PUT_ASIDE {
-            let Some(content) = engine.file(name, &format!("{LOG}.{number}")).await? else {
-                break;
-            };
-            write(
-                folder.path().join(format!("gateway.log.{number}")),
-                &content,
-            )?;
+        if files.is_empty() {
+            return Ok(true);
+        }
+        for (name, content) in files {
+            let path = folder.path().join(name);
+            std::fs::write(&path, content).map_err(|source| EngineError::Copy { path, source })?;
         }
         let reading = Reading {
             follow: false,
             ..self.reading.clone()
         };
-        let reader = command(&reading, &self.agent, &log, Path::new("/nowhere"));
+        // Crashes lie beside the folder of releases, which itself is not needed.
+        let place = |name| folder.path().join(name);
+        let (log, releases) = (place("gateway.log"), place("releases"));
+        let reader = command(&reading, &self.agent, &log, &releases);
         Ok(pass_on(reader, tell, |event| told.is_new(event)).await)
+    }
+
+    /// The log and what was put aside of it.
+    async fn log_files(&self, engine: &Engine) -> Result<Vec<(String, Vec<u8>)>, EngineError> {
+        let name = self.gateway.as_str();
+        let mut files = Vec::new();
+        let Some(content) = engine.file(name, LOG).await? else {
+            return Ok(files);
+        };
+        files.push(("gateway.log".to_owned(), content));
+        for number in 1..=PUT_ASIDE {
+            let Some(content) = engine.file(name, &format!("{LOG}.{number}")).await? else {
+                break;
+            };
+            files.push((format!("gateway.log.{number}"), content));
+        }
+        Ok(files)
     }
 }
 

@@ -11,6 +11,7 @@ use bollard::query_parameters::{
 };
 use futures_util::{Stream, StreamExt as _};
 use tokio::io::AsyncWrite;
+use tokio_util::io::{StreamReader, SyncIoBridge};
 
 use super::{Engine, EngineError};
 
@@ -118,6 +119,69 @@ impl Engine {
         };
         read().map_err(|err| self.refused(act)(Error::IOError { err }))
     }
+
+    /// The wanted files of a folder of a container, running or not, by their names; none where
+    /// there is no such folder. An engine gives a folder with all that is below it, so this takes
+    /// a moment where much is; nothing of it is kept.
+    pub(crate) async fn files_in(
+        &self,
+        container: &str,
+        folder: &str,
+        is_wanted: fn(&str) -> bool,
+    ) -> Result<Vec<(String, Vec<u8>)>, EngineError> {
+        let act = format!("copy from `{container}:{folder}`");
+        let options = DownloadFromContainerOptionsBuilder::default()
+            .path(folder)
+            .build();
+        let pieces = self
+            .docker
+            .download_from_container(container, Some(options));
+        let mut pieces = Box::pin(pieces);
+        let first = match pieces.next().await.transpose() {
+            Ok(Some(first)) => first,
+            Ok(None) => return Ok(Vec::new()),
+            Err(error) => {
+                let error = self.refused(act)(error);
+                return if error.is_missing() {
+                    Ok(Vec::new())
+                } else {
+                    Err(error)
+                };
+            }
+        };
+        let rest = pieces.map(|piece| piece.map_err(std::io::Error::other));
+        let all = futures_util::stream::iter([Ok(first)]).chain(rest);
+        let reader = SyncIoBridge::new(StreamReader::new(all));
+        let read = tokio::task::spawn_blocking(move || top_files(reader, is_wanted));
+        let read = read
+            .await
+            .unwrap_or_else(|end| Err(std::io::Error::other(end)));
+        read.map_err(|err| self.refused(act)(Error::IOError { err }))
+    }
+}
+
+/// The longest of several files that is read, in bytes; they are logs of a hundred lines.
+const LONGEST: u64 = 16 << 20;
+
+/// The files of an archive that lie in its top folder and are wanted.
+fn top_files(
+    archive: impl std::io::Read,
+    is_wanted: fn(&str) -> bool,
+) -> std::io::Result<Vec<(String, Vec<u8>)>> {
+    let mut found = Vec::new();
+    for entry in tar::Archive::new(archive).entries()? {
+        let entry = entry?;
+        let path = entry.path()?.into_owned();
+        let name = path.file_name().and_then(|name| name.to_str());
+        let is_top = path.components().count() == 2;
+        let is_file = entry.header().entry_type().is_file();
+        if let Some(name) = name.filter(|name| is_top && is_file && is_wanted(name)) {
+            let mut content = Vec::new();
+            entry.take(LONGEST).read_to_end(&mut content)?;
+            found.push((name.to_owned(), content));
+        }
+    }
+    Ok(found)
 }
 
 /// How a program runs in a container.
@@ -151,5 +215,37 @@ impl Running {
     pub(crate) async fn ended_well(self) -> bool {
         let found = self.engine.docker.inspect_exec(&self.id).await;
         found.is_ok_and(|found| found.exit_code == Some(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_wanted_files_of_the_top_folder_are_taken_from_an_archive() {
+        let mut archive = tar::Builder::new(Vec::new());
+        for (path, content) in [
+            ("lockgate/crash-1.log", "one"),
+            ("lockgate/releases/a/crash-2.log", "below"),
+            ("lockgate/good.json", "another"),
+            ("lockgate/crash-3.log", "three"),
+        ] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            header.set_mode(0o640);
+            archive
+                .append_data(&mut header, path, content.as_bytes())
+                .unwrap();
+        }
+        let archive = archive.into_inner().unwrap();
+        let is_wanted = |name: &str| name.starts_with("crash-");
+        let found = top_files(archive.as_slice(), is_wanted).unwrap();
+        let text = |(name, content): &(String, Vec<u8>)| {
+            format!("{name}: {}", String::from_utf8_lossy(content))
+        };
+        let found: Vec<String> = found.iter().map(text).collect();
+        assert_eq!(found, ["crash-1.log: one", "crash-3.log: three"]);
+        assert!(top_files(&archive[..100], is_wanted).is_err());
     }
 }
