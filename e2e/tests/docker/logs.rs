@@ -5,7 +5,7 @@ use std::time::Duration;
 use lockgate_e2e::{World, until};
 use nix::sys::signal::Signal;
 
-use crate::small;
+use crate::{is_ready, small, until_gateway};
 
 #[test]
 fn logs_of_containers_are_those_of_local_gateways() {
@@ -61,4 +61,37 @@ fn logs_of_containers_are_those_of_local_gateways() {
     world.lockgate(&["stop", "dev-001"]).expect(0);
     let logs = world.lockgate(&["logs", "dev-001"]);
     assert!(shown(&logs.expect(0).stdout), "{}", logs.stdout);
+}
+
+#[test]
+fn crashes_are_read_whether_the_container_runs_or_not() {
+    let world = World::with_engine();
+    let workspace = small(&world, "monorepo");
+    world.running("dev-001", &workspace);
+    let pid = world.gateways("dev-001")[1]["pid"].to_string();
+    let name = "gw-pool-dev-001-1";
+    let crash = |which: &str| {
+        world
+            .lockgate(&["logs", "dev-001", "1", which])
+            .expect(0)
+            .stdout
+            .clone()
+    };
+    world.engine().docker(&["exec", name, "kill", "-9", &pid]);
+    until("the crash is kept", Duration::from_secs(40), || {
+        crash("--crash")
+            .contains("gateway listens on")
+            .then_some(())
+    });
+    until_gateway(&world, "it serves again", "dev-001", 1, is_ready);
+    let list = crash("--crash=list");
+    assert!(list.contains("crash 1: "), "{list}");
+
+    world.lockgate(&["stop", "dev-001"]).expect(0);
+    assert!(crash("--crash").contains("gateway listens on"));
+    assert_eq!(crash("--crash=list"), list);
+    let all = world.lockgate(&["logs", "dev-001", "--crash"]);
+    all.expect(0).says("no crash of gw-pool-dev-001-0 is kept");
+    let unknown = world.lockgate(&["logs", "dev-001", "1", "--crash=9"]);
+    unknown.expect(1).says("crash 9");
 }

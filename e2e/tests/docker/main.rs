@@ -10,8 +10,10 @@
 mod containers;
 mod finding;
 mod lifecycle;
+mod listeners;
 mod logs;
 mod migrate;
+mod stuck;
 mod trouble;
 mod workflow;
 
