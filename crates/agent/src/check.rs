@@ -67,6 +67,19 @@ impl Check {
         }
     }
 
+    /// Whether there is anything to ask.
+    pub(crate) fn asks(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Asks once; why the service is not ready.
+    pub(crate) async fn answers(&self) -> Result<(), String> {
+        match &self.0 {
+            Some(check) => attempt(check).await.map_err(|why| why.to_string()),
+            None => Ok(()),
+        }
+    }
+
     /// Returns when the service is ready. Says why it is not, each time that is something new.
     pub(crate) async fn ready(&self, mut not_ready: impl FnMut(String)) {
         let Some(check) = &self.0 else {

@@ -280,3 +280,38 @@ fn expect(output: &Output, code: i32, says: &str) {
     assert_eq!(output.status.code(), Some(code), "{said}");
     assert!(said.contains(says), "{said}");
 }
+
+#[test]
+fn a_service_that_stops_answering_is_told_of_and_left_alone() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let script = format!(
+        r#"exec node -e '
+require("http").createServer((request, response) => {{
+  response.statusCode = require("fs").existsSync("busy") ? 503 : 200;
+  response.end();
+}}).listen({port}, "127.0.0.1")'"#
+    );
+    let url = format!("http://127.0.0.1:{port}/");
+    let service = Service::start(&script, |it| {
+        it.ready = Some(ReadyCheck::parse(&url).unwrap());
+    });
+    let ready = service.until_ready();
+    assert_eq!(ready.not_answering, None);
+    fs::write(service.dir.path().join("busy"), "").unwrap();
+    let silent = service.until(|report| report.not_answering.is_some());
+    let silence = silent.not_answering.unwrap();
+    assert_eq!(
+        silence.why,
+        format!("`{url}` was answered 503 Service Unavailable")
+    );
+    assert!(silence.since > ready.since.unwrap());
+    fs::remove_file(service.dir.path().join("busy")).unwrap();
+    let again = service.until(|report| report.not_answering.is_none());
+    // The same process all the time.
+    assert_eq!(
+        (again.phase, again.pid, again.restarts),
+        (Phase::Ready, ready.pid, 0)
+    );
+}

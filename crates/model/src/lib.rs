@@ -41,6 +41,8 @@ pub use report::{Change, Phase, Refusal, Report, Running, Timings};
 pub use routes::{
     CONTAINER_PREFIX, Route, RouteError, RouteName, RouteProblems, RouteTable, plain_host,
 };
-pub use service::{LONGEST_STOP, ReadyCheck, ReadyCheckError, ServiceDescription, ServiceReport};
+pub use service::{
+    LONGEST_STOP, NotAnswering, ReadyCheck, ReadyCheckError, ServiceDescription, ServiceReport,
+};
 pub use settings::{AppSettings, AppSocket, Limits, Readiness, Strategy};
 pub use statement::{SignedStatement, Statement};

@@ -67,6 +67,18 @@ pub struct ServiceReport {
     pub restarts: u64,
     /// The last thing that went wrong; gone when it is ready again.
     pub problem: Option<String>,
+    /// That it was ready, runs, and answers its check no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_answering: Option<NotAnswering>,
+}
+
+/// A service that runs and does not answer. It is not started again for that.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotAnswering {
+    /// Since when, UNIX milliseconds.
+    pub since: u64,
+    /// What came of asking first: `` `http://127.0.0.1:3000/` was not answered within 2s ``.
+    pub why: String,
 }
 
 /// How a service is asked whether it is ready: `http://127.0.0.1:3000/healthz` must answer 2xx or

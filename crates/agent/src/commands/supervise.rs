@@ -7,8 +7,12 @@
 //!                        └─▶ stdout: a report, one JSON line whenever it changes
 //! ```
 //!
+//! A service that answered and does so no more is told of, and left alone.
+//!
 //! What it shall run is in the file for its whole life: whoever wants something else, or a
 //! restart, ends it and starts another one.
+
+mod answering;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -16,7 +20,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use lockgate_model::{AppSettings, Digest, Limits, ServiceDescription, ServiceReport, Strategy};
+use lockgate_model::{
+    AppSettings, Digest, Limits, NotAnswering, Phase, ServiceDescription, ServiceReport, Strategy,
+};
 use nix::sys::signal::Signal;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -90,8 +96,9 @@ async fn keep(description: ServiceDescription, args: &SuperviseArgs) -> Result<(
         std::fs::create_dir_all(folder).map_err(|error| cannot(&error))?;
     }
     let target = target(&description);
+    let check = Check::new(description.ready);
     let started = Supervisor::start(SupervisorConfig {
-        kind: Kind::Service(Check::new(description.ready)),
+        kind: Kind::Service(check.clone()),
         state_dir: args.state.clone(),
         log_file: description.log,
         copy_to_stdout: false,
@@ -106,7 +113,9 @@ async fn keep(description: ServiceDescription, args: &SuperviseArgs) -> Result<(
     });
     let (supervisor, mut supervising) = started.map_err(|error| cannot(&error))?;
     info!(service = %name, "keeper starts");
-    let telling = tokio::spawn(tell(supervisor.watch()));
+    let (silent, silence) = watch::channel(None);
+    let asking = tokio::spawn(answering::ask(check, supervisor.watch(), silent));
+    let telling = tokio::spawn(tell(supervisor.watch(), silence));
     supervisor.run(target).await;
     let by_itself = loop {
         tokio::select! {
@@ -131,6 +140,7 @@ async fn keep(description: ServiceDescription, args: &SuperviseArgs) -> Result<(
     }
     end(&supervisor, &mut supervising, &mut askers).await;
     telling.abort();
+    asking.abort();
     info!(service = %name, "ended");
     Ok(())
 }
@@ -192,10 +202,14 @@ fn environment(own: impl Iterator<Item = (String, String)>) -> Vec<(OsString, Os
 }
 
 /// Writes a report whenever it says something new, until nobody reads any more.
-async fn tell(mut snapshots: watch::Receiver<Snapshot>) {
+async fn tell(
+    mut snapshots: watch::Receiver<Snapshot>,
+    mut silence: watch::Receiver<Option<NotAnswering>>,
+) {
     let mut told = None;
     loop {
-        let report = report(&snapshots.borrow_and_update());
+        let not_answering = silence.borrow_and_update().clone();
+        let report = report(&snapshots.borrow_and_update(), not_answering);
         if told.as_ref() != Some(&report) {
             // Words and numbers: there is nothing that could fail.
             let mut line = serde_json::to_vec(&report).unwrap_or_default();
@@ -210,13 +224,14 @@ async fn tell(mut snapshots: watch::Receiver<Snapshot>) {
             }
             told = Some(report);
         }
-        if snapshots.changed().await.is_err() {
-            return;
+        tokio::select! {
+            changed = snapshots.changed() => if changed.is_err() { return },
+            Ok(()) = silence.changed() => {}
         }
     }
 }
 
-fn report(snapshot: &Snapshot) -> ServiceReport {
+fn report(snapshot: &Snapshot, not_answering: Option<NotAnswering>) -> ServiceReport {
     let running = snapshot.running.as_ref();
     ServiceReport {
         phase: snapshot.phase,
@@ -224,5 +239,7 @@ fn report(snapshot: &Snapshot) -> ServiceReport {
         since: running.map(|running| running.since),
         restarts: snapshot.restarts,
         problem: snapshot.problem.clone(),
+        // What is told of a process that is not ready any more is past.
+        not_answering: not_answering.filter(|_| snapshot.phase == Phase::Ready),
     }
 }

@@ -72,7 +72,8 @@ pub(crate) async fn status(args: StatusArgs, ctx: &Context) -> Result<(), Comman
         ctx.screen.data(&format!(
             "{gap}{}{}",
             rendered(environment, (&whole, &own), &views, args.wide, ctx),
-            listeners::rendered(&asked.listeners, ctx) + &services::rendered(&services, ctx)
+            listeners::rendered(&asked.listeners, ctx)
+                + &services::rendered(&environment.name, &services, ctx)
         ))?;
     }
     if ctx.screen.is_json() {

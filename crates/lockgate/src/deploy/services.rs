@@ -81,7 +81,8 @@ pub(crate) fn failing(env: &EnvName, view: &GatewaysView) -> Vec<String> {
     let enabled = view.services.iter().filter(|it| it.enabled);
     enabled
         .filter_map(|view| {
-            let (name, problem) = (&view.name, view.problem()?);
+            let name = &view.name;
+            let problem = view.problem().or(view.not_answering().map(|it| &it.why))?;
             Some(format!(
                 "service {name} is not ready: {problem}; `lockgate logs {env} {name}` shows more"
             ))
@@ -108,13 +109,18 @@ fn difference(before: &ServiceView, now: &ServiceView) -> Option<(bool, String)>
         let why = now.problem().map_or("ended", String::as_str);
         return Some((false, format!("{why}; it is started again")));
     }
-    let is_back = now.problem().is_none() && is_ready(now) && before.problem().is_some();
+    if let (Some(silence), None) = (now.not_answering(), before.not_answering()) {
+        return Some((false, format!("does not answer any more: {}", silence.why)));
+    }
+    let was_away = before.problem().is_some() || before.not_answering().is_some();
+    let is_back = now.problem().is_none() && is_ready(now) && was_away;
     is_back.then(|| (true, "ready again".to_owned()))
 }
 
 /// Whether a service runs and is ready.
 pub(crate) fn is_ready(view: &ServiceView) -> bool {
-    (view.report.as_ref()).is_some_and(|report| report.phase == Phase::Ready)
+    let report = view.report.as_ref();
+    report.is_some_and(|report| report.phase == Phase::Ready && report.not_answering.is_none())
 }
 
 #[cfg(test)]
@@ -135,6 +141,7 @@ mod tests {
                 since: None,
                 restarts: 1,
                 problem: problem.map(str::to_owned),
+                not_answering: None,
             }),
         };
         GatewaysView {
@@ -186,5 +193,29 @@ mod tests {
         let mut stopped = view(Phase::Backoff, Some("x"));
         stopped.services[0].enabled = false;
         assert_eq!(failing(&env, &stopped), [] as [String; 0]);
+    }
+
+    #[test]
+    fn a_service_that_answers_no_more_and_again_is_told() {
+        use lockgate_model::NotAnswering;
+
+        let ready = view(Phase::Ready, None);
+        let mut silent = ready.clone();
+        let report = silent.services[0].report.as_mut().unwrap();
+        report.not_answering = Some(NotAnswering {
+            since: 0,
+            why: "late".to_owned(),
+        });
+        assert!(!is_ready(&silent.services[0]));
+        let told = |before, now| -> Vec<(bool, String)> {
+            let news = news(before, now).into_iter();
+            news.map(|one| (one.good, one.message)).collect()
+        };
+        let gone = (false, "does not answer any more: late".to_owned());
+        assert_eq!(told(&ready, &silent), [gone]);
+        assert_eq!(told(&silent, &silent), []);
+        assert_eq!(told(&silent, &ready), [(true, "ready again".to_owned())]);
+        let env = EnvName::parse("dev").unwrap();
+        assert_eq!(failing(&env, &silent).len(), 1);
     }
 }

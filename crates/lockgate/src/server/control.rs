@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use http::Method;
 use lockgate_builds::client::{Client, ClientError, Endpoint};
-use lockgate_model::{EnvName, GatewayName, LONGEST_STOP, Report, ServiceName, ServiceReport};
+use lockgate_model::{
+    EnvName, GatewayName, LONGEST_STOP, NotAnswering, Report, ServiceName, ServiceReport,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{PROGRAM, ServerDescription};
@@ -98,6 +100,11 @@ pub(crate) struct ServiceView {
 }
 
 impl ServiceView {
+    /// That it runs and has stopped answering.
+    pub(crate) fn not_answering(&self) -> Option<&NotAnswering> {
+        self.report.as_ref()?.not_answering.as_ref()
+    }
+
     /// What went wrong last and is being tried again.
     pub(crate) fn problem(&self) -> Option<&String> {
         let report = self.report.as_ref();

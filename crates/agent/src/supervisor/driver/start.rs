@@ -292,7 +292,7 @@ pub(super) async fn probe(start: Start, probe: Option<Probe>, found: mpsc::Sende
     }
 }
 
-/// Asks until the service is ready. That it stops answering later is not looked at.
+/// Asks until the service is ready. Whether it answers later is its keeper's to ask.
 async fn check_service(start: Start, check: Check, found: mpsc::Sender<Event>) {
     // Where the driver is too busy to hear it, it is no news either.
     let not_ready = |reason| drop(found.try_send(Event::NotReady { start, reason }));

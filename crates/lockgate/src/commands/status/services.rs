@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use lockgate_model::Phase;
+use lockgate_model::{EnvName, Phase};
 use serde_json::{Value, json};
 
 use crate::context::{Context, now_ms};
@@ -49,6 +49,9 @@ pub(crate) fn state(view: &ServiceView) -> (&'static str, Tone) {
             (None, None) => ("unknown", Tone::Dim),
         };
     };
+    if report.not_answering.is_some() {
+        return ("not answering", Tone::Bad);
+    }
     let tone = match report.phase {
         Phase::Ready => Tone::Good,
         Phase::Backoff => Tone::Bad,
@@ -75,13 +78,14 @@ pub(crate) fn service_document(view: &ServiceView) -> Value {
         "since": report.and_then(|report| report.since),
         "restarts": report.map(|report| report.restarts),
         "problem": view.problem(),
+        "not_answering": view.not_answering(),
         "log": view.log,
         "agent_pid": view.agent_pid,
     })
 }
 
 /// The table with what is wrong below it; nothing where there is no service.
-pub(super) fn rendered(views: &[ServiceView], ctx: &Context) -> String {
+pub(super) fn rendered(env: &EnvName, views: &[ServiceView], ctx: &Context) -> String {
     let (paint, now) = (ctx.screen.out, now_ms());
     if views.is_empty() {
         return String::new();
@@ -89,13 +93,25 @@ pub(super) fn rendered(views: &[ServiceView], ctx: &Context) -> String {
     let rows: Vec<_> = views.iter().map(|view| row(view, now)).collect();
     let mut text = table::render(COLUMNS, &rows, ctx.screen.width, paint);
     for view in views.iter().filter(|view| view.enabled) {
-        if let Some(problem) = view.problem() {
+        for note in notes(env, view, now) {
             // Writing to a String cannot fail.
             let mark = paint.tone(Tone::Bad, "!");
-            let _ = writeln!(text, "{mark} {}: {problem}", view.name);
+            let _ = writeln!(text, "{mark} {}: {note}", view.name);
         }
     }
     text
+}
+
+/// What a reader must know beyond the row.
+fn notes(env: &EnvName, view: &ServiceView, now: u64) -> Vec<String> {
+    let silent = view.not_answering().map(|silence| {
+        let (when, why) = (text::ago(silence.since, now), &silence.why);
+        format!(
+            "runs and stopped answering {when}: {why}; `lockgate restart {env} {}` starts it again",
+            view.name
+        )
+    });
+    view.problem().cloned().into_iter().chain(silent).collect()
 }
 
 fn row(view: &ServiceView, now: u64) -> [Cell; 5] {
@@ -122,6 +138,7 @@ mod tests {
             since: Some(0),
             restarts: 2,
             problem: Some("exited with code 1".to_owned()),
+            not_answering: None,
         });
         ServiceView {
             name: ServiceName::parse("ganymede").unwrap(),
@@ -159,6 +176,26 @@ mod tests {
     }
 
     #[test]
+    fn a_service_that_does_not_answer_is_told_with_what_ends_that() {
+        let mut silent = view(Some(Phase::Ready));
+        let report = silent.report.as_mut().unwrap();
+        report.problem = None;
+        report.not_answering = Some(lockgate_model::NotAnswering {
+            since: 0,
+            why: "`tcp://127.0.0.1:1` was not answered within 2s".to_owned(),
+        });
+        assert_eq!(state(&silent).0, "not answering");
+        let env = EnvName::parse("dev-001").unwrap();
+        assert_eq!(
+            notes(&env, &silent, 180_000),
+            [
+                "runs and stopped answering 3 min ago: `tcp://127.0.0.1:1` was not answered within 2s; \
+                 `lockgate restart dev-001 ganymede` starts it again"
+            ]
+        );
+    }
+
+    #[test]
     fn programs_get_all_that_is_known() {
         let expected = json!({
             "name": "ganymede",
@@ -168,6 +205,7 @@ mod tests {
             "since": 0,
             "restarts": 2,
             "problem": "exited with code 1",
+            "not_answering": null,
             "log": "/l",
             "agent_pid": 6,
         });
