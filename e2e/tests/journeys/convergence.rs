@@ -106,3 +106,36 @@ fn a_clock_set_back_changes_nothing() {
     );
     world.expect_version("dev-001", "2.0.0");
 }
+
+#[test]
+fn a_deploy_does_not_wait_for_an_agent_that_cannot_use_its_configuration() {
+    let world = World::new();
+    let workspace = world.workspace("monorepo");
+    world.running("dev-001", &workspace);
+    let token = world.home().join("envs/dev-001/gateways/1/token");
+    let before = fs::read(&token).unwrap();
+    fs::write(&token, "").unwrap();
+    let agent = number(&world.gateways("dev-001")[1], "agent_pid");
+    world.signal(agent, Signal::SIGKILL);
+    until("it is stuck", Duration::from_secs(20), || {
+        let gateway = world.gateways("dev-001").remove(1);
+        (gateway.get("stuck") == Some(&Value::Bool(true))).then_some(())
+    });
+    workspace.set_version("2.0.0");
+    let args = ["deploy", "dev-001", "--wait", "ready"];
+    world
+        .lockgate(&args)
+        .expect(1)
+        .says("gw-pool-dev-001-1: cannot start: the agent ended with exit status: 78")
+        .says("gateway `gw-pool-dev-001-1` does not run build");
+    world
+        .lockgate(&["wait", "dev-001"])
+        .expect(1)
+        .says("it is in vain to wait: `gw-pool-dev-001-1` is no agent");
+    // Mended, it is tried at once, however long it has been in vain.
+    fs::write(&token, before).unwrap();
+    world.lockgate(&args).expect(0);
+    world.expect_version("dev-001", "2.0.0");
+    let wide = world.lockgate(&["status", "dev-001", "--wide"]);
+    wide.expect(0).says("door (embedded)");
+}
