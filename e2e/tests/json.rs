@@ -19,7 +19,9 @@ be refused, and a `verdict` when it is done; `trial` says that all that were tol
 In the `result` each gateway has its `ready_ms`, and `good` once the trial is passed.
 `deploy` and `up` print a `service` event for each service that is started, restarted or ended, and
 `service-news` while they watch; `restart ENV SERVICE` ends with a `result` that has the `service`.
-`logs` prints an object a line. Data goes to standard output, warnings and
+`logs` prints an object a line. `status` has `listeners` with `--wide` alone, else null: the `state` of
+each is `held`, `missing`, `foreign` or `unexpected`. A gateway that is `stuck` does not start until
+somebody does something about its `problem`. Data goes to standard output, warnings and
 errors to standard error, as JSON too. Values stand here as the words of their types; only
 what names a kind or a state is shown as it is. Times are UNIX milliseconds unless their
 name says otherwise. Fields may be added; readers ignore what they do not know.
@@ -68,7 +70,7 @@ fn the_page_shows_what_commands_print() {
     let organization = "550e8400-e29b-41d4-a716-446655440000";
     run(&["org", "assign", "dev-001", organization]);
     page.section("org list", &run(&["org", "list"]).json());
-    page.section("status", &run(&["status", "dev-001"]).json());
+    page.section("status", &run(&["status", "dev-001", "--wide"]).json());
     let line = run(&["logs", "dev-001", "0", "--tail", "1"]).json();
     page.0 += &format_section("logs", &shape(None, &line).to_string());
     page.section("builds", &run(&["builds", "dev-001"]).json());
