@@ -11,13 +11,15 @@ fn listeners(world: &World) -> Vec<Value> {
         .lockgate(&["status", "dev-001", "--wide", "--format", "json"])
         .json();
     let told = &all["environments"][0]["gateways"][0]["listeners"];
-    told.as_array().unwrap_or_else(|| panic!("{all}")).clone()
+    assert!(told.is_array(), "{all}");
+    told.as_array().unwrap().clone()
 }
 
 /// State and programs of what listens at this address.
 fn at(listeners: &[Value], address: &str) -> (String, Vec<String>) {
     let one = listeners.iter().find(|one| one["address"] == address);
-    let one = one.unwrap_or_else(|| panic!("nobody at {address}: {listeners:?}"));
+    assert!(one.is_some(), "nobody at {address}: {listeners:?}");
+    let one = one.unwrap();
     let holders = one["processes"].as_array().unwrap().iter();
     let mut names: Vec<_> = holders
         .map(|one| one["name"].as_str().unwrap().to_owned())
