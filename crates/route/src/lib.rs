@@ -16,9 +16,12 @@
 //! host is. The host's [`FrontDoor`] is the same proxy with TLS, and a lookup of its own
 //! over all environments.
 //!
+//! Beside them stands [`DnsServer`], which leads names to a front door.
+//!
 //! Left out on purpose: where certificates come from, and nginx's process, which belongs
 //! to the program that starts it.
 
+mod dns;
 mod front;
 mod lookup;
 mod proxy;
@@ -27,6 +30,7 @@ mod tls;
 mod nginx;
 mod seam;
 
+pub use dns::{DnsServer, Zones};
 pub use front::FrontDoor;
 pub use lookup::{Asked, Decision, Lookup, Unavailable, Upstream};
 pub use nginx::{
