@@ -9,7 +9,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use lockgate_model::EnvName;
 
 use crate::commands::{
-    adopt, builds, create, delete, deploy, image, init, keys, list, logs, org, pack, restart,
+    adopt, builds, create, delete, deploy, dns, image, init, keys, list, logs, org, pack, restart,
     rollback, scale, serve, set, start, status, trust, up, urls, validate, wait,
 };
 
@@ -93,6 +93,7 @@ pub(crate) enum Command {
     Org(org::OrgArgs),
     Init(init::InitArgs),
     Trust(trust::TrustArgs),
+    Dns(dns::DnsArgs),
     Image(image::ImageArgs),
     Validate(validate::ValidateArgs),
     Pack(pack::PackArgs),
@@ -135,7 +136,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
             "create", "adopt", "delete", "list", "scale", "set", "keys", "org", "start", "stop",
         ],
     ),
-    ("Setting up", &["init", "trust", "image"]),
+    ("Setting up", &["init", "trust", "dns", "image"]),
     ("Parts, for scripts", &["validate", "pack", "serve", "wait"]),
 ];
 

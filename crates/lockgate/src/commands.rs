@@ -20,6 +20,7 @@ pub(crate) mod scale;
 pub(crate) mod set;
 pub(crate) mod start;
 
+pub(crate) mod dns;
 pub(crate) mod image;
 pub(crate) mod init;
 
@@ -118,6 +119,7 @@ async fn dispatch(command: Command, ctx: &Context) -> Result<(), CommandError> {
         Command::Keys(args) => keys::keys(&args, ctx),
         Command::Org(args) => org::org(args, ctx).await,
         Command::Trust(args) => trust::trust(&args, ctx).await,
+        Command::Dns(args) => dns::dns(args, ctx).await,
         Command::Init(args) => init::init(&args, ctx),
         Command::Validate(args) => validate::validate(&args, ctx),
         Command::Pack(args) => pack::pack(args, ctx).await,

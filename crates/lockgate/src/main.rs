@@ -13,6 +13,7 @@ mod error;
 
 mod certificates;
 mod home;
+mod names;
 mod trust;
 
 mod environment;

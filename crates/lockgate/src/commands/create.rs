@@ -16,6 +16,7 @@ use crate::environment::docker::DockerSettings;
 use crate::environment::registration::Registration;
 use crate::environment::{Environment, RuntimeKind, front, services};
 use crate::error::CommandError;
+use crate::names;
 use crate::runtime::docker::check::check;
 use crate::views::text;
 use crate::workspace::Workspace;
@@ -94,6 +95,9 @@ pub(crate) async fn create(args: CreateArgs, ctx: &Context) -> Result<(), Comman
             return Err(CommandError::interrupted("interrupted").hint("nothing was made"));
         }
     };
+    if let Some(text) = names::warning(&environment.domain) {
+        ctx.screen.warn(&text);
+    }
     let told = ctx.tell_server(&environment.name).await?;
     let found = found(ctx, &workspace, &environment).await?;
     if ctx.screen.is_json() {

@@ -1,11 +1,12 @@
-//! Binds the build server's addresses; a taken port is named with who has it.
+//! Binds addresses; a taken port is named with who has it.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsRawFd as _;
 
 use procfs::net::TcpState;
 use procfs::process::FDTarget;
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::{TcpListener, TcpSocket, UdpSocket};
 
 /// Connections that wait to be accepted: as many as the kernel allows by default, rounded down.
 const BACKLOG: u32 = 4096;
@@ -37,7 +38,7 @@ pub(crate) fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Lis
         if source.kind() == io::ErrorKind::AddrInUse {
             ListenError::Taken {
                 address,
-                holder: holder_of(address),
+                holder: holder_of(address, By::Tcp),
             }
         } else {
             ListenError::Bind { address, source }
@@ -47,6 +48,44 @@ pub(crate) fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Lis
         .local_addr()
         .map_err(|source| ListenError::Bind { address, source })?;
     Ok((listener, bound))
+}
+
+/// Binds for UDP. Whoever has the port for all addresses and shares it, as multicast DNS does, is no
+/// reason against a single one.
+pub(crate) fn bind_udp(address: SocketAddr) -> Result<UdpSocket, ListenError> {
+    shared_udp(address).map_err(|source| {
+        if source.kind() == io::ErrorKind::AddrInUse {
+            ListenError::Taken {
+                address,
+                holder: holder_of(address, By::Udp),
+            }
+        } else {
+            ListenError::Bind { address, source }
+        }
+    })
+}
+
+fn shared_udp(address: SocketAddr) -> io::Result<UdpSocket> {
+    use nix::sys::socket::{
+        AddressFamily, SockFlag, SockType, SockaddrStorage, bind, setsockopt, socket, sockopt,
+    };
+    let family = if address.is_ipv4() {
+        AddressFamily::Inet
+    } else {
+        AddressFamily::Inet6
+    };
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket = socket(family, SockType::Datagram, flags, None)?;
+    setsockopt(&socket, sockopt::ReuseAddr, &true)?;
+    bind(socket.as_raw_fd(), &SockaddrStorage::from(address))?;
+    UdpSocket::from_std(socket.into())
+}
+
+/// A protocol, which has ports of its own.
+#[derive(Debug, Clone, Copy)]
+enum By {
+    Tcp,
+    Udp,
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
@@ -61,14 +100,24 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// The process that listens where `address` cannot, as far as procfs shows it.
-fn holder_of(address: SocketAddr) -> Option<String> {
-    let v4 = procfs::net::tcp().unwrap_or_default();
-    let v6 = procfs::net::tcp6().unwrap_or_default();
-    let inodes: Vec<u64> = v4
+fn holder_of(address: SocketAddr, by: By) -> Option<String> {
+    let listening: Vec<(SocketAddr, u64)> = match by {
+        By::Tcp => {
+            let v4 = procfs::net::tcp().unwrap_or_default().into_iter();
+            let all = v4.chain(procfs::net::tcp6().unwrap_or_default());
+            let listening = all.filter(|entry| entry.state == TcpState::Listen);
+            listening.map(|it| (it.local_address, it.inode)).collect()
+        }
+        By::Udp => {
+            let v4 = procfs::net::udp().unwrap_or_default().into_iter();
+            let all = v4.chain(procfs::net::udp6().unwrap_or_default());
+            all.map(|it| (it.local_address, it.inode)).collect()
+        }
+    };
+    let inodes: Vec<u64> = listening
         .into_iter()
-        .chain(v6)
-        .filter(|entry| entry.state == TcpState::Listen && collides(entry.local_address, address))
-        .map(|entry| entry.inode)
+        .filter(|(listens, _)| collides(*listens, address))
+        .map(|(_, inode)| inode)
         .collect();
     let mut processes = procfs::process::all_processes().ok()?.flatten();
     let holder = processes.find(|process| {
@@ -111,6 +160,24 @@ mod tests {
             let me = format!("`{wanted}` is taken by process {} (", std::process::id());
             assert!(error.starts_with(&me), "{error}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_port_that_is_shared_for_all_addresses_is_free_for_one() {
+        let everybody = shared_udp("0.0.0.0:0".parse().unwrap()).unwrap();
+        let port = everybody.local_addr().unwrap().port();
+        let one = SocketAddr::from(([127, 0, 0, 1], port));
+        let ours = bind_udp(one).unwrap();
+        let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        client.send_to(b"query", one).await.unwrap();
+        let mut heard = [0; 16];
+        assert_eq!(ours.recv(&mut heard).await.unwrap(), 5);
+
+        let alone = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let taken = alone.local_addr().unwrap();
+        let error = bind_udp(taken).unwrap_err().to_string();
+        let me = format!("`{taken}` is taken by process {} (", std::process::id());
+        assert!(error.starts_with(&me), "{error}");
     }
 
     #[test]
