@@ -129,9 +129,10 @@ impl Page {
         format!(
             "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><title>{title}</title>\n\
              <style>body{{font:16px/1.5 system-ui,sans-serif;max-width:40em;margin:4em auto;padding:0 1em}}\
-             dt{{font-weight:600}}dd{{margin:0 0 .5em;font-family:ui-monospace,monospace}}</style>\n\
+             :root{{color-scheme:light dark}}dt{{font-weight:600}}dd{{margin:0 0 .5em}}\
+             dd,code{{font-family:ui-monospace,monospace}}</style>\n\
              <h1>{title}</h1>\n<p>{why}</p>\n<dl>{facts}</dl>\n</html>\n",
-            why = escape(&self.why),
+            why = with_code(&escape(&self.why)),
         )
     }
 }
@@ -152,6 +153,23 @@ pub(super) fn wants_html(asked: &HeaderMap) -> bool {
         .iter()
         .filter_map(|value| value.to_str().ok())
         .any(|value| value.to_ascii_lowercase().contains("text/html"))
+}
+
+/// Names and commands, which stand in backticks everywhere else, as a browser shows them.
+fn with_code(escaped: &str) -> String {
+    let mut marked = String::with_capacity(escaped.len());
+    let mut parts = escaped.split('`').peekable();
+    let mut inside = false;
+    while let Some(part) = parts.next() {
+        // The last one that is opened and not closed is a letter like any other.
+        match (inside, parts.peek()) {
+            (true, Some(_)) => marked.extend(["<code>", part, "</code>"]),
+            (true, None) => marked.extend(["`", part]),
+            (false, _) => marked.push_str(part),
+        }
+        inside = !inside;
+    }
+    marked
 }
 
 fn escape(text: &str) -> String {
@@ -218,6 +236,23 @@ mod tests {
              \"gateway\":\"gw-pool-dev-001-0\",\"status\":503}\n"
         );
         assert!(page.html().contains("gw-pool-dev-001-0"));
+    }
+
+    #[test]
+    fn names_and_commands_are_marked() {
+        for (why, expected) in [
+            (
+                "`a` serves `b <c>`",
+                "<code>a</code> serves <code>b &lt;c&gt;</code>",
+            ),
+            ("plain", "plain"),
+            ("a `cut", "a `cut"),
+            ("`a` and `b", "<code>a</code> and `b"),
+            ("``", "<code></code>"),
+        ] {
+            let html = stopped(why).html();
+            assert!(html.contains(&format!("<p>{expected}</p>")), "{html}");
+        }
     }
 
     #[test]
