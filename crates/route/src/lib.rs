@@ -26,6 +26,7 @@ mod front;
 mod lookup;
 mod proxy;
 mod tls;
+mod visit;
 
 mod nginx;
 mod seam;
@@ -40,3 +41,4 @@ pub use nginx::{
 pub use proxy::{EmbeddedProxy, ForwardedHeaders, Patience, ProxyError};
 pub use seam::{EmbeddedRoutes, FollowError, Followed, Owner, Proxy, Table, owner};
 pub use tls::{Certificate, CertificateError, Certificates};
+pub use visit::{Visit, VisitError, Visited};

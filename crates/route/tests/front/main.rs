@@ -19,6 +19,8 @@ mod rig;
 #[cfg(test)]
 mod sites;
 #[cfg(test)]
+mod visits;
+#[cfg(test)]
 mod waiting;
 #[cfg(test)]
 mod world;
