@@ -21,7 +21,9 @@ In the `result` each gateway has its `ready_ms`, and `good` once the trial is pa
 `service-news` while they watch; `restart ENV SERVICE` ends with a `result` that has the `service`.
 `logs` prints an object a line. `status` has `listeners` with `--wide` alone, else null: the `state` of
 each is `held`, `missing`, `foreign` or `unexpected`. A gateway that is `stuck` does not start until
-somebody does something about its `problem`. Data goes to standard output, warnings and
+somebody does something about its `problem`. `logs` prints an object a line. `urls --no-check` has null for what is asked for otherwise: `answers`,
+`resolves`, `certificate`, `containers` and `troubles`. `dns serve` prints `serving` at its start and
+`domains` at each change. Data goes to standard output, warnings and
 errors to standard error, as JSON too. Values stand here as the words of their types; only
 what names a kind or a state is shown as it is. Times are UNIX milliseconds unless their
 name says otherwise. Fields may be added; readers ignore what they do not know.
@@ -51,7 +53,7 @@ fn the_page_shows_what_commands_print() {
     world.serve();
     page.section(
         "create",
-        &run(&["create", "dev-001", "dev-001.localhost", &path]).json(),
+        &run(&["create", "dev-001", "dev-001.test", &path]).json(),
     );
     page.section(
         "validate",
@@ -76,6 +78,8 @@ fn the_page_shows_what_commands_print() {
     page.section("builds", &run(&["builds", "dev-001"]).json());
     page.section("list", &run(&["list"]).json());
     page.section("urls", &run(&["urls", "dev-001"]).json());
+    let lines = ["dns", "lines", "--for", "dnsmasq"];
+    page.section("dns lines", &run(&lines).json());
     page.section("wait", &run(&["wait", "dev-001", "--for", "ready"]).json());
     page.section("stop", &run(&["stop", "dev-001", "0"]).json());
     page.section("start", &run(&["start", "dev-001", "0"]).json());

@@ -25,6 +25,7 @@ pub(crate) use self::authority::{Authority, Source};
 pub(crate) use self::given::given;
 pub(crate) use self::kept::keep;
 pub(crate) use self::leaf::Leaf;
+pub(crate) use self::read::Seen;
 
 /// Why there is no certificate.
 #[derive(Debug, thiserror::Error)]

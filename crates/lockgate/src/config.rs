@@ -33,6 +33,8 @@ pub(crate) const LOCKGATE_AGENT: &str = "LOCKGATE_AGENT";
 const DOCKER_HOST: &str = "DOCKER_HOST";
 /// The engine's host as this machine reaches it, where it is found in no other way.
 const DOCKER_HOST_IP: &str = "DOCKER_HOST_IP";
+/// The user's browser, as `lockgate urls --open` starts it.
+const BROWSER: &str = "BROWSER";
 /// What is logged, as in `info,access=warn`.
 pub(crate) const LOCKGATE_LOG: &str = "LOCKGATE_LOG";
 
@@ -80,6 +82,8 @@ pub(crate) struct Config {
     pub(crate) engine: Result<EngineAddress, AddressError>,
     /// The engine's host, where somebody says so: gateways are looked for there first.
     pub(crate) host_ip: Option<IpAddr>,
+    /// The user's browser, where one is named.
+    pub(crate) browser: Option<String>,
 }
 
 /// A variable that cannot be used.
@@ -202,6 +206,7 @@ impl Config {
             log: text(LOCKGATE_LOG)?,
             engine: EngineAddress::parse(text(DOCKER_HOST)?.as_deref()),
             host_ip,
+            browser: text(BROWSER)?,
             child_environment: INHERITED
                 .into_iter()
                 .filter_map(|name| Some((name.to_owned(), given(name)?)))

@@ -1,21 +1,27 @@
 //! How names of environments resolve on this machine, and what makes them.
 //!
 //! ```text
+//! host ─▶ resolve            what the system's resolver says, as every program is told it
 //! /etc, /run ─▶ Resolver     which resolvers this machine has
 //! Resolver, domains ─▶ Lines what to write into which file, and what makes it count
 //! ```
 
 mod lines;
+mod resolve;
 mod resolver;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
 pub(crate) use self::lines::{About, Lines, lines};
+pub(crate) use self::resolve::{Resolved, resolve, resolve_all};
 pub(crate) use self::resolver::{Machine, Resolver};
 use crate::environment::Environment;
 
 /// Where `lockgate dns serve` listens if nobody says otherwise: everybody may bind it.
 pub(crate) const NAME_SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5353);
+
+/// What makes names resolve, where they do not.
+pub(crate) const HELP: &str = "lockgate dns lines";
 
 /// The domains of all environments that are not being deleted, each once.
 pub(crate) fn domains(environments: &[Environment]) -> Vec<String> {
@@ -45,6 +51,12 @@ pub(crate) fn warning(domain: &str) -> Option<String> {
 fn is_below(name: &str, domain: &str) -> bool {
     let above = name.strip_suffix(domain);
     above.is_some_and(|before| before.is_empty() || before.ends_with('.'))
+}
+
+/// Whether a name leads to this host, as far as its resolver says.
+pub(crate) fn leads_here(resolved: &Resolved) -> bool {
+    let addresses = resolved.as_deref().unwrap_or_default();
+    addresses.iter().any(IpAddr::is_loopback)
 }
 
 /// The addresses on which a front door listens: by IPv6, where this host has that.

@@ -91,7 +91,7 @@ Every day:
   restart    Build, deploy, and restart also where nothing changed; or restart a service
   status     Show what every gateway runs, and how services are
   logs       Show what applications and services wrote
-  urls       Print the URLs of an environment
+  urls       Show the URLs of an environment, and whether they resolve and answer
   builds     List builds: what was published when, from which commit
 
 Environments:
@@ -344,4 +344,39 @@ error: deleting `dev-001` was not confirmed
 "#]]
     );
     assert_eq!(place.run(&["delete", "dev-001", "--yes"]).code, Some(0));
+}
+
+#[test]
+fn a_folder_that_is_not_mkcerts_is_refused_with_what_it_has_to_hold() {
+    let place = Place::new();
+    let ran = place.run(&["trust", "--mkcert", "nowhere"]);
+    assert_eq!(ran.code, Some(1));
+    assert_data_eq!(
+        ran.stderr,
+        str![[r#"
+error: `[ROOT]/work/nowhere/rootCA.pem` cannot be read or written
+  caused by: No such file or directory (os error 2)
+  hint: `lockgate trust --mkcert FOLDER` wants the folder that `mkcert -CAROOT` prints, with `rootCA.pem` and `rootCA-key.pem` in it; `mkcert -install` makes them
+
+"#]]
+    );
+    assert!(!place.dir.path().join("home/ca/mkcert").exists());
+}
+
+#[test]
+fn lines_for_a_resolver_need_an_environment() {
+    let ran = Place::new().run(&["dns", "lines"]);
+    assert_eq!(ran.code, Some(1));
+    assert_data_eq!(
+        ran.stderr,
+        str![[r#"
+error: there is no environment yet
+  hint: `lockgate create ENV DOMAIN` makes one; the lines are for its domain
+
+"#]]
+    );
+    assert_eq!(
+        Place::new().run(&["dns", "lines", "--for", "bind"]).code,
+        Some(2)
+    );
 }

@@ -91,7 +91,13 @@ fn a_gateway_answers_for_itself_and_is_found_again_after_a_restart() {
         .lockgate(&["urls", "dev-001", "--format", "json"])
         .json();
     let url = format!("http://127.0.0.1:{port}/");
-    assert_eq!(urls["gateways"][2], json!({"name": name, "url": url}));
+    let gateway = &urls["gateways"][2];
+    let answers = &gateway["answers"]["status"];
+    assert_eq!(
+        (&gateway["name"], &gateway["url"]),
+        (&json!(name), &json!(url))
+    );
+    assert_eq!(*answers, 200, "{gateway}");
 }
 
 #[test]

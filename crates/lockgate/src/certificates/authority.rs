@@ -13,6 +13,8 @@ use crate::home::{Home, durable, make_private};
 const YEARS: i64 = 10;
 /// The file that names the folder of mkcert's authority.
 const MKCERT: &str = "mkcert";
+/// The file of the own authority's certificate.
+const CERTIFICATE: &str = "ca.pem";
 
 /// Whose authority it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +56,7 @@ impl Authority {
             let named = durable::read_line(&word).map_err(CertificateError::file(&word))?;
             return Self::of_mkcert(Path::new(&named));
         }
-        let (file, key) = (folder.join("ca.pem"), folder.join("ca.key"));
+        let (file, key) = (folder.join(CERTIFICATE), folder.join("ca.key"));
         let lock = folder.join("lock");
         let _lock = durable::lock(&lock).map_err(CertificateError::file(&lock))?;
         // The certificate is written last: where it is, its key is.
@@ -64,6 +66,34 @@ impl Authority {
             durable::write(&file, pem.as_bytes()).map_err(CertificateError::file(&file))?;
         }
         Self::load(Source::Own, file, &key)
+    }
+
+    /// The home's authority, where there is one by now.
+    pub(crate) fn of_home_if_any(home: &Home) -> Result<Option<Self>, CertificateError> {
+        let folder = home.ca_dir();
+        if Self::is_chosen(home) || folder.join(CERTIFICATE).exists() {
+            // Nothing is made, so neither its maker nor the time matters.
+            Self::of_home(home, "", OffsetDateTime::UNIX_EPOCH).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// Whether mkcert's authority was chosen.
+    pub(crate) fn is_chosen(home: &Home) -> bool {
+        home.ca_dir().join(MKCERT).exists()
+    }
+
+    /// Whether its key made the signature of this certificate, DER.
+    pub(crate) fn has_signed(&self, der: &[u8]) -> bool {
+        let certificate = x509_parser::parse_x509_certificate(der);
+        let issuer = x509_parser::parse_x509_certificate(&self.seen.der);
+        match (certificate, issuer) {
+            (Ok((_, certificate)), Ok((_, issuer))) => certificate
+                .verify_signature(Some(issuer.public_key()))
+                .is_ok(),
+            _ => false,
+        }
     }
 
     /// The authority in mkcert's folder (`mkcert -CAROOT`).
@@ -178,7 +208,10 @@ mod tests {
     fn another_authority_is_used_when_it_is_asked_for_and_whole() {
         let folder = tempfile::tempdir().unwrap();
         let (home, root) = (home(folder.path()), folder.path().join("mkcert"));
+        assert!(Authority::of_home_if_any(&home).unwrap().is_none());
         let own = Authority::of_home(&home, "a@b", NOW).unwrap();
+        let found = Authority::of_home_if_any(&home).unwrap().unwrap();
+        assert_eq!(found.pem, own.pem);
         std::fs::create_dir(&root).unwrap();
         Authority::choose(&home, Some(&root)).unwrap_err();
         let (pem, key) = made("mkcert", NOW).unwrap();

@@ -28,6 +28,26 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
+    /// What is written in a certificate, DER.
+    pub(crate) fn of_der(der: &[u8]) -> Result<Self, String> {
+        seen(der)
+    }
+
+    /// One for these names, signed by nobody.
+    #[cfg(test)]
+    pub(crate) fn sample(names: &[String], not_after: OffsetDateTime) -> Self {
+        Self {
+            subject: String::new(),
+            issuer: String::new(),
+            names: names.to_vec(),
+            not_after,
+            is_authority: false,
+            der: Vec::new(),
+            fingerprint: String::new(),
+            key: Vec::new(),
+        }
+    }
+
     /// Whether this is its key.
     pub(super) fn is_of(&self, pair: &KeyPair) -> bool {
         pair.subject_public_key_info() == self.key
@@ -40,8 +60,11 @@ pub(super) fn first(pem: &str) -> Result<Seen, String> {
         .filter_map(Result::ok)
         .find(|it| it.label == "CERTIFICATE");
     let found = found.ok_or("holds no certificate in PEM")?;
-    let parsed = found
-        .parse_x509()
+    Seen::of_der(&found.contents)
+}
+
+fn seen(der: &[u8]) -> Result<Seen, String> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(der)
         .map_err(|error| format!("holds a certificate that cannot be read: {error}"))?;
     let common = |name: &x509_parser::x509::X509Name<'_>| {
         let mut all = name.iter_common_name().filter_map(|it| it.as_str().ok());
@@ -53,7 +76,7 @@ pub(super) fn first(pem: &str) -> Result<Seen, String> {
         GeneralName::DNSName(name) => Some((*name).to_owned()),
         _ => None,
     });
-    let digest = Digest::from_bytes(Sha256::digest(&found.contents).into());
+    let digest = Digest::from_bytes(Sha256::digest(der).into());
     Ok(Seen {
         subject: common(parsed.subject()),
         issuer: common(parsed.issuer()),
@@ -62,7 +85,7 @@ pub(super) fn first(pem: &str) -> Result<Seen, String> {
         is_authority: parsed.is_ca(),
         fingerprint: digest.hex().to_owned(),
         key: parsed.public_key().raw.to_vec(),
-        der: found.contents.clone(),
+        der: der.to_vec(),
     })
 }
 

@@ -1,12 +1,16 @@
 //! `lockgate trust`: browsers and programs of this machine trust the front door's certificates.
 
+mod resolve;
+
+use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::certificates::{Authority, Source};
+use self::resolve::Names;
+use crate::certificates::{Authority, CertificateError, Source};
 use crate::context::{Context, now};
 use crate::error::CommandError;
 use crate::trust::{Advice, Machine, Store, TrustError, Trusted, advice, stores};
@@ -16,7 +20,8 @@ use crate::views::table::{self, Cell, Column};
 /// Make browsers and programs trust this host's certificates
 #[derive(Debug, Args)]
 pub(crate) struct TrustArgs {
-    /// Only tell which stores trust them; exit code 1 where one does not
+    /// Only tell which stores trust them, and whether names of environments resolve; exit code 1
+    /// where a store does not
     #[arg(long, conflicts_with_all = ["remove", "mkcert", "own"])]
     check: bool,
     /// Take the authority out of every store
@@ -41,7 +46,9 @@ struct Row {
 pub(crate) async fn trust(args: &TrustArgs, ctx: &Context) -> Result<(), CommandError> {
     let machine = machine(ctx);
     if let Some(folder) = &args.mkcert {
-        Authority::choose(&ctx.config.home, Some(folder))?;
+        // It is read by a server, too, which has another current folder.
+        let folder = ctx.cwd.join(folder);
+        Authority::choose(&ctx.config.home, Some(&folder)).map_err(not_mkcert)?;
     } else if args.own {
         Authority::choose(&ctx.config.home, None)?;
     }
@@ -66,7 +73,12 @@ pub(crate) async fn trust(args: &TrustArgs, ctx: &Context) -> Result<(), Command
             error,
         });
     }
-    show(ctx, &authority, &rows, args.remove)?;
+    let names = if args.check {
+        Some(resolve::environments(&ctx.config.home).await?)
+    } else {
+        None
+    };
+    show(ctx, &authority, &rows, names.as_deref(), args.remove)?;
     let wanted = |row: &&Row| (row.trusted == Trusted::Yes) != args.remove;
     let wrong = rows.iter().filter(|row| !wanted(row));
     // A store that cannot be looked at is no reason to fail a removal.
@@ -78,9 +90,39 @@ pub(crate) async fn trust(args: &TrustArgs, ctx: &Context) -> Result<(), Command
 }
 
 /// The authority of this home, made where there is none.
-pub(crate) fn authority(ctx: &Context) -> Result<Authority, CommandError> {
+fn authority(ctx: &Context) -> Result<Authority, CommandError> {
     let (home, caller) = (&ctx.config.home, &ctx.config.caller);
-    Ok(Authority::of_home(home, caller, now())?)
+    let is_chosen = Authority::is_chosen(home);
+    Authority::of_home(home, caller, now()).map_err(|error| {
+        let told = CommandError::from(error);
+        if is_chosen {
+            told.hint("`lockgate trust --own` goes back to the home's own authority")
+                .hint(MKCERT)
+        } else {
+            told
+        }
+    })
+}
+
+/// What mkcert's folder is.
+const MKCERT: &str = "`lockgate trust --mkcert FOLDER` wants the folder that `mkcert -CAROOT` \
+     prints, with `rootCA.pem` and `rootCA-key.pem` in it; `mkcert -install` makes them";
+
+fn not_mkcert(error: CertificateError) -> CommandError {
+    CommandError::from(error).hint(MKCERT)
+}
+
+/// The stores of this machine that do not trust an authority.
+pub(crate) async fn distrusting(ctx: &Context, authority: &Authority) -> Vec<&'static str> {
+    let machine = machine(ctx);
+    let mut names = Vec::new();
+    for store in stores(&machine) {
+        if store.check(&machine, authority).await == Trusted::No {
+            names.push(store.name());
+        }
+    }
+    names.dedup();
+    names
 }
 
 fn machine(ctx: &Context) -> Machine {
@@ -96,11 +138,16 @@ fn show(
     ctx: &Context,
     authority: &Authority,
     rows: &[Row],
+    names: Option<&[Names]>,
     removed: bool,
 ) -> Result<(), CommandError> {
     let lines = advice(&authority.file);
     if ctx.screen.is_json() {
-        return ctx.screen.json(&document(authority, rows, &lines));
+        let mut document = document(authority, rows, &lines);
+        if let (Some(fields), Some(names)) = (document.as_object_mut(), names) {
+            fields.insert("names".to_owned(), resolve::document(names));
+        }
+        return ctx.screen.json(&document);
     }
     let paint = ctx.screen.out;
     let mut text = format!(
@@ -110,12 +157,19 @@ fn show(
     );
     let cells: Vec<[Cell; 3]> = rows.iter().map(cells).collect();
     text.push_str(&table::render(COLUMNS, &cells, ctx.screen.width, paint));
+    if let Some(names) = names.filter(|names| !names.is_empty()) {
+        let table = resolve::table(names, ctx.screen.width, paint);
+        let _ = write!(text, "\n{table}");
+    }
     ctx.screen.data(&text)?;
     for row in rows {
         if let Some(line) = said(row) {
             ctx.screen
                 .warn(&format!("{}: {line}", row.store.place().display()));
         }
+    }
+    for line in names.unwrap_or_default().iter().filter_map(Names::said) {
+        ctx.screen.warn(&line);
     }
     if removed {
         return Ok(());

@@ -12,7 +12,7 @@ use super::deploy::once;
 use super::deploy::watch::{Watching, watch};
 use super::serve::Interrupted;
 use super::turn::LockArgs;
-use super::urls::Found;
+use super::urls::Doors;
 use crate::cli::duration;
 use crate::context::Context;
 use crate::deploy::prepare::{self, Job};
@@ -155,7 +155,7 @@ async fn work(
     let deployed = once(ctx, control, &first, LockArgs::ENDLESS).await;
     match &deployed.result {
         Ok(()) => {
-            let found = super::urls::found(control, env).await?;
+            let found = super::urls::doors(control, env).await?;
             welcome(ctx, &environment, &found, args.build && builds)?;
         }
         // Nothing that an edit of the code could mend.
@@ -263,7 +263,7 @@ fn request(
 fn welcome(
     ctx: &Context,
     environment: &Environment,
-    found: &Found,
+    found: &Doors,
     builds: bool,
 ) -> Result<(), CommandError> {
     let screen = &ctx.screen;

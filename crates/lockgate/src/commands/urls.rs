@@ -1,80 +1,93 @@
-//! `lockgate urls`: where an environment is reached.
+//! `lockgate urls`: where an environment is reached, and whether it is.
+
+mod asked;
+mod listed;
+mod open;
+mod shown;
+mod trouble;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use clap::Args;
-use lockgate_model::{EnvName, GANYMEDE, GatewayName, OrganizationId, Site, protocol};
-use serde_json::json;
+use lockgate_model::{EnvName, GatewayName, OrganizationId, protocol};
+use serde_json::{Value, json};
 
-use crate::context::Context;
+use self::asked::{Asked, ask_all};
+use self::listed::{Listed, listed};
+use self::trouble::Around;
+use super::trust;
+use crate::certificates::{Authority, Seen};
+use crate::context::{Context, now};
 use crate::environment::front::{before, shares};
 use crate::environment::{Environment, Gateway};
 use crate::error::CommandError;
+use crate::names::{is_below_localhost, leads_here};
 use crate::server::ServerDescription;
 use crate::server::control::ControlClient;
 use crate::server::front::FrontDescription;
 
-/// Print the URLs of an environment
+/// Show the URLs of an environment, and whether they resolve and answer
 #[derive(Debug, Args)]
 pub(crate) struct UrlsArgs {
     /// The environment
     #[arg(value_name = "ENV")]
     named: Option<EnvName>,
+    /// Only print them: no name is looked up and nothing is asked
+    #[arg(long)]
+    no_check: bool,
+    /// Open one in a browser: an organization, `apex`, `ganymede` or a gateway; the first by default
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "", hide_default_value = true)]
+    open: Option<String>,
 }
 
-/// Prints a gateway and its URL a line, then the archive.
+/// Prints what an environment is reached by, then the archive.
 pub(crate) async fn urls(args: &UrlsArgs, ctx: &Context) -> Result<(), CommandError> {
     let environment = ctx.environment(args.named.as_ref())?;
     let server = ControlClient::connect(&ctx.config.home).await;
-    let found = match &server {
-        Some((control, _)) => found(control, &environment.name).await?,
-        None => Found::new(),
+    let doors = match &server {
+        Some((control, _)) => doors(control, &environment.name).await?,
+        None => Doors::new(),
     };
     let server = server.map(|(_, server)| server);
-    let archive = archive_url(ctx, server.as_ref(), &environment.name);
     let front = server.as_ref().map(|server| &server.front);
-    let all = Environment::list(&ctx.config.home)?;
-    let first = before(&environment, &all);
-    // Sites of another one are no URLs of this.
-    let sites = sites(&environment, front).filter(|_| first.is_none());
+    let environments = Environment::list(&ctx.config.home)?;
+    let first = before(&environment, &environments);
+    let all = listed(&environment, &doors, first.is_none());
+    if let Some(word) = &args.open {
+        let url = chosen(&environment, &all, word, front)?;
+        return open::open(ctx, &url).await;
+    }
+    let https = front.and_then(|front| front.https_port);
+    let (asked, trust) = if args.no_check {
+        (None, None)
+    } else {
+        let (asked, trust) = tokio::join!(ask_all(&all, https), Trust::of(ctx));
+        (Some(asked), Some(trust))
+    };
+    let is_ours = |seen: &Seen| trust.as_ref().is_some_and(|trust| trust.signed(seen));
+    let around = Around {
+        env: &environment.name,
+        server_runs: server.is_some(),
+        is_ours: &is_ours,
+        distrusting: trust.as_ref().map_or(&[], |trust| &trust.distrusting),
+        now: now(),
+    };
+    let archive = archive_url(ctx, server.as_ref(), &environment.name);
+    let found = Found {
+        environment: &environment,
+        all: &all,
+        asked: asked.as_deref(),
+        around: &around,
+        front,
+    };
     if ctx.screen.is_json() {
-        let sites: Vec<_> = sites
-            .map(|(name, site, url)| json!({"name": name, "site": site, "url": url}))
-            .collect();
-        let gateways: Vec<_> = environment
-            .gateways
-            .iter()
-            .map(|gateway| {
-                let name = environment.gateway_name(gateway);
-                json!({"url": url(&found, &name, gateway), "name": name})
-            })
-            .collect();
-        let organizations: Vec<_> = served(&environment)
-            .map(|(organization, gateway)| {
-                let url = organization_url(&environment, organization, front);
-                json!({"organization": organization, "gateway": gateway, "url": url})
-            })
-            .collect();
-        return ctx.screen.json(&json!({
-            "env": environment.name, "gateways": gateways, "organizations": organizations,
-            "sites": sites, "archive": archive,
-        }));
+        return ctx.screen.json(&found.document(&archive));
     }
-    ctx.screen.data(&lines(&environment, &found))?;
-    for (organization, gateway) in served(&environment) {
-        if let Some(url) = organization_url(&environment, organization, front) {
-            ctx.screen.data(&format!("{gateway}  {url}\n"))?;
-        }
-    }
-    let width = name_width(&environment);
-    for (name, site, url) in sites {
-        if let Some(url) = url {
-            ctx.screen
-                .data(&format!("{name:<width$}  {url}  {site}\n"))?;
-        }
-    }
+    ctx.screen.data(&found.text(ctx))?;
+    ctx.screen
+        .data(&format!("{archive}\n  the archive of the current build\n"))?;
     if let Some(first) = first {
         ctx.screen.warn(&shares(&environment, first));
     }
@@ -82,32 +95,118 @@ pub(crate) async fn urls(args: &UrlsArgs, ctx: &Context) -> Result<(), CommandEr
         ctx.screen
             .warn(&format!("the front door is not whole: {problem}"));
     }
-    ctx.screen
-        .data(&format!("{:<width$}  {archive}\n", "archive"))
+    if let Some(lost) = found.lost() {
+        ctx.screen
+            .hint("Node and most programs ask the system's resolver, as was done here");
+        if is_below_localhost(lost) {
+            ctx.screen
+                .hint("browsers and curl know names below `localhost` by themselves");
+        }
+    }
+    Ok(())
 }
 
-/// Who serves whom.
-fn served(environment: &Environment) -> impl Iterator<Item = (&OrganizationId, GatewayName)> {
-    environment.gateways.iter().filter_map(|gateway| {
-        let organization = gateway.organization.as_ref()?;
-        Some((organization, environment.gateway_name(gateway)))
-    })
-}
-
-/// The sites of an environment, each with its name and URL.
-fn sites<'a>(
+/// Everything that there is to show.
+struct Found<'a> {
     environment: &'a Environment,
+    all: &'a [Listed<'a>],
+    /// In the same order; `None` where nothing was asked.
+    asked: Option<&'a [Asked]>,
+    around: &'a Around<'a>,
     front: Option<&'a FrontDescription>,
-) -> impl Iterator<Item = (&'static str, &'a Site, Option<String>)> {
-    let domain = &environment.domain;
-    let given = &environment.front;
-    let apex = ("apex", &given.apex, domain.clone());
-    let ganymede = (GANYMEDE, &given.ganymede, format!("{GANYMEDE}.{domain}"));
-    [apex, ganymede]
-        .into_iter()
-        .filter_map(move |(name, site, host)| {
-            Some((name, site.as_ref()?, front.and_then(|it| it.url_of(&host))))
+}
+
+impl Found<'_> {
+    fn text(&self, ctx: &Context) -> String {
+        let all = self.each();
+        let blocks =
+            all.map(|(one, url, asked)| shown::block(one, url.as_deref(), asked, ctx.screen.out));
+        blocks.collect()
+    }
+
+    fn document(&self, archive: &str) -> Value {
+        let (mut organizations, mut sites, mut gateways) = (Vec::new(), Vec::new(), Vec::new());
+        for (one, url, asked) in self.each() {
+            let list = match one {
+                Listed::Organization { .. } => &mut organizations,
+                Listed::Site { .. } => &mut sites,
+                Listed::Gateway { .. } => &mut gateways,
+            };
+            list.push(shown::document(one, url.as_deref(), asked));
+        }
+        json!({
+            "env": self.environment.name, "gateways": gateways, "organizations": organizations,
+            "sites": sites, "archive": archive,
         })
+    }
+
+    /// Each with its URL and what was found.
+    fn each(
+        &self,
+    ) -> impl Iterator<Item = (&Listed<'_>, Option<String>, Option<(&Asked, &Around<'_>)>)> {
+        self.all.iter().enumerate().map(|(at, one)| {
+            let asked = self.asked.and_then(|asked| asked.get(at));
+            let asked = asked.map(|asked| (asked, self.around));
+            (one, shown::url(one, self.front), asked)
+        })
+    }
+
+    /// A name that does not resolve, or leads elsewhere.
+    fn lost(&self) -> Option<&str> {
+        self.each().find_map(|(one, _, asked)| {
+            let resolves = asked.and_then(|(asked, _)| asked.own.resolves.as_ref())?;
+            let host = one.host()?;
+            (!leads_here(resolves)).then_some(host)
+        })
+    }
+}
+
+/// Who of this machine trusts what the home signs.
+struct Trust {
+    authority: Option<Authority>,
+    distrusting: Vec<&'static str>,
+}
+
+impl Trust {
+    async fn of(ctx: &Context) -> Self {
+        // One that cannot be read is what `lockgate trust` tells of.
+        let authority = Authority::of_home_if_any(&ctx.config.home).ok().flatten();
+        let distrusting = match &authority {
+            Some(authority) => trust::distrusting(ctx, authority).await,
+            None => Vec::new(),
+        };
+        Self {
+            authority,
+            distrusting,
+        }
+    }
+
+    fn signed(&self, seen: &Seen) -> bool {
+        let authority = self.authority.as_ref();
+        authority.is_some_and(|authority| authority.has_signed(&seen.der))
+    }
+}
+
+/// The URL that a person means; the first that there is where they name none.
+fn chosen(
+    environment: &Environment,
+    all: &[Listed<'_>],
+    word: &str,
+    front: Option<&FrontDescription>,
+) -> Result<String, CommandError> {
+    let env = &environment.name;
+    if word.is_empty() {
+        let first = all.iter().find_map(|one| shown::url(one, front));
+        return first.ok_or_else(|| CommandError::failed(format!("`{env}` has no URL")));
+    }
+    let meant = all.iter().find(|one| one.is_meant(word)).ok_or_else(|| {
+        CommandError::failed(format!("`{env}` has nothing that is called `{word}`"))
+            .hint(format!("`lockgate urls {env}` shows what there is"))
+    })?;
+    shown::url(meant, front).ok_or_else(|| {
+        CommandError::failed("the front door is closed")
+            .hint("`lockgate serve --detach` opens it; `lockgate serve status` says what is wrong")
+    })
 }
 
 /// The URL of an organization at the front door, where that is open.
@@ -120,10 +219,10 @@ pub(crate) fn organization_url(
 }
 
 /// Where the server has found gateways' doors.
-pub(crate) type Found = BTreeMap<GatewayName, SocketAddr>;
+pub(crate) type Doors = BTreeMap<GatewayName, SocketAddr>;
 
 /// Asks a server where it has found them.
-pub(crate) async fn found(control: &ControlClient, env: &EnvName) -> Result<Found, CommandError> {
+pub(crate) async fn doors(control: &ControlClient, env: &EnvName) -> Result<Doors, CommandError> {
     let view = control.gateways(env, None, Duration::ZERO).await?;
     let gateways = view.gateways.into_iter();
     let found = gateways.filter_map(|it| Some((it.name, it.reach.address?)));
@@ -131,11 +230,16 @@ pub(crate) async fn found(control: &ControlClient, env: &EnvName) -> Result<Foun
 }
 
 /// A line for each gateway.
-pub(crate) fn lines(environment: &Environment, found: &Found) -> String {
-    let width = name_width(environment);
+pub(crate) fn lines(environment: &Environment, doors: &Doors) -> String {
+    let names = environment
+        .gateways
+        .iter()
+        .map(|gateway| environment.gateway_name(gateway));
+    let width = names.map(|name| name.as_str().len()).max();
+    let width = width.unwrap_or_default();
     let line = |gateway| {
         let name = environment.gateway_name(gateway);
-        format!("{name:<width$}  {}", url(found, &name, gateway))
+        format!("{name:<width$}  http://{}/", door(doors, &name, gateway))
     };
     environment
         .gateways
@@ -146,10 +250,10 @@ pub(crate) fn lines(environment: &Environment, found: &Found) -> String {
         + "\n"
 }
 
-/// The URL of a gateway's own door where it was found, else where it should be.
-fn url(found: &Found, name: &GatewayName, gateway: &Gateway) -> String {
-    let found = found.get(name).map(|address| format!("http://{address}/"));
-    found.unwrap_or_else(|| direct(gateway))
+/// A gateway's own door where it was found, else where it should be.
+fn door(doors: &Doors, name: &GatewayName, gateway: &Gateway) -> SocketAddr {
+    let usual = SocketAddr::from((Ipv4Addr::LOCALHOST, gateway.http_port));
+    doors.get(name).copied().unwrap_or(usual)
 }
 
 /// The URL of a gateway's own door on this host.
@@ -166,12 +270,4 @@ pub(crate) fn archive_url(
     let listener = server.and_then(|server| server.listeners.first());
     let port = listener.map_or(ctx.config.serve_port, SocketAddr::port);
     format!("http://127.0.0.1:{port}{}", protocol::archive_path(env))
-}
-
-fn name_width(environment: &Environment) -> usize {
-    let names = environment
-        .gateways
-        .iter()
-        .map(|gateway| environment.gateway_name(gateway).as_str().len());
-    names.max().unwrap_or_default()
 }

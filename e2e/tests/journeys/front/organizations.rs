@@ -51,6 +51,10 @@ fn an_organization_is_reached_by_its_name_until_it_is_released() {
     let stopped = until_answered(&door, &host(ONE), "is stopped", |it| it.status == 503);
     let why = "gateway `gw-pool-dev-001-0` does not run: it was stopped";
     assert!(stopped.body.contains(why), "{stopped:?}");
+    let urls = world.lockgate(&["urls", "dev-001"]);
+    urls.expect(0)
+        .says("! answers 503: lockgate status dev-001")
+        .says("! is stopped: lockgate start dev-001 0");
     world.lockgate(&["start", "dev-001", "0"]).expect(0);
     until_answered(&door, &host(ONE), "is back", |it| it.status == 200);
 
