@@ -5,12 +5,14 @@
 //! until a deadline and then says what it waited for.
 
 mod adopted;
+mod browser;
 mod curl;
 mod engine;
 mod http;
 mod leftovers;
 mod listening;
 pub mod load;
+mod mounts;
 mod network;
 mod relay;
 mod seed;
@@ -22,11 +24,12 @@ pub use curl::{Curled, FrontDoor};
 pub use engine::{Container, Engine, image};
 pub use http::{Answer, get, request};
 pub use listening::listening_ports;
+pub use mounts::{Mount, may_mount};
 pub use nix::sys::signal::Signal;
 pub use relay::Relay;
 pub use seed::Seed;
 pub use workspace::Workspace;
-pub use world::{Ran, World};
+pub use world::{Ran, World, ran};
 
 use std::time::{Duration, Instant};
 

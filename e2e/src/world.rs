@@ -1,6 +1,6 @@
 //! A `LOCKGATE_HOME` of its own, the programs that work in it, and its end.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -195,7 +195,12 @@ impl World {
 
     /// One of the two programs, ready to be started in this world.
     pub fn program(&self, name: &str) -> Command {
-        let mut command = Command::new(bin_dir().join(name));
+        self.command(bin_dir().join(name))
+    }
+
+    /// Any program, ready to be started in this world.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
         command
             .env_clear()
             .env("PATH", &self.path)
@@ -386,7 +391,8 @@ impl Drop for World {
     }
 }
 
-pub(crate) fn ran(output: &Output) -> Ran {
+/// How a program ended.
+pub fn ran(output: &Output) -> Ran {
     Ran {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -21,7 +21,7 @@ In the `result` each gateway has its `ready_ms`, and `good` once the trial is pa
 `service-news` while they watch; `restart ENV SERVICE` ends with a `result` that has the `service`.
 `logs` prints an object a line. `status` has `listeners` with `--wide` alone, else null: the `state` of
 each is `held`, `missing`, `foreign` or `unexpected`. A gateway that is `stuck` does not start until
-somebody does something about its `problem`. `logs` prints an object a line. `urls --no-check` has null for what is asked for otherwise: `answers`,
+somebody does something about its `problem`. `urls --no-check` has null for what is asked for otherwise: `answers`,
 `resolves`, `certificate`, `containers` and `troubles`. `dns serve` prints `serving` at its start and
 `domains` at each change. Data goes to standard output, warnings and
 errors to standard error, as JSON too. Values stand here as the words of their types; only

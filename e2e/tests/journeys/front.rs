@@ -1,9 +1,11 @@
-//! The front door: organizations by their names over TLS, sites, certificates, and the control
-//! socket by which a platform assigns.
+//! The front door: organizations by their names over TLS, sites, certificates, the names of both, a
+//! browser, and the control socket by which a platform assigns.
 
+mod browser;
 mod certificates;
 mod changes;
 mod nginx;
+mod names;
 mod organizations;
 mod sites;
 
