@@ -12,6 +12,8 @@ const CERTUTIL: &str = "certutil";
 const INSTALL: &str = "`apt-get install libnss3-tools` installs it (elsewhere: nss-tools)";
 /// Where Chromium and Chrome look, below the user's home.
 const CHROMIUM: &str = ".pki/nssdb";
+/// Where newer ones look in a home that has no such folder, and what they make there.
+const NEWER: &str = ".local/share/pki/nssdb";
 /// Programs that look there and make that folder only at their first start.
 const BROWSERS: [&str; 4] = [
     "chromium",
@@ -34,8 +36,12 @@ pub(super) fn databases(machine: &Machine) -> Vec<PathBuf> {
         return Vec::new();
     };
     let browser = BROWSERS.iter().any(|program| machine.has(program));
-    let chromium = home.join(CHROMIUM);
-    let chromium = (browser || chromium.is_dir()).then_some(chromium);
+    let chromium = [CHROMIUM, NEWER].map(|folder| home.join(folder));
+    let mut chromium: Vec<PathBuf> = chromium.into_iter().filter(|it| it.is_dir()).collect();
+    // The older one is never made beside the newer: it would hide what is in that.
+    if chromium.is_empty() && browser {
+        chromium.push(home.join(CHROMIUM));
+    }
     let snap = Some(home.join(SNAP)).filter(|it| it.is_dir());
     let profiles = FIREFOX.iter().flat_map(|folder| {
         let entries = std::fs::read_dir(home.join(folder)).into_iter().flatten();
@@ -52,7 +58,7 @@ pub(super) fn databases(machine: &Machine) -> Vec<PathBuf> {
 
 /// Whose database it is.
 pub(super) fn whose(folder: &Path) -> &'static str {
-    if folder.ends_with(CHROMIUM) {
+    if folder.ends_with(CHROMIUM) || folder.ends_with(NEWER) {
         "chromium"
     } else {
         "firefox"
@@ -157,10 +163,15 @@ mod tests {
         std::fs::write(bin.join("chromium"), "").unwrap();
         let found = databases(&machine);
         assert_eq!(found, [home.join(".pki/nssdb"), profile]);
-        assert_eq!(
-            found.iter().map(|it| whose(it)).collect::<Vec<_>>(),
-            ["chromium", "firefox"]
-        );
+        let whose_all = |found: &[PathBuf]| found.iter().map(|it| whose(it)).collect::<Vec<_>>();
+        assert_eq!(whose_all(&found), ["chromium", "firefox"]);
+        std::fs::create_dir_all(home.join(NEWER)).unwrap();
+        let found = databases(&machine);
+        assert_eq!(found.first(), Some(&home.join(NEWER)));
+        assert_eq!(whose_all(&found), ["chromium", "firefox"]);
+        std::fs::create_dir_all(home.join(CHROMIUM)).unwrap();
+        let found = databases(&machine);
+        assert_eq!(whose_all(&found), ["chromium", "chromium", "firefox"]);
     }
 
     #[tokio::test]
