@@ -4,8 +4,8 @@
 mod browser;
 mod certificates;
 mod changes;
-mod nginx;
 mod names;
+mod nginx;
 mod organizations;
 mod sites;
 
