@@ -38,7 +38,7 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
-use lockgate_model::{EnvName, GatewayName, protocol};
+use lockgate_model::{EnvName, GatewayName, ports, protocol};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -231,7 +231,7 @@ impl BuildServer {
 
 /// What is asked, when it can be asked at all: decided from the head alone.
 fn judge<B>(peer: SocketAddr, request: &Request<B>) -> Result<Route, Refusal> {
-    if access::inside_vpn(peer.ip()) {
+    if ports::is_in_vpn(peer.ip()) {
         return Err(Refusal::forbidden("clients of a VPN get nothing here"));
     }
     let uri = request.uri();

@@ -1,6 +1,6 @@
 //! Port numbers and addresses that other programs rely on.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 
 /// The application inside a gateway, on 127.0.0.1.
@@ -26,3 +26,34 @@ pub const VPN_GATEWAY: Ipv4Addr = Ipv4Addr::new(172, 16, 0, 1);
 
 /// The door's second port, on which user containers ask the gateway by its address.
 pub const VPN_HTTP: u16 = 80;
+
+/// Whether an address is one of a gateway's VPN: whoever asks from there is a user container, and
+/// gets nothing of the host's. An engine's own bridge, 172.17.0.0/16, lies beside it.
+pub fn is_in_vpn(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            address.to_bits() & !(u32::MAX >> VPN_PREFIX) == VPN_NETWORK.to_bits()
+        }
+        IpAddr::V6(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_the_vpn_are_told_from_the_bridge() {
+        for (address, expected) in [
+            ("172.16.0.1", true),
+            ("172.16.255.255", true),
+            ("::ffff:172.16.3.4", true),
+            ("172.17.0.1", false),
+            ("172.15.0.1", false),
+            ("127.0.0.1", false),
+            ("::1", false),
+        ] {
+            assert_eq!(is_in_vpn(address.parse().unwrap()), expected, "{address}");
+        }
+    }
+}

@@ -95,6 +95,7 @@ impl EmbeddedProxy {
                 stage: Stage::Front,
                 forwarded: ForwardedHeaders::Replace,
                 room: Some(room),
+                closed_to_vpn: false,
             },
             tls: None,
             introduction: None,
@@ -111,6 +112,13 @@ impl EmbeddedProxy {
     #[must_use]
     pub fn forwarded(mut self, forwarded: ForwardedHeaders) -> Self {
         self.rules.forwarded = forwarded;
+        self
+    }
+
+    /// Serves no client of a gateway's VPN: user containers get nothing of the host's.
+    #[must_use]
+    pub fn closed_to_vpn(mut self) -> Self {
+        self.rules.closed_to_vpn = true;
         self
     }
 

@@ -11,15 +11,6 @@ use super::refusal::Refusal;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Whether a peer is a client of a gateway's VPN (172.16.0.0/16). Docker's own
-/// bridge, 172.17.0.0/16, lies beside it.
-pub(super) fn inside_vpn(peer: IpAddr) -> bool {
-    match peer.to_canonical() {
-        IpAddr::V4(address) => address.octets().starts_with(&[172, 16]),
-        IpAddr::V6(_) => false,
-    }
-}
-
 /// The token of `Authorization: Bearer …`; `None` when nobody tries to authenticate.
 pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
     let Some(value) = headers.get(AUTHORIZATION) else {
@@ -199,21 +190,6 @@ mod tests {
         assert_eq!(bearer(&HeaderMap::new()), Ok(None));
         for bad in ["Basic abc", "Bearer", "Bearer ", "abc"] {
             assert_eq!(token(bad).unwrap_err().status, 401, "{bad}");
-        }
-    }
-
-    #[test]
-    fn vpn_clients_are_told_from_the_bridge() {
-        for (peer, expected) in [
-            ("172.16.0.1", true),
-            ("172.16.255.255", true),
-            ("::ffff:172.16.3.4", true),
-            ("172.17.0.2", false),
-            ("172.15.0.1", false),
-            ("127.0.0.1", false),
-            ("::1", false),
-        ] {
-            assert_eq!(inside_vpn(peer.parse().unwrap()), expected, "{peer}");
         }
     }
 

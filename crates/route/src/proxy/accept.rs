@@ -46,6 +46,9 @@ pub(super) async fn accept(
             next = next => next,
         };
         match accepted {
+            Ok((_, peer)) if !forwarder.lets_in(peer.ip()) => {
+                tracing::debug!(%peer, "a client of a VPN gets nothing here");
+            }
             Ok((stream, peer)) => {
                 let handshake = handshake.clone();
                 let connection = serve(

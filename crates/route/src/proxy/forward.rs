@@ -1,6 +1,7 @@
 //! One request on its way to an upstream, and its answer on the way back.
 
 use std::future::{Future, poll_fn};
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
@@ -71,6 +72,11 @@ impl Forwarder {
             tasks,
             cut: CancellationToken::new(),
         }
+    }
+
+    /// Whether a client from this address is served.
+    pub(super) fn lets_in(&self, peer: IpAddr) -> bool {
+        self.rules.let_in(peer)
     }
 
     /// Resolves at the first change of decisions after this call.
