@@ -5,6 +5,7 @@
 //! $LOCKGATE_HOME/ca/ca.pem       what browsers are told to trust (`lockgate trust`)
 //!                   ca.key       its key, 0600; it never leaves this folder
 //!                   mkcert       instead of both: the folder of an authority that mkcert made
+//!                   trusted.pem  the certificate of the one that signs: what gateways trust
 //! envs/{env}/tls/{name}.pem      a chain and its key, 0600, made anew before it ends
 //! ```
 //!
@@ -17,6 +18,7 @@ mod given;
 mod kept;
 mod leaf;
 mod read;
+pub(crate) mod trusted;
 
 use std::io;
 use std::path::PathBuf;

@@ -143,6 +143,12 @@ impl Home {
         self.dir.join("nginx")
     }
 
+    /// The certificate of the authority that signs now, for gateways and services to trust; no file
+    /// where nothing is signed.
+    pub(crate) fn trusted_file(&self) -> PathBuf {
+        self.ca_dir().join("trusted.pem")
+    }
+
     /// The folder of one gateway: its token, and in the local runtime its releases and logs.
     pub(crate) fn gateway_dir(&self, gateway: &GatewayName) -> PathBuf {
         self.env_dir(&gateway.env())

@@ -282,6 +282,7 @@ impl GatewaySpec {
         let more = [
             (variable::LOCKGATE_SERVER, server.into()),
             (variable::LOCKGATE_TOKEN_FILE, below(TOKEN)),
+            (variable::LOCKGATE_CA_FILE, home.trusted_file().into()),
             (variable::GATEWAY_ROOT, below("gateway")),
             (variable::LOCKGATE_RELEASES, below("releases")),
             (variable::LOG_FILE, home.gateway_log(&spec.name).into()),

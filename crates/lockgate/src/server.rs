@@ -207,7 +207,9 @@ pub(crate) async fn start(options: ServeOptions) -> Result<RunningServer, Server
     );
     let opened = options.allow_plain.into_iter();
     let builds = Arc::new(opened.fold(builds, BuildServer::allow_plain));
-    let bridges = Arc::new(Bridges::new(Arc::clone(&builds), description, stop.clone()));
+    let near = (front.near(&stop), home.trusted_file());
+    let bridges = Bridges::new(Arc::clone(&builds), description, near, stop.clone());
+    let bridges = Arc::new(bridges);
     let (engine, host_ip) = (options.engine, options.host_ip);
     let program = Arc::new(Program {
         path: options.agent,

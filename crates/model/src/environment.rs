@@ -54,5 +54,12 @@ pub const LOCKGATE_DOOR: &str = "LOCKGATE_DOOR";
 /// `append` (they are a front door's; the default) or `replace` (whoever asks is the client).
 pub const LOCKGATE_DOOR_FORWARDED: &str = "LOCKGATE_DOOR_FORWARDED";
 
+/// A file with the certificate of the host's authority (PEM), which signs what the front door
+/// shows. It may come later, or be replaced; children are told to trust what is there.
+pub const LOCKGATE_CA_FILE: &str = "LOCKGATE_CA_FILE";
+/// The file in which the agent keeps the front door's names, `/etc/hosts` in a container that
+/// Lockgate makes. Without it the agent touches none.
+pub const LOCKGATE_HOSTS_FILE: &str = "LOCKGATE_HOSTS_FILE";
+
 /// Variables of the shell system that mean nothing any more; the agent says so.
 pub const NO_LONGER_USED: [&str; 3] = ["SERVER_BIND", "RELOAD_TRIGGER", "WORKSPACE"];

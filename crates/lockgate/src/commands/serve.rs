@@ -193,6 +193,10 @@ fn describe(ctx: &Context, server: &ServerDescription) -> Result<(), CommandErro
     if let Some(port) = server.front.https_port {
         ctx.screen.say(&front_door(&server.front, port));
     }
+    for address in &server.front.containers {
+        ctx.screen
+            .say(&format!("  front door for containers on https://{address}"));
+    }
     if let Some(problem) = &server.front.problem {
         ctx.screen
             .say(&format!("  front door is not whole: {problem}"));

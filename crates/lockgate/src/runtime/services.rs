@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lockgate_model::environment::LOCKGATE_CA_FILE;
 use lockgate_model::{Digest, EnvName, ServiceDescription, ServiceName, ServiceReport};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
@@ -61,9 +62,13 @@ impl ServiceSpec {
     ) -> io::Result<Self> {
         let folder = home.service_state(env, name);
         let path = home.service_file(env, name);
+        let mut agent = keeper(folder, path, restart)?;
+        agent
+            .variables
+            .push((LOCKGATE_CA_FILE, home.trusted_file().into()));
         Ok(Self {
             name: name.clone(),
-            agent: keeper(folder, path, restart)?,
+            agent,
         })
     }
 }

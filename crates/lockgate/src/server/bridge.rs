@@ -1,15 +1,18 @@
-//! The build server's listeners on networks of containers: added when the first gateway needs one,
-//! kept when the last one goes.
+//! The build server's listeners on networks of containers, and the front door's beside them: added
+//! when the first gateway needs one, kept when the last one goes.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lockgate_builds::serve::{BuildServer, Reach};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::ServerDescription;
+use super::front::Near;
 use super::listen::{self, ListenError};
 use crate::error::in_one_line;
 
@@ -21,6 +24,11 @@ pub(crate) struct Bridges {
     port: u16,
     /// What `--listen` named, for whoever reaches nothing else.
     given: Vec<SocketAddr>,
+    /// The front door for containers, where it is open.
+    front: Option<Near>,
+    /// The file of what gateways trust.
+    trusted: PathBuf,
+    trust_changed: Notify,
     description: Mutex<ServerDescription>,
     serving: TaskTracker,
     stop: CancellationToken,
@@ -48,16 +56,21 @@ impl BridgeError {
 }
 
 impl Bridges {
-    /// A server that listens where its description says.
+    /// A server that listens where its description says; with it a front door, and the file of
+    /// what gateways trust.
     pub(super) fn new(
         builds: Arc<BuildServer>,
         description: ServerDescription,
+        (front, trusted): (Option<Near>, PathBuf),
         stop: CancellationToken,
     ) -> Self {
         Self {
             builds,
             given: given(&description),
             port: description.listeners.first().map_or(0, SocketAddr::port),
+            front,
+            trusted,
+            trust_changed: Notify::new(),
             description: Mutex::new(description),
             serving: TaskTracker::new(),
             stop,
@@ -66,12 +79,31 @@ impl Bridges {
 
     /// The server as it describes itself now.
     pub(super) fn description(&self) -> ServerDescription {
-        self.described().clone()
+        let mut description = self.described().clone();
+        if let Some(front) = &self.front {
+            front.describe(&mut description.front);
+        }
+        description
     }
 
     /// Why the front door is not whole, from now on.
     pub(super) fn front_problem(&self, problem: Option<String>) {
         self.described().front.problem = problem;
+    }
+
+    /// Gateways are to trust another authority than before.
+    pub(super) fn trust_changed(&self) {
+        self.trust_changed.notify_one();
+    }
+
+    /// Waits for that; one waits.
+    pub(crate) async fn trusts_another(&self) {
+        self.trust_changed.notified().await;
+    }
+
+    /// The certificate of the authority that gateways are to trust, where there is one.
+    pub(crate) fn trusted(&self) -> Option<String> {
+        std::fs::read_to_string(&self.trusted).ok()
     }
 
     /// The build server's port, for gateways.
@@ -113,8 +145,16 @@ impl Bridges {
         Ok(())
     }
 
+    /// Opens the front door at this address, unless that is so already; where it is open.
+    pub(crate) fn open_front(&self, ip: IpAddr) -> Option<SocketAddr> {
+        self.front.as_ref()?.listen(ip)
+    }
+
     /// Waits until all listeners added here have ended, after `stop` was cancelled.
     pub(super) async fn ended(&self) {
+        if let Some(front) = &self.front {
+            front.ended().await;
+        }
         self.serving.close();
         self.serving.wait().await;
     }

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! env.toml, runtimes, reports ─▶ table ──┐
-//! the home's authority ─▶ certificates ──┴▶ listeners on loopback: TLS, and HTTP that leads there
+//! the home's authority ─▶ certificates ──┼▶ listeners on loopback: TLS, and HTTP that leads there
+//!                                        └▶ listeners on networks of containers: TLS
 //! ```
 //!
 //! Both values are watched: a change counts for the next request and the next handshake, and no
@@ -13,16 +14,20 @@
 mod certify;
 mod driver;
 mod names;
+mod near;
 mod nginx;
 mod ports;
 mod table;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lockgate_builds::store::Store;
-use lockgate_model::{GatewayName, ORGANIZATION_PREFIX, OrganizationId};
+use lockgate_model::{FrontTable, GatewayName, ORGANIZATION_PREFIX, OrganizationId};
+use lockgate_route::{Certificates, FrontDoor, Patience};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 use self::certify::Certifier;
 pub(crate) use self::driver::FrontDriver;
 use self::driver::Served;
+pub(super) use self::near::Near;
 pub(super) use self::nginx::Found;
 pub(crate) use self::nginx::NginxError;
 use self::ports::{Bound, HTTP, HTTPS, bind};
@@ -55,6 +61,9 @@ pub(crate) struct FrontDescription {
     pub(crate) https_port: Option<u16>,
     /// The port that leads to them.
     pub(crate) http_port: Option<u16>,
+    /// Where containers reach it.
+    #[serde(default)]
+    pub(crate) containers: Vec<SocketAddr>,
     /// Why one of them is off, or a certificate is not to be had.
     pub(crate) problem: Option<String>,
 }
@@ -80,6 +89,9 @@ impl FrontDescription {
 pub(super) struct Front {
     https: Bound,
     http: Bound,
+    door: FrontDoor,
+    table: watch::Sender<FrontTable>,
+    certificates: watch::Sender<Certificates>,
     /// nginx, where that shall serve it.
     nginx: Option<Found>,
 }
@@ -94,11 +106,23 @@ impl Front {
         } else {
             Bound::default()
         };
+        let (table, tables) = watch::channel(FrontTable::default());
         Ok(Self {
             https,
             http,
+            door: FrontDoor::new(tables, Patience::default()),
+            table,
+            certificates: watch::Sender::new(Certificates::default()),
             nginx: None,
         })
+    }
+
+    /// The same door for containers, served by this process whoever serves the host; none where
+    /// it is closed.
+    pub(super) fn near(&self, stop: &CancellationToken) -> Option<Near> {
+        let shown = self.certificates.subscribe();
+        let (door, port) = (self.door.clone(), self.https.port?);
+        Some(Near::new(door, shown, port, stop.clone()))
     }
 
     /// Has this nginx serve it.
@@ -120,6 +144,7 @@ impl Front {
             },
             https_port: self.https.port,
             http_port: self.http.port,
+            containers: Vec::new(),
             problem: (!problems.is_empty()).then(|| problems.join("; ")),
         }
     }
@@ -135,15 +160,15 @@ impl Front {
             return;
         };
         let ports = self.description().problem;
-        let served = match self.nginx {
-            Some(found) => {
-                // nginx binds them itself.
-                let at = |bound: Bound| bound.addresses();
-                let (https, http) = (at(self.https), at(self.http));
-                Served::by_nginx(found.open(followed.agent, https, http))
-            }
-            None => Served::embedded(self.https, self.http, port, stop, tasks),
-        };
+        let mut served = Served::new(self.table, self.certificates);
+        if let Some(found) = self.nginx {
+            // nginx binds them itself.
+            let at = |bound: Bound| bound.addresses();
+            let (https, http) = (at(self.https), at(self.http));
+            served.by_nginx(found.open(followed.agent, https, http));
+        } else {
+            served.here(&self.door, (self.https, self.http), port, stop, tasks);
+        }
         let stop = stop.clone();
         let Followed {
             caller,
@@ -214,6 +239,9 @@ impl Keeper {
             let table = table::of(&known, |gateway| has_build(&self.store, gateway));
             let files = certify::files(known.iter().map(|(environment, _)| environment));
             let certified = self.certifier.certify(&table, &files, now());
+            if certified.trust_changed {
+                self.bridges.trust_changed();
+            }
             let mut found = certified.problems;
             found.extend(self.served.follow(table, certified.certificates).await);
             if found != problems {

@@ -1,8 +1,9 @@
 //! One step done.
 
-use super::blueprint::{Blueprint, FOLDER, SERVERS};
+use super::blueprint::{AUTHORITY, Blueprint, FOLDER, SERVERS};
 use super::engine::{Engine, EngineError, File, Private};
 use super::plan::Step;
+use super::servers::Files;
 use crate::environment::create::TOKEN;
 use crate::image::recipe::AGENT;
 use crate::runtime::GatewaySpec;
@@ -12,10 +13,10 @@ use crate::runtime::GatewaySpec;
 pub(super) enum Done {
     /// There is a new one.
     Created,
-    /// This one was started, with this file of servers.
-    Started(String, String),
-    /// This one has this file of servers.
-    Told(String, String),
+    /// This one was started, with these files.
+    Started(String, Files),
+    /// This one has these files.
+    Told(String, Files),
     /// This one was stopped.
     Stopped,
     /// This one is no more.
@@ -29,8 +30,8 @@ pub(super) struct MadeFrom {
     pub(super) blueprint: Blueprint,
     /// Its gateway.
     pub(super) spec: GatewaySpec,
-    /// What its file of servers says.
-    pub(super) servers: String,
+    /// What its files say.
+    pub(super) files: Files,
 }
 
 impl Step {
@@ -40,7 +41,7 @@ impl Step {
             Self::Create(_) => "create",
             Self::Recreate(..) => "create anew",
             Self::Start(..) => "start",
-            Self::Tell(..) => "tell of servers",
+            Self::Tell(..) => "tell",
             Self::Stop(..) => "stop",
             Self::GiveUp(..) => "give up",
             Self::Remove(..) => "remove",
@@ -63,17 +64,17 @@ pub(super) async fn perform(
             Ok(Done::Removed(id.clone()))
         }
         Step::Start(_, id) => {
-            let servers = known(made_from).servers;
-            tell(engine, id, name, &servers).await?;
+            let files = known(made_from).files;
+            tell(engine, id, name, &files).await?;
             engine.start(id, name).await?;
-            Ok(Done::Started(id.clone(), servers))
+            Ok(Done::Started(id.clone(), files))
         }
         Step::Tell(_, id) => {
-            let servers = known(made_from).servers;
-            if tell(engine, id, name, &servers).await? {
+            let files = known(made_from).files;
+            if tell(engine, id, name, &files).await? {
                 wake(engine, id, name).await;
             }
-            Ok(Done::Told(id.clone(), servers))
+            Ok(Done::Told(id.clone(), files))
         }
         Step::Stop(_, id) | Step::GiveUp(_, id) => {
             engine.stop(id, name).await?;
@@ -100,39 +101,53 @@ async fn create(engine: &Engine, made_from: Option<MadeFrom>) -> Result<Done, En
     let blueprint = &made_from.blueprint;
     let name = blueprint.gateway().as_str();
     let id = engine.create(blueprint).await?;
-    let files = [
-        File {
-            name: super::blueprint::TOKEN,
-            content: &token,
-            private: Private::Yes,
-        },
-        servers_file(&made_from.servers),
-    ];
+    let mut files = vec![File {
+        name: super::blueprint::TOKEN,
+        content: &token,
+        private: Private::Yes,
+    }];
+    files.extend(open_files(&made_from.files));
     engine.put(&id, name, FOLDER, &files).await?;
     engine.start(&id, name).await?;
     Ok(Done::Created)
 }
 
-/// Makes a container's file of servers say this; whether it said something else.
-async fn tell(engine: &Engine, id: &str, name: &str, servers: &str) -> Result<bool, EngineError> {
-    let found = engine.file(id, &format!("{FOLDER}/{SERVERS}")).await?;
-    if found.as_deref() == Some(servers.as_bytes()) {
+/// Makes a container's files say this; whether one said something else.
+async fn tell(engine: &Engine, id: &str, name: &str, files: &Files) -> Result<bool, EngineError> {
+    let mut changed = Vec::new();
+    for file in open_files(files) {
+        let found = engine.file(id, &format!("{FOLDER}/{}", file.name)).await?;
+        if found.as_deref() != Some(file.content) {
+            changed.push(file);
+        }
+    }
+    if changed.is_empty() {
         return Ok(false);
     }
-    let file = servers_file(servers);
-    engine.put(id, name, FOLDER, &[file]).await?;
-    tracing::info!(
-        gateway = name,
-        servers = servers.trim_end(),
-        "told where the build server is"
-    );
+    engine.put(id, name, FOLDER, &changed).await?;
+    let files = changed.iter().map(|file| file.name);
+    let files = files.collect::<Vec<_>>().join(", ");
+    tracing::info!(gateway = name, files, "told what has changed");
     Ok(true)
 }
 
-fn servers_file(servers: &str) -> File<'_> {
+/// The files that everybody in a container may read. Where there is no authority, whom it was told
+/// to trust before stays.
+fn open_files(files: &Files) -> Vec<File<'_>> {
+    let mut all = vec![open_file(SERVERS, &files.servers)];
+    all.extend(
+        files
+            .authority
+            .as_ref()
+            .map(|pem| open_file(AUTHORITY, pem)),
+    );
+    all
+}
+
+fn open_file<'a>(name: &'a str, text: &'a str) -> File<'a> {
     File {
-        name: SERVERS,
-        content: servers.as_bytes(),
+        name,
+        content: text.as_bytes(),
         private: Private::No,
     }
 }

@@ -27,8 +27,12 @@ pub(super) const SPEC: &str = "io.lockgate.spec";
 pub(super) const FOLDER: &str = "/etc/lockgate";
 /// The file with the token towards the build server.
 pub(super) const TOKEN: &str = "token";
-/// The file with the build server's addresses, which may change while the container lives.
+/// The file with the server's addresses, which may change while the container lives.
 pub(super) const SERVERS: &str = "servers";
+/// The file with the certificate of the authority, which may come later.
+pub(super) const AUTHORITY: &str = "ca.pem";
+/// Where a container's resolver looks first.
+const HOSTS: &str = "/etc/hosts";
 
 /// How long `docker stop` waits before it kills, in seconds: ten for the application, as
 /// everywhere, and ten for the agent's own way to its end.
@@ -65,8 +69,11 @@ impl Blueprint {
         let more = [
             (variable::LOCKGATE_TOKEN_FILE, TOKEN),
             (variable::LOCKGATE_SERVERS_FILE, SERVERS),
+            (variable::LOCKGATE_CA_FILE, AUTHORITY),
         ];
         variables.extend(more.map(|(name, file)| (name.to_owned(), format!("{FOLDER}/{file}"))));
+        // A container has this file for itself.
+        variables.insert(variable::LOCKGATE_HOSTS_FILE.to_owned(), HOSTS.to_owned());
         // Anybody may ask there, and say of themselves what they like.
         if part.publish == Publish::All {
             let name = variable::LOCKGATE_DOOR_FORWARDED.to_owned();
@@ -230,6 +237,8 @@ mod tests {
         let env = body["Env"].as_array().unwrap();
         for expected in [
             "DOMAIN=dev.localhost",
+            "LOCKGATE_CA_FILE=/etc/lockgate/ca.pem",
+            "LOCKGATE_HOSTS_FILE=/etc/hosts",
             "LOCKGATE_SERVERS_FILE=/etc/lockgate/servers",
             "LOCKGATE_TOKEN_FILE=/etc/lockgate/token",
         ] {

@@ -172,6 +172,7 @@ impl Keeper {
                     }
                 }
                 () = self.shared.woken.notified() => {}
+                () = self.bridges.trusts_another() => {}
                 () = sleep_until(next) => {}
             }
         }
@@ -203,8 +204,8 @@ impl Keeper {
                 if let Done::Removed(id) | Done::Started(id, _) = &done {
                     self.ledger.absolve(id);
                 }
-                if let Done::Told(id, servers) | Done::Started(id, servers) = done {
-                    self.ledger.told(id, servers);
+                if let Done::Told(id, files) | Done::Started(id, files) = done {
+                    self.ledger.told(id, files);
                 }
                 self.ledger.done(gateway, None);
             }
@@ -272,7 +273,7 @@ impl Keeper {
         )
         .await?;
         let is_there = |id: &str| listed.iter().any(|one| one.id == id);
-        self.ledger.keep_servers(is_there);
+        self.ledger.keep_files(is_there);
         self.ledger.keep(|gateway| {
             wishes.wants.contains_key(gateway)
                 || seen.iter().any(|one| one.ours.as_ref() == Some(gateway))
@@ -293,7 +294,7 @@ impl Keeper {
             name: listed.name.clone(),
             ours: gateway.filter(|_| ours),
             digest: label(SPEC).cloned(),
-            servers: self.ledger.servers(&listed.id).cloned(),
+            files: self.ledger.files(&listed.id).cloned(),
             state: listed.state,
             misconfigured: listed.exit_code == Some(MISCONFIGURED)
                 || self.ledger.is_misconfigured(&listed.id),

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use lockgate_model::{EnvName, GatewayName};
 use tokio::time::Instant;
 
+use super::servers::Files;
 use crate::runtime::backoff::Backoff;
 
 /// All gateways' entries.
@@ -14,8 +15,8 @@ pub(super) struct Ledger {
     entries: BTreeMap<GatewayName, Entry>,
     /// Containers whose agent ended because of its configuration.
     misconfigured: BTreeSet<String>,
-    /// What containers' files of servers say.
-    servers: BTreeMap<String, String>,
+    /// What containers' files say.
+    files: BTreeMap<String, Files>,
 }
 
 #[derive(Debug, Default)]
@@ -102,19 +103,19 @@ impl Ledger {
         self.misconfigured.contains(id)
     }
 
-    /// Notes what a container's file of servers says now.
-    pub(super) fn told(&mut self, id: String, servers: String) {
-        self.servers.insert(id, servers);
+    /// Notes what a container's files say now.
+    pub(super) fn told(&mut self, id: String, files: Files) {
+        self.files.insert(id, files);
     }
 
-    /// What a container's file of servers is known to say.
-    pub(super) fn servers(&self, id: &str) -> Option<&String> {
-        self.servers.get(id)
+    /// What a container's files are known to say.
+    pub(super) fn files(&self, id: &str) -> Option<&Files> {
+        self.files.get(id)
     }
 
     /// Drops what is known of the files of containers that are no more.
-    pub(super) fn keep_servers(&mut self, is_there: impl Fn(&str) -> bool) {
-        self.servers.retain(|id, _| is_there(id));
+    pub(super) fn keep_files(&mut self, is_there: impl Fn(&str) -> bool) {
+        self.files.retain(|id, _| is_there(id));
     }
 
     /// A container gets another chance, or is no more.

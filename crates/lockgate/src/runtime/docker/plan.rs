@@ -10,12 +10,14 @@
 //!   somebody else's   named, never touched           named            –
 //! ```
 //!
-//! It is told of servers where its file is not known to say what it should; one that is made or
-//! started has the file before. What ended with 78 is tried again when its spec changes or somebody asks for it.
+//! It is told where its files are not known to say what they should; one that is made or started
+//! has them before. What ended with 78 is tried again when its spec changes or somebody asks for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use lockgate_model::{EnvName, GatewayName};
+
+use super::servers::Files;
 
 /// What a gateway's container should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,8 +26,8 @@ pub(super) enum Want {
     Running {
         /// The digest of the spec it is made from.
         digest: String,
-        /// What its file of servers says.
-        servers: String,
+        /// What its files say.
+        files: Files,
     },
     /// It is there or not, but does not run.
     Stopped,
@@ -44,8 +46,8 @@ pub(super) struct Seen {
     pub(super) ours: Option<GatewayName>,
     /// The digest of what it was made from.
     pub(super) digest: Option<String>,
-    /// What its file of servers is known to say.
-    pub(super) servers: Option<String>,
+    /// What its files are known to say.
+    pub(super) files: Option<Files>,
     /// What it does.
     pub(super) state: State,
     /// Whether its agent was seen to end because of its configuration.
@@ -78,9 +80,9 @@ pub(super) enum Step {
     Create(GatewayName),
     /// Remove this container, then make and start another.
     Recreate(GatewayName, String),
-    /// Start what ended, once its file of servers is right.
+    /// Start what ended, once its files are right.
     Start(GatewayName, String),
-    /// Make its file of servers right, and wake its agent where that was a change.
+    /// Make its files right, and wake its agent where that was a change.
     Tell(GatewayName, String),
     /// Stop what should not run.
     Stop(GatewayName, String),
@@ -160,7 +162,7 @@ pub(super) fn foreign<'a>(
 /// The step for a gateway's own container.
 fn step(gateway: &GatewayName, want: &Want, again: bool, found: &Seen) -> Option<Step> {
     let (gateway, id) = (gateway.clone(), found.id.clone());
-    let (digest, servers) = match want {
+    let (digest, files) = match want {
         Want::Stopped => {
             return match found.state {
                 State::Running | State::Restarting | State::Paused => Some(Step::Stop(gateway, id)),
@@ -168,7 +170,7 @@ fn step(gateway: &GatewayName, want: &Want, again: bool, found: &Seen) -> Option
             };
         }
         Want::Unclear => return None,
-        Want::Running { digest, servers } => (digest, servers),
+        Want::Running { digest, files } => (digest, files),
     };
     let changed = found.digest.as_ref() != Some(digest);
     match found.state {
@@ -178,7 +180,7 @@ fn step(gateway: &GatewayName, want: &Want, again: bool, found: &Seen) -> Option
         State::Running | State::Restarting if found.misconfigured && !again => {
             Some(Step::GiveUp(gateway, id))
         }
-        State::Running if found.servers.as_ref() != Some(servers) => Some(Step::Tell(gateway, id)),
+        State::Running if found.files.as_ref() != Some(files) => Some(Step::Tell(gateway, id)),
         State::Running | State::Restarting | State::Paused => None,
         State::Exited if found.misconfigured && !again => None,
         State::Exited => Some(Step::Start(gateway, id)),

@@ -1,8 +1,9 @@
-//! Where containers find the build server: a file in each, since an address that changes is no
-//! reason for a new container.
+//! Where containers find the server, and whom they trust: files in each, since an address that
+//! changes is no reason for a new container.
 //!
 //! ```text
-//! what the server listens on ─▶ file ─▶ /etc/lockgate/servers ─▶ the agent, at each question anew
+//! what the server listens on ─▶ /etc/lockgate/servers ─▶ the agent, at each question anew
+//! the authority that signs   ─▶ /etc/lockgate/ca.pem  ─▶ the agent, at each start of a child
 //! ```
 
 use std::fmt::Write as _;
@@ -10,6 +11,15 @@ use std::net::{IpAddr, SocketAddr};
 
 /// What an engine's own host is called in its containers, where the engine says so.
 pub(super) const ENGINE_HOST: &str = "host.docker.internal";
+
+/// What a container is told that may change while it lives.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Files {
+    /// Where the server is.
+    pub(super) servers: String,
+    /// The certificate of the authority, where there is one.
+    pub(super) authority: Option<String>,
+}
 
 /// What came of listening on the address that containers of a network are nearest to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,13 +30,19 @@ pub(super) enum Heard {
     NotHere,
 }
 
-/// The file: one URL a line, best first.
+/// The file of servers: one URL a line, best first, and at its end the front door's, `https://…`,
+/// where containers reach that.
 ///
 /// First the address in the network itself. Where that is not this machine's, the engine is in a
 /// virtual machine or elsewhere: then what `serve --listen` was given, and the name that such an
 /// engine gives to the machine it was started from. That name is told only there: elsewhere nobody
 /// vouches for who has it, and agents offer their token to all they are told.
-pub(super) fn file(heard: &Heard, given: &[SocketAddr], port: u16) -> String {
+pub(super) fn file(
+    heard: &Heard,
+    given: &[SocketAddr],
+    port: u16,
+    front: Option<SocketAddr>,
+) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
     if let Heard::There(ip) = heard {
@@ -40,6 +56,9 @@ pub(super) fn file(heard: &Heard, given: &[SocketAddr], port: u16) -> String {
     if *heard == Heard::NotHere {
         let _ = writeln!(text, "http://{ENGINE_HOST}:{port}");
     }
+    if let Some(front) = front {
+        let _ = writeln!(text, "https://{front}");
+    }
     text
 }
 
@@ -49,7 +68,7 @@ mod tests {
 
     fn check(heard: &Heard, given: &[&str], expected: &[&str]) {
         let given: Vec<SocketAddr> = given.iter().map(|text| text.parse().unwrap()).collect();
-        let text = file(heard, &given, 8090);
+        let text = file(heard, &given, 8090, None);
         assert_eq!(text.lines().collect::<Vec<_>>(), expected);
     }
 
@@ -72,5 +91,13 @@ mod tests {
         );
         let six = Heard::There("fd00::1".parse().unwrap());
         check(&six, &[], &["http://[fd00::1]:8090"]);
+    }
+
+    #[test]
+    fn the_front_door_stands_behind_the_servers() {
+        let there = Heard::There(IpAddr::from([172, 17, 0, 1]));
+        let front = "172.17.0.1:443".parse().ok();
+        let text = file(&there, &[], 8090, front);
+        assert_eq!(text, "http://172.17.0.1:8090\nhttps://172.17.0.1:443\n");
     }
 }

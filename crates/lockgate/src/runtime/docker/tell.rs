@@ -226,7 +226,7 @@ mod tests {
         let gateway = GatewayName::new(&EnvName::parse("dev").unwrap(), 1);
         let running = Want::Running {
             digest: String::new(),
-            servers: String::new(),
+            files: super::super::servers::Files::default(),
         };
         macro_rules! check {
             ($change:expr, $expected:expr $(,)?) => {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::doors::Standpoint;
 use super::engine::{Engine, EngineError};
 use super::own::Own;
-use super::servers::{self, ENGINE_HOST, Heard};
+use super::servers::{self, ENGINE_HOST, Files, Heard};
 use crate::server::bridge::{BridgeError, Bridges};
 
 /// A network as this server stands to it.
@@ -15,8 +15,8 @@ pub(super) struct Vicinity {
     pub(super) bridge: IpAddr,
     /// From where its containers are looked for.
     pub(super) standpoint: Standpoint,
-    /// What its containers are told of the build server.
-    pub(super) servers: String,
+    /// What its containers are told of this server.
+    pub(super) files: Files,
     /// Why they do not find it there.
     pub(super) problem: Option<String>,
     /// Why they may not find it there.
@@ -52,6 +52,10 @@ pub(super) async fn of(
         // Whoever has the address may go.
         Ok(()) | Err(BridgeError::Listen(_)) => Heard::There(near),
     };
+    let front = match heard {
+        Heard::There(near) => bridges.open_front(near),
+        Heard::NotHere => None,
+    };
     let (problem, doubt) = match &listening {
         Ok(()) => (None, None),
         Err(error @ BridgeError::Listen(_)) => (Some(error.in_one_line()), None),
@@ -64,7 +68,10 @@ pub(super) async fn of(
             (None, Heard::There(_)) => Standpoint::Host,
             (None, Heard::NotHere) => Standpoint::Elsewhere,
         },
-        servers: servers::file(&heard, bridges.given(), bridges.port()),
+        files: Files {
+            servers: servers::file(&heard, bridges.given(), bridges.port(), front),
+            authority: bridges.trusted(),
+        },
         problem,
         doubt,
     }))

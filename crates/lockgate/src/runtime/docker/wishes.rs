@@ -83,7 +83,7 @@ impl Wishes {
         let gateway = spec.name.clone();
         let want = Want::Running {
             digest: blueprint.digest(),
-            servers: vicinity.servers.clone(),
+            files: vicinity.files.clone(),
         };
         self.wants.insert(gateway.clone(), want);
         if let Some(problem) = &vicinity.problem {
@@ -92,7 +92,7 @@ impl Wishes {
         let made_from = MadeFrom {
             blueprint,
             spec,
-            servers: vicinity.servers.clone(),
+            files: vicinity.files.clone(),
         };
         self.made_from.insert(gateway.clone(), made_from);
         self.vicinities.insert(gateway, vicinity);

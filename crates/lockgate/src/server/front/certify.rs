@@ -17,7 +17,7 @@ use lockgate_route::{Certificate, Certificates};
 use time::OffsetDateTime;
 
 use super::names::{Wanted, covers, shown, wanted};
-use crate::certificates::{Authority, CertificateError, Leaf, given, keep};
+use crate::certificates::{Authority, CertificateError, Leaf, given, keep, trusted};
 use crate::environment::Environment;
 use crate::error::in_one_line;
 use crate::home::Home;
@@ -69,6 +69,8 @@ pub(super) struct Certified {
     pub(super) certificates: Certificates,
     /// Sentences for people, one for each certificate.
     pub(super) problems: Vec<String>,
+    /// Whether gateways are told to trust another authority than before.
+    pub(super) trust_changed: bool,
 }
 
 /// Has the certificates, and remembers those that were given.
@@ -79,6 +81,8 @@ pub(super) struct Certifier {
     /// What could be used last, and from where.
     used: BTreeMap<EnvName, (Files, Leaf)>,
     shown: Certificates,
+    /// Whether the file of what gateways trust was written since somebody asked.
+    trust_changed: bool,
 }
 
 impl Certifier {
@@ -88,6 +92,7 @@ impl Certifier {
             caller,
             used: BTreeMap::new(),
             shown: Certificates::default(),
+            trust_changed: false,
         }
     }
 
@@ -113,6 +118,7 @@ impl Certifier {
         Certified {
             certificates: self.shown.clone(),
             problems,
+            trust_changed: std::mem::take(&mut self.trust_changed),
         }
     }
 
@@ -157,7 +163,7 @@ impl Certifier {
 
     /// What the home's authority signs; what was shown before where it cannot.
     fn signed(
-        &self,
+        &mut self,
         missing: &[Wanted],
         now: OffsetDateTime,
         problems: &mut Vec<String>,
@@ -174,6 +180,13 @@ impl Certifier {
                 return missing.iter().flat_map(|one| self.before(one)).collect();
             }
         };
+        match trusted::keep(&self.home, &authority.pem) {
+            Ok(changed) => self.trust_changed |= changed,
+            Err(error) => problems.push(format!(
+                "gateways are not told whom to trust: `{}` cannot be written: {error}",
+                self.home.trusted_file().display()
+            )),
+        }
         let mut all = Vec::new();
         for one in missing {
             let folder = self.home.env_dir(&one.env).join("tls");

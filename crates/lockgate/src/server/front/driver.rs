@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use lockgate_model::FrontTable;
-use lockgate_route::{Certificates, EmbeddedProxy, FrontDoor, Patience};
+use lockgate_route::{Certificates, EmbeddedProxy, FrontDoor};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -43,35 +43,43 @@ impl FromStr for FrontDriver {
     }
 }
 
-/// A front door that is served.
+/// A front door that is served: by tasks of this process, which watch what it serves, and on the
+/// host's own ports by nginx where that shall be.
 #[derive(Debug)]
-pub(super) enum Served {
-    /// By tasks that watch what it serves.
-    Embedded {
-        table: watch::Sender<FrontTable>,
-        certificates: watch::Sender<Certificates>,
-    },
-    /// By nginx; by nobody where it has no port.
-    Nginx(Option<Box<NginxFront>>),
+pub(super) struct Served {
+    table: watch::Sender<FrontTable>,
+    certificates: watch::Sender<Certificates>,
+    nginx: Option<Box<NginxFront>>,
 }
 
 impl Served {
-    /// By nginx.
-    pub(super) fn by_nginx(front: Option<NginxFront>) -> Self {
-        Self::Nginx(front.map(Box::new))
+    /// By nobody yet.
+    pub(super) fn new(
+        table: watch::Sender<FrontTable>,
+        certificates: watch::Sender<Certificates>,
+    ) -> Self {
+        Self {
+            table,
+            certificates,
+            nginx: None,
+        }
+    }
+
+    /// By nginx; by nobody where it has no port.
+    pub(super) fn by_nginx(&mut self, front: Option<NginxFront>) {
+        self.nginx = front.map(Box::new);
     }
 
     /// By tasks of this process, until `stop`. `port` is that of HTTPS.
-    pub(super) fn embedded(
-        https: Bound,
-        http: Bound,
+    pub(super) fn here(
+        &self,
+        door: &FrontDoor,
+        (https, http): (Bound, Bound),
         port: u16,
         stop: &CancellationToken,
         tasks: &mut JoinSet<()>,
-    ) -> Self {
-        let (table, tables) = watch::channel(FrontTable::default());
-        let (certificates, shown) = watch::channel(Certificates::default());
-        let door = FrontDoor::new(tables, Patience::default());
+    ) {
+        let shown = self.certificates.subscribe();
         let listen = |listeners: Vec<TcpListener>, proxy: &dyn Fn() -> EmbeddedProxy| {
             let serving = listeners.into_iter().map(|listener| (listener, proxy()));
             serving.collect::<Vec<_>>()
@@ -86,44 +94,35 @@ impl Served {
                 }
             });
         }
-        Self::Embedded {
-            table,
-            certificates,
-        }
     }
 
     /// Serves this from now on; sentences for people where something is not served as it should be.
     pub(super) async fn follow(&mut self, wanted: FrontTable, shown: Certificates) -> Vec<String> {
-        match self {
-            Self::Embedded {
-                table,
-                certificates,
-            } => {
-                // Certificates first: a name that is served is never asked for in vain.
-                certificates.send_replace(shown);
-                table.send_if_modified(|known| {
-                    let changed = *known != wanted;
-                    *known = wanted;
-                    changed
-                });
-                Vec::new()
-            }
-            Self::Nginx(Some(nginx)) => nginx.follow(&wanted, &shown).await,
-            Self::Nginx(None) => Vec::new(),
-        }
+        let problems = match &mut self.nginx {
+            Some(nginx) => nginx.follow(&wanted, &shown).await,
+            None => Vec::new(),
+        };
+        // Certificates first: a name that is served is never asked for in vain.
+        self.certificates.send_replace(shown);
+        self.table.send_if_modified(|known| {
+            let changed = *known != wanted;
+            *known = wanted;
+            changed
+        });
+        problems
     }
 
     /// Waits until who serves it has something to say.
     pub(super) async fn changed(&mut self) {
-        match self {
-            Self::Nginx(Some(nginx)) => nginx.changed().await,
-            Self::Nginx(None) | Self::Embedded { .. } => std::future::pending().await,
+        match &mut self.nginx {
+            Some(nginx) => nginx.changed().await,
+            None => std::future::pending().await,
         }
     }
 
     /// Ends what does not end by itself.
     pub(super) async fn end(&self) {
-        if let Self::Nginx(Some(nginx)) = self {
+        if let Some(nginx) = &self.nginx {
             nginx.end().await;
         }
     }

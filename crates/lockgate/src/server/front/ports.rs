@@ -101,7 +101,8 @@ fn both(port: u16) -> Result<Bound, ListenError> {
     })
 }
 
-fn said(error: &ListenError) -> String {
+/// Why a port is not to be had.
+pub(super) fn said(error: &ListenError) -> String {
     match error {
         ListenError::Bind { address, source }
             if source.kind() == io::ErrorKind::PermissionDenied =>

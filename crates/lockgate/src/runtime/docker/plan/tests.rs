@@ -18,10 +18,24 @@ fn gateway(number: u32) -> GatewayName {
     GatewayName::new(&EnvName::parse("dev").unwrap(), number)
 }
 
+fn files() -> Files {
+    Files {
+        servers: SERVERS.into(),
+        authority: None,
+    }
+}
+
+fn trusting() -> Files {
+    Files {
+        authority: Some("pem".into()),
+        ..files()
+    }
+}
+
 fn running() -> Want {
     Want::Running {
         digest: DIGEST.into(),
-        servers: SERVERS.into(),
+        files: files(),
     }
 }
 
@@ -31,7 +45,7 @@ fn ours(state: State) -> Seen {
         name: gateway(0).to_string(),
         ours: Some(gateway(0)),
         digest: Some(DIGEST.into()),
-        servers: Some(SERVERS.into()),
+        files: Some(files()),
         state,
         misconfigured: false,
     }
@@ -72,8 +86,9 @@ fn the_table_of_what_is_wanted_and_what_is() {
     let running = || Some(running());
     let as_it_is: fn(&mut Seen) = |_| {};
     let other_spec: fn(&mut Seen) = |seen| seen.digest = Some("old".into());
-    let other_servers: fn(&mut Seen) = |seen| seen.servers = Some("old".into());
-    let nobody_knows: fn(&mut Seen) = |seen| seen.servers = None;
+    let other_servers: fn(&mut Seen) = |seen| seen.files = Some(Files::default());
+    let other_authority: fn(&mut Seen) = |seen| seen.files = Some(trusting());
+    let nobody_knows: fn(&mut Seen) = |seen| seen.files = None;
     let ended_with_78: fn(&mut Seen) = |seen| seen.misconfigured = true;
     let somebody_elses: fn(&mut Seen) = |seen| seen.ours = None;
     let none = ["-"; 7];
@@ -92,7 +107,7 @@ fn the_table_of_what_is_wanted_and_what_is() {
             "recreate", "recreate", "recreate", "recreate", "recreate", "recreate", "-",
         ],
     );
-    for change in [other_servers, nobody_knows] {
+    for change in [other_servers, other_authority, nobody_knows] {
         row(
             running(),
             change,
@@ -204,7 +219,7 @@ fn act(step: &Step, seen: &mut Vec<Seen>, next_id: &mut u32) {
             name: gateway.to_string(),
             ours: Some(gateway.clone()),
             digest: Some(DIGEST.into()),
-            servers: None,
+            files: None,
             state: State::Running,
             misconfigured: false,
         });
@@ -223,7 +238,7 @@ fn act(step: &Step, seen: &mut Vec<Seen>, next_id: &mut u32) {
         Step::Start(_, id) => set(seen, id, State::Running),
         Step::Tell(_, id) => {
             for one in seen.iter_mut().filter(|one| one.id == *id) {
-                one.servers = Some(SERVERS.into());
+                one.files = Some(files());
             }
         }
         Step::Stop(_, id) | Step::GiveUp(_, id) => set(seen, id, State::Exited),
@@ -246,7 +261,7 @@ prop_compose! {
             name: gateway(named).to_string(),
             ours: is_ours.then(|| gateway(slot)),
             digest: Some(if same { DIGEST } else { "old" }.into()),
-            servers: told.then(|| SERVERS.into()),
+            files: told.then(files),
             state: STATES[state],
             misconfigured,
         }
@@ -312,7 +327,7 @@ proptest! {
             match (want, found) {
                 (Want::Running { .. }, Some(found)) if found.ours.is_some() => {
                     prop_assert_eq!(found.digest.as_deref(), Some(DIGEST));
-                    let told = found.servers.as_deref() == Some(SERVERS);
+                    let told = found.files == Some(files());
                     prop_assert!(told || found.state != State::Running, "{found:?}");
                     let ran_or_cannot = found.state == State::Running
                         || found.state == State::Paused
