@@ -41,6 +41,8 @@ const TOKEN_BYTES: u64 = 64 * 1024;
 pub(crate) struct Config {
     /// The gateway's name; its environment is part of it.
     pub(crate) gateway: GatewayName,
+    /// The base domain, with a port behind it or not.
+    pub(crate) domain: String,
     /// Where the build server is looked for.
     pub(crate) servers: Servers,
     /// The environment's public key.
@@ -65,6 +67,10 @@ pub(crate) struct Config {
     pub(crate) driver: Driver,
     /// What the door does on its own port with headers that speak of a client.
     pub(crate) forwarded: ForwardedHeaders,
+    /// The certificate of the host's authority, once there is one.
+    pub(crate) authority: Option<PathBuf>,
+    /// The file in which names of the front door are kept.
+    pub(crate) hosts: Option<PathBuf>,
     /// What the application inherits: everything but what is the agent's own, and
     /// where the agent is asked.
     pub(crate) environment: Vec<(OsString, OsString)>,
@@ -198,18 +204,14 @@ fn read(
     reader.required(var::GATEWAY_ID, uuid);
     reader.required(var::GATEWAY_TOKEN, |_| Ok(()));
     reader.required(var::GANYMEDE_FQDN, host_name);
-    reader.required(var::DOMAIN, host_name);
+    let domain = reader.required(var::DOMAIN, |text| {
+        host_name(text).map(|()| text.to_owned())
+    });
 
     let servers = servers(&mut reader);
     let key = reader.required(var::LOCKGATE_KEY, said(PublicKey::parse));
-    let token_file = reader.required(var::LOCKGATE_TOKEN_FILE, path);
-    let token = token_file.and_then(|file| match token(&file) {
-        Ok(token) => Some((file, token)),
-        Err(why) => {
-            reader.problem(var::LOCKGATE_TOKEN_FILE, why);
-            None
-        }
-    });
+    let mut warnings = no_longer_used(vars);
+    let token = token_of(&mut reader, token, &mut warnings);
 
     let gateway_root = folder(&mut reader, var::GATEWAY_ROOT, DEFAULT_ROOT);
     let releases = folder(&mut reader, var::LOCKGATE_RELEASES, DEFAULT_RELEASES);
@@ -221,21 +223,13 @@ fn read(
     let driver = reader.optional(var::LOCKGATE_DOOR, Driver::parse);
     let forwarded_headers = reader.optional(var::LOCKGATE_DOOR_FORWARDED, forwarded);
     let door_ip = reader.optional(var::LOCKGATE_DOOR_IP, ip_address);
+    let authority = reader.optional(var::LOCKGATE_CA_FILE, path);
+    let hosts = reader.optional(var::LOCKGATE_HOSTS_FILE, path);
 
-    let mut warnings = no_longer_used(vars);
-    if let Some((file, mode)) = token
-        .as_ref()
-        .and_then(|(file, token)| token.open_mode.map(|mode| (file, mode)))
-    {
-        warnings.push(format!(
-            "`{}` holds a token and has mode {mode:04o}: others can read it; `chmod 600` closes it",
-            file.display()
-        ));
-    }
     keep_out(&mut reader, &gateway_root, &[&releases, &log_file, &socket]);
     let problems = reader.into_problems();
-    let (Some(gateway), Some(http_port), Some(key), Some((_, token))) =
-        (gateway, http_port, key, token)
+    let (Some(gateway), Some(http_port), Some(domain), Some(key), Some(token)) =
+        (gateway, http_port, domain, key, token)
     else {
         return Err(problems);
     };
@@ -245,6 +239,7 @@ fn read(
     let (door, door_in_vpn) = addresses(door_ip, http_port);
     Ok(Config {
         gateway,
+        domain,
         servers,
         key,
         token: Secret::new(token.text),
@@ -257,9 +252,35 @@ fn read(
         door_in_vpn,
         driver: driver.unwrap_or_default(),
         forwarded: forwarded_headers.unwrap_or(ForwardedHeaders::Append),
+        authority,
+        hosts,
         environment: Vec::new(),
         warnings,
     })
+}
+
+/// The gateway's token; a file that others can read is warned of.
+fn token_of(
+    reader: &mut Reader<'_>,
+    read: &dyn Fn(&Path) -> Result<Token, String>,
+    warnings: &mut Vec<String>,
+) -> Option<Token> {
+    let file = reader.required(var::LOCKGATE_TOKEN_FILE, path)?;
+    match read(&file) {
+        Ok(token) => {
+            warnings.extend(token.open_mode.map(|mode| {
+                format!(
+                    "`{}` holds a token and has mode {mode:04o}: others can read it; `chmod 600` closes it",
+                    file.display()
+                )
+            }));
+            Some(token)
+        }
+        Err(why) => {
+            reader.problem(var::LOCKGATE_TOKEN_FILE, why);
+            None
+        }
+    }
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {

@@ -22,6 +22,7 @@ mod state;
 
 mod config_conf;
 mod converge;
+mod hosts;
 mod release;
 mod report;
 mod server;
@@ -43,6 +44,7 @@ mod probe;
 mod process;
 mod reaper;
 mod supervisor;
+mod trust;
 
 use std::process::ExitCode;
 

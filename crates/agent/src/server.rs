@@ -1,7 +1,7 @@
 //! Where the build server is: told by the server itself, given, or guessed from the
-//! default route.
+//! default route. And where the host's front door is, as far as the server tells.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use lockgate_builds::client::Endpoint;
@@ -53,17 +53,27 @@ impl Servers {
             .or_else(|| self.given.first().cloned())
     }
 
-    /// What stands in the file; a file that is not there, or not usable, says nothing.
+    /// Where the front door is, if the server says that it is reached from here.
+    pub(crate) fn front(&self) -> Option<SocketAddr> {
+        front_in_file(&self.text())
+    }
+
+    /// What stands in the file.
     fn told(&self) -> Vec<Endpoint> {
+        in_file(&self.text())
+    }
+
+    /// The file's text; one that is not there, or not usable, says nothing.
+    fn text(&self) -> String {
         let Some(path) = &self.file else {
-            return Vec::new();
+            return String::new();
         };
         match read(path) {
-            Ok(text) => in_file(&text),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(error) => {
                 warn!(path = %path.display(), %error, "the build server's addresses cannot be read");
-                Vec::new()
+                String::new()
             }
         }
     }
@@ -97,6 +107,15 @@ fn in_file(text: &str) -> Vec<Endpoint> {
         .map(str::trim)
         .filter_map(|line| Endpoint::parse(line).ok())
         .collect()
+}
+
+/// The first line `https://ADDRESS:PORT`. Names lead to an address, so it is none itself.
+fn front_in_file(text: &str) -> Option<SocketAddr> {
+    let mut lines = text.lines().map(str::trim);
+    lines.find_map(|line| {
+        let authority = line.strip_prefix("https://")?;
+        authority.trim_end_matches('/').parse().ok()
+    })
 }
 
 /// Reads `LOCKGATE_SERVERS_FILE`, `LOCKGATE_SERVER`, `BUILD_SERVER_IP` and
@@ -181,6 +200,21 @@ mod tests {
             Some("172.18.0.1"),
         );
         check("half a line", None);
+    }
+
+    #[test]
+    fn the_front_door_is_an_address_in_the_file_and_no_build_server() {
+        let check = |text: &str, expected: Option<&str>| {
+            let expected = expected.map(|address| address.parse().unwrap());
+            assert_eq!(front_in_file(text), expected, "{text}");
+        };
+        let text = "http://172.17.0.1:8090\nhttps://172.17.0.1:443\n";
+        check(text, Some("172.17.0.1:443"));
+        assert_eq!(in_file(text), [tcp("172.17.0.1")]);
+        check("https://[fd00::1]:8443/\r\n", Some("[fd00::1]:8443"));
+        check("https://name:443\nhttps://172.17.0.1\n", None);
+        check("http://172.17.0.1:8090\n", None);
+        check("", None);
     }
 
     fn tcp(host: &str) -> Endpoint {

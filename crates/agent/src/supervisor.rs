@@ -104,6 +104,8 @@ pub(crate) struct SupervisorConfig {
     /// The application's environment: the agent's own, without what is secret of
     /// ours. `LOCKGATE_TOKEN…` is left out in any case.
     pub(crate) environment: Vec<(OsString, OsString)>,
+    /// The certificate of the host's authority, for children to trust once it is there.
+    pub(crate) authority: Option<PathBuf>,
     /// The program that holds `exec-step`: `/proc/self/exe`.
     pub(crate) exec_step: PathBuf,
     /// How many files the application may have open; `None`: as many as the agent.

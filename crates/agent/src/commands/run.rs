@@ -20,6 +20,7 @@ use crate::control::{self, Control, Listening};
 use crate::converge::{self, Asker, Converging, Means, Remembered};
 use crate::door::{Door, Driver, Opening, Taken};
 use crate::error::{CommandError, in_one_line};
+use crate::hosts::Hosts;
 use crate::logs::OwnLog;
 use crate::report::{Reporting, Us, tell};
 use crate::state::State;
@@ -163,24 +164,14 @@ async fn start(config: Config, args: &RunArgs) -> Result<Parts, CommandError> {
     info!(%gateway, env = %config.env(), door = %config.door, "agent starts");
     let places = take_places(&config).await?;
     let remembered = Remembered::load(&places.state, &config.key, &config.gateway);
+    let hosts = names_of_the_front_door(&config, &remembered);
     let releases = places.releases;
     let place = door::prepare_place(&config).map_err(|error| cannot_start(&gateway, &error))?;
     let (state_dir, application) = (config.state(), door::likely_application(&config));
     let listening = Listening::new(&config);
-    let (supervisor, supervising) = Supervisor::start(SupervisorConfig {
-        kind: Kind::Application,
-        state_dir: config.state(),
-        log_file: config.log_file.clone(),
-        copy_to_stdout: !args.quiet,
-        app_address: config.app_address,
-        swap: swap(&config, &releases, &place),
-        environment: config.environment,
-        exec_step: "/proc/self/exe".into(),
-        open_files: open_files::raise(),
-        good: remembered.good.as_ref().map(|good| good.target(&releases)),
-        refused: remembered.refused.clone(),
-    })
-    .map_err(|error| cannot_start(&gateway, &error))?;
+    let supervised = supervised(&config, args, &remembered, &releases, &place);
+    let (supervisor, supervising) =
+        Supervisor::start(supervised).map_err(|error| cannot_start(&gateway, &error))?;
 
     let (ending_first, ending_last) = (CancellationToken::new(), CancellationToken::new());
     // In this order: the VPN, once there is one, of whose clients the application reads
@@ -209,8 +200,10 @@ async fn start(config: Config, args: &RunArgs) -> Result<Parts, CommandError> {
     };
     let (converging, following) = converge::start(means, remembered, ending_first.clone());
     let us = Us::this_process(gateway.clone());
-    let reporting =
-        Reporting::new(us, converging.watch(), supervisor.watch()).with_door(door.problem);
+    let reporting = Reporting::new(us, converging.watch(), supervisor.watch())
+        .with_door(door.problem)
+        .with_hosts(hosts.problem());
+    tokio::spawn(hosts.follow(converging.watch(), ending_first.clone()));
     let control = Control {
         converging: converging.clone(),
         supervisor: supervisor.clone(),
@@ -230,6 +223,39 @@ async fn start(config: Config, args: &RunArgs) -> Result<Parts, CommandError> {
         ending_last,
         socket: config.socket,
     })
+}
+
+/// Before the application's first start: it may ask for these names while it loads.
+fn names_of_the_front_door(config: &Config, remembered: &Remembered) -> Hosts {
+    let servers = config.servers.clone();
+    let hosts = Hosts::new(config.hosts.clone(), servers, &config.domain);
+    let wanted = remembered.wanted.as_ref();
+    hosts.bring(wanted.and_then(|it| it.statement.organization.as_deref()));
+    hosts
+}
+
+/// How the application is kept.
+fn supervised(
+    config: &Config,
+    args: &RunArgs,
+    remembered: &Remembered,
+    releases: &std::path::Path,
+    place: &Place,
+) -> SupervisorConfig {
+    SupervisorConfig {
+        kind: Kind::Application,
+        state_dir: config.state(),
+        log_file: config.log_file.clone(),
+        copy_to_stdout: !args.quiet,
+        app_address: config.app_address,
+        swap: swap(config, releases, place),
+        environment: config.environment.clone(),
+        authority: config.authority.clone(),
+        exec_step: "/proc/self/exe".into(),
+        open_files: open_files::raise(),
+        good: remembered.good.as_ref().map(|good| good.target(releases)),
+        refused: remembered.refused.clone(),
+    }
 }
 
 async fn answer(listener: UnixListener, control: Control, stop: CancellationToken) {

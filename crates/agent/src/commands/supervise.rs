@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use lockgate_model::environment::LOCKGATE_CA_FILE;
 use lockgate_model::{
     AppSettings, Digest, Limits, NotAnswering, Phase, ServiceDescription, ServiceReport, Strategy,
 };
@@ -104,6 +105,7 @@ async fn keep(description: ServiceDescription, args: &SuperviseArgs) -> Result<(
         copy_to_stdout: false,
         app_address: None,
         environment: environment(description.env.into_iter()),
+        authority: authority(),
         exec_step: "/proc/self/exe".into(),
         open_files: open_files::raise(),
         swap: Box::new(|_| Ok(())),
@@ -199,6 +201,13 @@ fn environment(own: impl Iterator<Item = (String, String)>) -> Vec<(OsString, Os
     inherited
         .chain(own.map(|(name, value)| (name.into(), value.into())))
         .collect()
+}
+
+/// The file of whom the service is to trust, where whoever started this names one.
+fn authority() -> Option<PathBuf> {
+    let mut all = std::env::vars_os();
+    let (_, file) = all.find(|(name, _)| name == LOCKGATE_CA_FILE)?;
+    Some(file.into())
 }
 
 /// Writes a report whenever it says something new, until nobody reads any more.

@@ -7,7 +7,7 @@ use lockgate_model::environment as var;
 use super::Problem;
 
 /// The variables of a gateway.
-const OURS: [&str; 23] = [
+const OURS: [&str; 25] = [
     var::ENV_NAME,
     var::GATEWAY_HTTP_PORT,
     var::GATEWAY_VPN_PORT,
@@ -30,6 +30,8 @@ const OURS: [&str; 23] = [
     var::LOCKGATE_DOOR_IP,
     var::LOCKGATE_DOOR,
     var::LOCKGATE_DOOR_FORWARDED,
+    var::LOCKGATE_CA_FILE,
+    var::LOCKGATE_HOSTS_FILE,
     "LOCKGATE_TOKEN",
 ];
 

@@ -14,6 +14,8 @@ pub(crate) struct View {
     pub(crate) seq: u64,
     /// The build it names.
     pub(crate) build: Option<BuildId>,
+    /// The organization that it names.
+    pub(crate) organization: Option<String>,
     /// What was given up on last.
     pub(crate) refused: Option<Refusal>,
     /// The step of a fetch under way.
@@ -52,6 +54,7 @@ impl View {
     pub(super) fn accepted(&mut self, statement: &Statement) {
         self.seq = statement.seq;
         self.build = Some(statement.build.clone());
+        self.organization.clone_from(&statement.organization);
         self.fetch_problem = None;
         self.fetch_ms = None;
         self.verify_ms = None;

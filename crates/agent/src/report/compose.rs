@@ -33,6 +33,8 @@ pub(crate) struct Reporting {
     snapshots: watch::Receiver<Snapshot>,
     /// Why the door does not serve, where something else than the agent serves it.
     door: Option<watch::Receiver<Option<String>>>,
+    /// Why names do not lead to the front door.
+    hosts: Option<watch::Receiver<Option<String>>>,
 }
 
 impl Reporting {
@@ -46,6 +48,7 @@ impl Reporting {
             views,
             snapshots,
             door: None,
+            hosts: None,
         }
     }
 
@@ -55,13 +58,22 @@ impl Reporting {
         self
     }
 
+    /// Reports why names do not lead to the front door, too.
+    pub(crate) fn with_hosts(mut self, hosts: watch::Receiver<Option<String>>) -> Self {
+        self.hosts = Some(hosts);
+        self
+    }
+
     /// The report of this moment; what changes after it is seen by [`changed`](Self::changed).
     pub(crate) fn now(&mut self) -> Report {
         let view = self.views.borrow_and_update();
         let mut report = compose(&self.us, &view, &self.snapshots.borrow_and_update());
-        let door = self.door.as_mut();
-        let door = door.and_then(|door| door.borrow_and_update().clone());
-        report.problem = report.problem.or(door);
+        for others in [&mut self.door, &mut self.hosts] {
+            let theirs = others
+                .as_mut()
+                .and_then(|it| it.borrow_and_update().clone());
+            report.problem = report.problem.or(theirs);
+        }
         report
     }
 
@@ -72,6 +84,7 @@ impl Reporting {
             Ok(()) = self.views.changed() => true,
             Ok(()) = self.snapshots.changed() => true,
             Some(()) = changed(self.door.as_mut()) => true,
+            Some(()) = changed(self.hosts.as_mut()) => true,
             else => false,
         }
     }
@@ -88,8 +101,8 @@ impl Reporting {
 }
 
 /// The next change of what may not be there; `None` where none will come.
-async fn changed(door: Option<&mut watch::Receiver<Option<String>>>) -> Option<()> {
-    door?.changed().await.ok()
+async fn changed(problem: Option<&mut watch::Receiver<Option<String>>>) -> Option<()> {
+    problem?.changed().await.ok()
 }
 
 /// The decision what is said, apart from who watches.

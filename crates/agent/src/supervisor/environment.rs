@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use lockgate_model::{AppSettings, Strategy};
 use serde::Serialize;
@@ -48,6 +48,8 @@ pub(super) struct Parts<'a> {
     pub(super) preload: Option<&'a Path>,
     /// Where Node (22.1 and newer) keeps compiled code of this build, where it shall.
     pub(super) compile_cache: Option<&'a Path>,
+    /// Whom it is told to trust, where nobody says otherwise.
+    pub(super) trust: &'a [(&'static str, PathBuf)],
     /// The mark of this start.
     pub(super) mark: (OsString, OsString),
 }
@@ -114,6 +116,9 @@ pub(super) fn compose(parts: &Parts<'_>) -> Composed {
     if let Some(folder) = parts.compile_cache {
         all.entry(NODE_COMPILE_CACHE.into())
             .or_insert_with(|| folder.into());
+    }
+    for (name, file) in parts.trust {
+        all.entry(name.into()).or_insert_with(|| file.into());
     }
 
     let (name, mark) = parts.mark.clone();
@@ -227,6 +232,7 @@ mod tests {
             release: Path::new("/releases/a"),
             preload: Some(Path::new("/a b/preload.cjs")),
             compile_cache: Some(Path::new("/cache")),
+            trust: &[("NODE_EXTRA_CA_CERTS", "/ca.pem".into())],
             mark: ("LOCKGATE_START".into(), "mark".into()),
         })
         .variables
@@ -258,6 +264,17 @@ mod tests {
         ] {
             assert!(!all.contains_key(name), "{name}");
         }
+    }
+
+    #[test]
+    fn whom_to_trust_is_told_where_nobody_says_otherwise() {
+        const NAME: &str = "NODE_EXTRA_CA_CERTS";
+        assert_eq!(composed(&[], &[])[NAME], "/ca.pem");
+        assert_eq!(composed(&[(NAME, "/base")], &[])[NAME], "/base");
+        assert_eq!(
+            composed(&[(NAME, "/base")], &[(NAME, "/own")])[NAME],
+            "/own"
+        );
     }
 
     #[test]

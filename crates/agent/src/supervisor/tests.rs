@@ -75,6 +75,7 @@ impl Bench {
             copy_to_stdout: false,
             app_address: Some("127.0.0.1:0".parse().unwrap()),
             environment: std::env::vars_os().chain(own).collect(),
+            authority: None,
             exec_step: agent(),
             open_files: None,
             swap: Box::new(move |target| {

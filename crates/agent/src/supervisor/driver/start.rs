@@ -26,6 +26,7 @@ use crate::logs::Collector;
 use crate::memory::{self, HELD};
 use crate::probe::{Probe, Where};
 use crate::process::{Launch, Mark, SpawnError};
+use crate::trust;
 
 /// Why a process could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -171,6 +172,7 @@ impl Driver {
                 &self.config.state_dir,
                 &target.build,
             )),
+            trust: &trust::of_application(self.config.authority.as_deref(), &self.config.state_dir),
             mark: mark.variable(),
         });
         let (gate, messages, handover) =
@@ -222,6 +224,7 @@ impl Driver {
             release: &target.release,
             preload: None,
             compile_cache: None,
+            trust: &trust::of_service(self.config.authority.as_deref()),
             mark: mark.variable(),
         });
         Equipped {
