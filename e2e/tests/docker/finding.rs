@@ -359,6 +359,17 @@ fn a_server_in_a_container_of_another_network_says_how_to_connect_it() {
     network(&["connect", "--ip", "172.30.77.77", "pool", "lockgate"]);
     let own = until_they_find_each_other(&inside, "pool");
     assert_eq!(own, "172.30.77.77:8090");
+    // The front door is there, too, and its names lead there.
+    let names = "172.30.77.77\tdev.localhost ganymede.dev.localhost\n";
+    until("its names follow", LONG, || {
+        let cat = ["exec", "gw-pool-dev-001-0", "cat", "/etc/hosts"];
+        world
+            .engine()
+            .run(&cat)
+            .stdout
+            .contains(names)
+            .then_some(())
+    });
     workspace.set_version("2.0.0");
     inside.deploy();
     assert_eq!(versions(&inside), ["2.0.0", "2.0.0", "2.0.0"]);
@@ -413,9 +424,18 @@ fn an_image_with_a_user_of_its_own_gets_files_that_this_user_reads() {
     settings(&workspace, &format!("[docker]\nimage = '{image}'\n"));
     world.running("dev-001", &workspace);
     world.expect_version("dev-001", "1.0.0");
-    for (file, expected) in [("token", "600 1234"), ("servers", "644 0")] {
+    let files = [
+        ("token", "600 1234"),
+        ("servers", "644 0"),
+        ("ca.pem", "644 0"),
+    ];
+    for (file, expected) in files {
         let path = format!("/etc/lockgate/{file}");
         let stat = ["exec", "gw-pool-dev-001-0", "stat", "-c", "%a %u", &path];
         assert_eq!(world.engine().docker(&stat), expected, "{file}");
     }
+    // It does not write the hosts file, which is root's; that is told and nothing else.
+    let told = problem(&world.gateways("dev-001")[0]).to_owned();
+    let why = "`/etc/hosts` cannot be written, so names of `dev-001.localhost` do not lead";
+    assert!(told.starts_with(why), "{told}");
 }

@@ -9,6 +9,7 @@
 
 mod containers;
 mod finding;
+mod front;
 mod lifecycle;
 mod listeners;
 mod logs;

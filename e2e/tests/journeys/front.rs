@@ -4,10 +4,12 @@
 mod browser;
 mod certificates;
 mod changes;
+mod learned;
 mod names;
 mod nginx;
 mod organizations;
 mod sites;
+mod trusted;
 
 use std::time::Duration;
 
@@ -23,6 +25,14 @@ const SHORT_TRIAL: &str = "[app.limits]\ntrial = '1s'\n";
 fn workspace(world: &World) -> Workspace {
     let workspace = world.workspace("monorepo");
     configure(&workspace, "");
+    workspace
+}
+
+/// A workspace whose application tells what it learns, and asks others.
+fn asking(world: &World, text: &str) -> Workspace {
+    let workspace = world.workspace("monorepo");
+    workspace.edit(|_| include_str!("../../apps/asks/main.js").to_owned());
+    configure(&workspace, text);
     workspace
 }
 
