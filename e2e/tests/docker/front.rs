@@ -1,6 +1,6 @@
 //! Inside gateways the front door's names lead to it, with verification on.
 
-use lockgate_e2e::{Ran, Workspace, World, get, until};
+use lockgate_e2e::{FrontDoor, Ran, Workspace, World, get, until};
 use serde_json::{Value, json};
 
 use crate::{LONG, is_ready, settings, until_gateway};
@@ -58,7 +58,11 @@ fn fetched(world: &World, url: &str) -> Value {
 
 /// The lines of the first gateway's hosts file: the engine's, and the agent's without its markers.
 fn hosts(world: &World) -> (Vec<String>, Vec<String>) {
-    let text = world.engine().docker(&["exec", FIRST, "cat", "/etc/hosts"]);
+    // One that is being started again has none at this moment.
+    let text = world
+        .engine()
+        .run(&["exec", FIRST, "cat", "/etc/hosts"])
+        .stdout;
     let mut ours = Vec::new();
     let mut theirs = Vec::new();
     let mut within = false;
@@ -143,6 +147,24 @@ fn names_of_the_front_door_work_in_gateways_with_verification_on() {
         &[DOMAIN, &ganymede],
     );
     assert_eq!(hosts(&world).0, theirs);
+
+    // The engine writes the file anew for each start.
+    world.engine().docker(&["restart", FIRST]);
+    until_names(&world, "they are back", &[DOMAIN, &ganymede]);
+}
+
+#[test]
+fn where_the_usual_port_is_taken_containers_are_served_on_another() {
+    let world = World::with_engine();
+    let workspace = workspace(&world);
+    let _held = std::net::TcpListener::bind((BRIDGE, 443)).unwrap();
+    running(&world, &workspace);
+    let port = FrontDoor::of(&world).https;
+    assert_eq!(front(&world), json!([format!("{BRIDGE}:{port}")]));
+    let told = format!("front door for containers on https://{BRIDGE}:{port}");
+    world.lockgate(&["serve", "status"]).expect(0).says(&told);
+    let site = fetched(&world, &format!("https://ganymede.{DOMAIN}:{port}/"));
+    assert_eq!(site, json!({"status": 200, "body": "the platform"}));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use lockgate_e2e::{World, until};
 use super::{ONE, assign, configure, create, host, running, until_answered, workspace};
 
 /// Makes a certificate that nobody else has signed, in the older form of keys that many tools write.
-fn certificate(folder: &Path, names: &str) {
+pub(super) fn certificate(folder: &Path, names: &str) {
     let openssl = |args: &[&str]| {
         let output = Command::new("openssl")
             .args(args)

@@ -5,7 +5,8 @@ use std::fs;
 use lockgate_e2e::{World, get};
 use serde_json::Value;
 
-use super::{ONE, asking, assign, host, running, until_answered};
+use super::certificates::certificate;
+use super::{ONE, asking, assign, configure, host, running, until_answered};
 
 /// A service of the host with the same application.
 const SERVICE: &str = "
@@ -54,7 +55,7 @@ fn an_application_and_a_service_reach_the_front_door_with_nothing_switched_off()
 
     // What the workspace says itself counts more. And this machine's own names are its own.
     let none = "[app.env]\nNODE_EXTRA_CA_CERTS = '/none'\nSSL_CERT_FILE = ''\n";
-    super::configure(&workspace, none);
+    configure(&workspace, none);
     world.deploy("dev-001").expect(0);
     let told = until_answered(&door, &host(ONE), "has its own", |it| {
         text(&it.json(), "NODE_EXTRA_CA_CERTS") == "/none"
@@ -64,4 +65,27 @@ fn an_application_and_a_service_reach_the_front_door_with_nothing_switched_off()
     assert!(refused.get("error").is_some(), "{refused}");
     let hosts = fs::read_to_string("/etc/hosts").unwrap();
     assert!(!hosts.contains("lockgate"), "{hosts}");
+}
+
+#[test]
+fn where_nothing_is_signed_nobody_is_told_whom_to_trust() {
+    let world = World::new();
+    let workspace = asking(&world, "");
+    certificate(
+        &workspace.path,
+        "DNS:dev-001.localhost,DNS:*.dev-001.localhost",
+    );
+    configure(
+        &workspace,
+        "[front]\ncertificate = 'own.pem'\nkey = 'own.key'\n",
+    );
+    let door = running(&world, &workspace, 1);
+    let own = door.trusting(&workspace.path.join("own.pem"));
+    assert_eq!(own.get("dev-001.localhost", "/").status, 404);
+    let port = world.ports("dev-001").first().copied().unwrap();
+    let told = get(port, "/").unwrap().json();
+    for name in ["NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"] {
+        assert_eq!(told.get(name), Some(&Value::Null), "{name}");
+    }
+    assert!(!world.home().join("ca").exists());
 }
