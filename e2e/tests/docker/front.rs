@@ -201,7 +201,14 @@ fn names_and_trust_follow_the_server_without_a_new_container() {
     });
     assert!(!authority().contains("PRIVATE KEY"));
     world
-        .lockgate(&["restart", "dev-001", "gateway", "--no-build"])
+        .lockgate(&[
+            "restart",
+            "dev-001",
+            "gateway",
+            "--no-build",
+            "--wait",
+            "ready",
+        ])
         .expect(0);
     until_gateway(&world, "it is ready", "dev-001", 0, is_ready);
     let site = fetched(&world, &format!("https://{ganymede}/"));
