@@ -199,12 +199,8 @@ pub(crate) async fn start(options: ServeOptions) -> Result<RunningServer, Server
     let (reports, notice) = (Reports::default(), Notice::default());
     let (asked, stop) = (CancellationToken::new(), CancellationToken::new());
     let mut tasks = JoinSet::new();
-    let builds = BuildServer::new(
-        store.clone(),
-        reports.clone(),
-        notice.clone(),
-        PROGRAM.to_owned(),
-    );
+    let (store_too, reports_too, notice_too) = (store.clone(), reports.clone(), notice.clone());
+    let builds = BuildServer::new(store_too, reports_too, notice_too, PROGRAM.to_owned());
     let opened = options.allow_plain.into_iter();
     let builds = Arc::new(opened.fold(builds, BuildServer::allow_plain));
     let near = (front.near(&stop), home.trusted_file());
@@ -221,21 +217,13 @@ pub(crate) async fn start(options: ServeOptions) -> Result<RunningServer, Server
         local: Runtime::Local(LocalRuntime::new(program)),
         docker: Runtime::Docker(DockerRuntime::new(engine, host_ip, id, bridges.clone())),
     };
-    let gateways = Gateways::new(
-        home.clone(),
-        (runtimes, services),
-        reports,
-        notice,
-        &bridges,
-    );
+    let kept = (runtimes, services);
+    let gateways = Gateways::new(home.clone(), kept, reports, notice, &bridges);
     let gateways = Arc::new(gateways);
     serve_builds(&builds, listeners, (&asked, &stop), &mut tasks);
     let known = gateways.clone();
     let api = api::router(bridges.clone(), known, asked.clone(), stop.clone());
     tasks.spawn(api::serve(control, api, stop.clone()));
-    for env in &environments {
-        gateways.reconcile(env).await;
-    }
     let followed = Followed {
         caller: options.caller,
         gateways: gateways.clone(),
@@ -243,7 +231,11 @@ pub(crate) async fn start(options: ServeOptions) -> Result<RunningServer, Server
         bridges: bridges.clone(),
         agent,
     };
+    // Before anything is started that trusts what the front door shows.
     front.serve(followed, &stop, &mut tasks);
+    for env in &environments {
+        gateways.reconcile(env).await;
+    }
     let listeners = bridges.description().listeners;
     tracing::info!(?listeners, home = %home.dir().display(), "server started");
     Ok(RunningServer {

@@ -17,6 +17,10 @@ use crate::environment::{Environment, EnvironmentError, Gateway, RuntimeKind};
 use crate::home::Home;
 use crate::runtime::{GatewaySpec, Observed, Reach, Runtimes, Wanted};
 
+/// How long the first start in a home may wait for what the front door has to sign: a moment, in
+/// which keys are made.
+const SIGNED_WITHIN: Duration = Duration::from_secs(2);
+
 /// All gateways of a home.
 #[derive(Debug)]
 pub(super) struct Gateways {
@@ -27,6 +31,8 @@ pub(super) struct Gateways {
     notice: Notice,
     /// The build server as agents of the local runtime reach it.
     server: String,
+    /// Whether there is a front door.
+    front_is_open: bool,
     /// Where versions begin, so that those of an earlier server differ.
     first_version: u64,
     /// Counts changes of env.toml.
@@ -54,6 +60,7 @@ impl Gateways {
             reports,
             notice,
             server: address.map_or_else(String::new, |address| format!("http://{address}")),
+            front_is_open: server.front.https_port.is_some(),
             first_version: server.started_at,
             changed: watch::Sender::new(0),
             served: watch::Sender::new(0),
@@ -121,6 +128,9 @@ impl Gateways {
                 return;
             }
         };
+        if environment.as_ref().is_some_and(|it| !it.deleting) {
+            self.trust_is_known().await;
+        }
         let gateways = async {
             for (kind, runtime) in self.runtimes.each() {
                 let wanted = environment
@@ -133,6 +143,16 @@ impl Gateways {
         tokio::join!(gateways, self.services.reconcile(env, environment.as_ref()));
         self.forget_unwanted(env, environment.as_ref());
         self.changed.send_modify(|count| *count += 1);
+    }
+
+    /// What is started is told whom to trust. Where nobody has signed anything yet, that is done
+    /// first: by the front door, once it knows of this environment.
+    async fn trust_is_known(&self) {
+        if self.front_is_open && !self.home.trusted_file().exists() {
+            self.changed.send_modify(|count| *count += 1);
+            // Without it the gateway starts all the same, and is told later.
+            let _ = timeout(SIGNED_WITHIN, self.is_served()).await;
+        }
     }
 
     /// The gateways of an environment as its runtime shall have them.

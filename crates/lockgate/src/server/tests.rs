@@ -1,3 +1,5 @@
+mod trust;
+
 use std::time::Duration;
 
 use http_body_util::BodyExt as _;

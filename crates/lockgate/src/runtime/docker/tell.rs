@@ -115,6 +115,7 @@ mod tests {
 
     use lockgate_model::EnvName;
 
+    use super::super::servers::Files;
     use super::*;
 
     fn failure(lasts: bool) -> Failure {
@@ -129,7 +130,7 @@ mod tests {
         let gateway = GatewayName::new(&EnvName::parse("dev").unwrap(), 1);
         let running = Want::Running {
             digest: String::new(),
-            servers: String::new(),
+            files: Files::default(),
         };
         let other = other();
         let (lasting, passing) = (failure(true), failure(false));
@@ -226,7 +227,7 @@ mod tests {
         let gateway = GatewayName::new(&EnvName::parse("dev").unwrap(), 1);
         let running = Want::Running {
             digest: String::new(),
-            files: super::super::servers::Files::default(),
+            files: Files::default(),
         };
         macro_rules! check {
             ($change:expr, $expected:expr $(,)?) => {
