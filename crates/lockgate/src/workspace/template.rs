@@ -6,6 +6,26 @@ use super::detect::{BUNDLE, Detected, PARTS, VALIDATE};
 use crate::environment::docker::DockerSettings;
 
 /// The part about the front door.
+const VALIDATION: &str = r#"# What no bundle may hold, and what it may all the same; globs, in which a star stands for
+# slashes too. docs/validation.md says what else there is.
+# [validate]
+# sets = ["react"]     # or "frontend": everything that is written for a browser
+# guarded = "note"     # or "warning", "error": a require whose error is caught
+# metafile = "dist/meta.json"
+# [[validate.forbid]]
+# label = "Heavy"
+# packages = ["moment", "moment/*"]
+# files = ["packages/*/src/ui/*"]
+# severity = "error"   # or "warning", "note"
+# bundles = ["dist/packages/app-gateway/*"]
+# [[validate.allow]]
+# what = "react-dom/server"
+# reason = "renders the mails"
+# A secret that may be packed; `lockgate validate --accept` writes these.
+# [[secrets.allow]]
+# fingerprint = "1f0c9a77be21"
+# reason = "signs nothing: the example of the documentation""#;
+
 const FRONT: &str = r#"# What the front door serves beside organizations: a site for the domain itself and one
 # for `ganymede.` of it, each a server (`http://ADDRESS:PORT`) or a folder; and a
 # certificate of your own with its key, where browsers shall be shown that.
@@ -58,6 +78,8 @@ validate = ["{VALIDATE}"]
 parts = [
 {parts}
 ]
+
+{VALIDATION}
 
 [deploy]
 # In which order gateways get a build: "all" at once; "rolling", one after the
