@@ -12,8 +12,10 @@ use crate::commands::{self, logs::LogsArgs, reload::ReloadArgs, restart::Restart
 use crate::commands::{reset::ResetArgs, routes::RoutesArgs, run::RunArgs};
 use crate::commands::{status::StatusArgs, supervise::SuperviseArgs, vpn::VpnArgs};
 use crate::config::DEFAULT_SOCKET;
+use crate::error::CommandError;
 use crate::exec_step::{ExecStepArgs, exec_step};
 use crate::logs::say;
+use crate::vpn::{AddressArgs, address};
 
 /// Runs a gateway: fetches the build that was deployed, starts it, keeps it running.
 ///
@@ -43,6 +45,8 @@ enum Command {
     Supervise(SuperviseArgs),
     #[command(hide = true)]
     ExecStep(ExecStepArgs),
+    #[command(hide = true)]
+    VpnAddress(AddressArgs),
 }
 
 /// Where the running agent is asked.
@@ -74,6 +78,8 @@ pub(crate) fn main() -> ExitCode {
             ));
             return ExitCode::from(127);
         }
+        Command::VpnAddress(args) => address(&args)
+            .map_err(|error| CommandError::failed("no address for this client").because(&error)),
         Command::Run(args) => commands::run::run(&args),
         Command::Supervise(args) => commands::supervise::supervise(&args),
         Command::Reload(args) => commands::reload::reload(&args),

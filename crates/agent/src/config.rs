@@ -61,6 +61,12 @@ pub(crate) struct Config {
     pub(crate) app_address: Option<SocketAddr>,
     /// Where the gateway answers HTTP.
     pub(crate) door: SocketAddr,
+    /// The UDP port of its VPN.
+    pub(crate) vpn_port: u16,
+    /// Whether nobody shares this gateway's network: in a container.
+    pub(crate) alone: bool,
+    /// The name under which the gateway's container knows itself.
+    pub(crate) hostname: String,
     /// Where user containers ask it by its address in the VPN: in a container alone.
     pub(crate) door_in_vpn: Option<SocketAddr>,
     /// What serves the door.
@@ -199,8 +205,8 @@ fn read(
     let env = reader.required(var::ENV_NAME, said(EnvName::parse));
     let gateway = gateway(&mut reader, env.as_ref(), host);
     let http_port = reader.required(var::GATEWAY_HTTP_PORT, port);
-    // Read for the application and for the VPN; checked here so that all is said at once.
-    reader.required(var::GATEWAY_VPN_PORT, port);
+    let vpn_port = reader.required(var::GATEWAY_VPN_PORT, port);
+    // Read for the application.
     reader.required(var::GATEWAY_ID, uuid);
     reader.required(var::GATEWAY_TOKEN, |_| Ok(()));
     reader.required(var::GANYMEDE_FQDN, host_name);
@@ -228,14 +234,15 @@ fn read(
 
     keep_out(&mut reader, &gateway_root, &[&releases, &log_file, &socket]);
     let problems = reader.into_problems();
-    let (Some(gateway), Some(http_port), Some(domain), Some(key), Some(token)) =
-        (gateway, http_port, domain, key, token)
+    let (Some(gateway), Some(ports), Some(domain), Some(key), Some(token)) =
+        (gateway, http_port.zip(vpn_port), domain, key, token)
     else {
         return Err(problems);
     };
     if !problems.is_empty() {
         return Err(problems);
     }
+    let (http_port, vpn_port) = ports;
     let (door, door_in_vpn) = addresses(door_ip, http_port);
     Ok(Config {
         gateway,
@@ -250,6 +257,9 @@ fn read(
         app_address,
         door,
         door_in_vpn,
+        vpn_port,
+        alone: door_ip.is_none(),
+        hostname: host.to_owned(),
         driver: driver.unwrap_or_default(),
         forwarded: forwarded_headers.unwrap_or(ForwardedHeaders::Append),
         authority,

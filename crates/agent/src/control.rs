@@ -9,6 +9,7 @@ mod listening;
 mod routing;
 mod settle;
 mod socket;
+mod vpn;
 
 use std::time::Duration;
 
@@ -29,11 +30,13 @@ use crate::converge::Converging;
 use crate::door::Routes;
 use crate::report::Reporting;
 use crate::supervisor::Handle;
+use crate::vpn::Vpn;
 
 pub(crate) use listening::Listening;
 pub(crate) use routing::{AllRoutes, Lines};
 pub(crate) use settle::Unsettled;
 pub(crate) use socket::bind;
+pub(crate) use vpn::{ClientOf, Profile, Start};
 
 /// `GET`: the report.
 pub(crate) const STATUS: &str = "/v1/status";
@@ -52,6 +55,14 @@ pub(crate) const START: &str = "/v1/start";
 pub(crate) const ROUTES: &str = "/v1/routes";
 /// `GET`: what listens, and what should.
 pub(crate) const LISTENERS: &str = LISTENERS_PATH;
+/// `GET`: the VPN, its clients, and whether they are kept apart.
+pub(crate) const VPN: &str = "/v1/vpn";
+/// `POST`: start it, for the organization of the body.
+pub(crate) const VPN_START: &str = "/v1/vpn/start";
+/// `POST`: stop it.
+pub(crate) const VPN_STOP: &str = "/v1/vpn/stop";
+/// `POST`: a client's profile, with the host of the body.
+pub(crate) const VPN_CLIENT: &str = "/v1/vpn/client";
 /// How long a reload or restart may take where the caller does not say: the longest
 /// start (20 s) of a new build and of the old one after it, and a fetch.
 pub(crate) const WITHIN: Duration = Duration::from_mins(1);
@@ -72,6 +83,8 @@ pub(crate) struct Control {
     pub(crate) reporting: Reporting,
     /// The parts that listen.
     pub(crate) listening: Listening,
+    /// The VPN.
+    pub(crate) vpn: Vpn,
 }
 
 /// What a reset is about.
@@ -130,6 +143,10 @@ pub(crate) async fn serve(
         .route(ROUTES, get(routing::all))
         .route(ROUTES, put(routing::set))
         .route(LISTENERS, get(listening::all))
+        .route(VPN, get(vpn::status))
+        .route(VPN_START, post(vpn::start))
+        .route(VPN_STOP, post(vpn::stop))
+        .route(VPN_CLIENT, post(vpn::client))
         .fallback(|| async { said(StatusCode::NOT_FOUND, "there is nothing at this path") })
         .with_state(control);
     let service = router.into_make_service_with_connect_info::<Peer>();

@@ -35,6 +35,7 @@ use tracing::warn;
 use crate::error::in_one_line;
 use crate::state::State;
 use crate::supervisor::Handle;
+use crate::vpn::Vpn;
 
 pub(crate) use ask::Asker;
 use ask::{Answer, NoAnswer};
@@ -60,6 +61,8 @@ pub(crate) struct Means {
     pub(crate) state: State,
     /// Runs the application.
     pub(crate) supervisor: Handle,
+    /// Serves the organization.
+    pub(crate) vpn: Vpn,
 }
 
 /// Speaks to the loop. Cheap to clone.
@@ -193,6 +196,7 @@ impl Converge {
     async fn run(mut self, mut commands: mpsc::Receiver<Order>, stop: CancellationToken) {
         let mut snapshots = self.means.supervisor.watch();
         self.look_at_releases().await;
+        self.follow_organization().await;
         self.act().await;
         let mut asking = self.ask(Duration::ZERO);
         loop {
@@ -278,6 +282,8 @@ impl Converge {
                             self.known.pop_front();
                         }
                         self.known.push_back(accepted);
+                        // It may read at its load what the VPN leaves.
+                        self.means.vpn.settle().await;
                         self.means.supervisor.run(target).await;
                     }
                 }

@@ -9,6 +9,7 @@
 //!        └────── report ◀─────┴────┴──── Snapshot ◀───┤
 //!                                                     ▼
 //!   clients ═══════════════════════════════════════▶ door
+//!   user containers ═══════════════════════════════▶ vpn
 //! ```
 
 mod arenas;
@@ -30,6 +31,7 @@ mod shims;
 
 mod control;
 mod door;
+mod vpn;
 
 mod exec_step;
 mod gate;

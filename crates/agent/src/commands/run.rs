@@ -1,7 +1,7 @@
 //! `lockgate-agent run`: puts the parts together, and takes them apart in order.
 
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
@@ -25,7 +25,8 @@ use crate::logs::OwnLog;
 use crate::report::{Reporting, Us, tell};
 use crate::state::State;
 use crate::supervisor::{Handle, Kind, Supervisor, SupervisorConfig, Swap};
-use crate::{arenas, door, open_files, release, shims};
+use crate::vpn::{Facts, Vpn};
+use crate::{arenas, door, open_files, release, shims, vpn};
 
 /// Run this gateway: the entrypoint of its container
 ///
@@ -111,6 +112,8 @@ struct Parts {
     ending_first: CancellationToken,
     /// The door: stops accepting while the application finishes its requests.
     door: JoinHandle<()>,
+    /// The VPN: ends when the application has.
+    vpn: JoinHandle<()>,
     /// Reports what happens until the very end.
     teller: JoinHandle<()>,
     ending_last: CancellationToken,
@@ -169,13 +172,11 @@ async fn start(config: Config, args: &RunArgs) -> Result<Parts, CommandError> {
     let place = door::prepare_place(&config).map_err(|error| cannot_start(&gateway, &error))?;
     let (state_dir, application) = (config.state(), door::likely_application(&config));
     let listening = Listening::new(&config);
-    let supervised = supervised(&config, args, &remembered, &releases, &place);
-    let (supervisor, supervising) =
-        Supervisor::start(supervised).map_err(|error| cannot_start(&gateway, &error))?;
-
+    let (supervisor, supervising) = supervise(&config, args, &remembered, (&releases, &place))?;
     let (ending_first, ending_last) = (CancellationToken::new(), CancellationToken::new());
-    // In this order: the VPN, once there is one, of whose clients the application reads
-    // while it loads; then the door; then the application, by the loop's first step.
+    // In this order: the VPN, of which the application reads while it loads; then the door;
+    // then the application, whose start waits for the VPN.
+    let (vpn, keeping_vpn) = start_vpn(&config, &remembered, &supervisor, &ending_last).await;
     let parts = door::Parts {
         gateway: gateway.clone(),
         snapshots: supervisor.watch(),
@@ -197,12 +198,14 @@ async fn start(config: Config, args: &RunArgs) -> Result<Parts, CommandError> {
         releases,
         state: places.state,
         supervisor: supervisor.clone(),
+        vpn: vpn.clone(),
     };
     let (converging, following) = converge::start(means, remembered, ending_first.clone());
     let us = Us::this_process(gateway.clone());
     let reporting = Reporting::new(us, converging.watch(), supervisor.watch())
         .with_door(door.problem)
-        .with_hosts(hosts.problem());
+        .with_hosts(hosts.problem())
+        .with_vpn(vpn.watch());
     tokio::spawn(hosts.follow(converging.watch(), ending_first.clone()));
     let control = Control {
         converging: converging.clone(),
@@ -210,6 +213,7 @@ async fn start(config: Config, args: &RunArgs) -> Result<Parts, CommandError> {
         routes: door.routes,
         reporting: reporting.clone(),
         listening,
+        vpn,
     };
     tokio::spawn(answer(places.control, control, ending_first.clone()));
     Ok(Parts {
@@ -219,6 +223,7 @@ async fn start(config: Config, args: &RunArgs) -> Result<Parts, CommandError> {
         following,
         ending_first,
         door: door.serving,
+        vpn: keeping_vpn,
         teller: tokio::spawn(tell(reporting, asker, ending_last.clone())),
         ending_last,
         socket: config.socket,
@@ -234,15 +239,14 @@ fn names_of_the_front_door(config: &Config, remembered: &Remembered) -> Hosts {
     hosts
 }
 
-/// How the application is kept.
-fn supervised(
+/// Starts what runs the application.
+fn supervise(
     config: &Config,
     args: &RunArgs,
     remembered: &Remembered,
-    releases: &std::path::Path,
-    place: &Place,
-) -> SupervisorConfig {
-    SupervisorConfig {
+    (releases, place): (&Path, &Place),
+) -> Result<(Handle, JoinHandle<()>), CommandError> {
+    Supervisor::start(SupervisorConfig {
         kind: Kind::Application,
         state_dir: config.state(),
         log_file: config.log_file.clone(),
@@ -255,7 +259,34 @@ fn supervised(
         open_files: open_files::raise(),
         good: remembered.good.as_ref().map(|good| good.target(releases)),
         refused: remembered.refused.clone(),
+    })
+    .map_err(|error| cannot_start(&config.gateway, &error))
+}
+
+/// Starts what keeps the VPN, and tells it what the last statement said: it comes up while
+/// the door does.
+async fn start_vpn(
+    config: &Config,
+    remembered: &Remembered,
+    supervisor: &Handle,
+    stop: &CancellationToken,
+) -> (Vpn, JoinHandle<()>) {
+    let path = config.environment.iter().find(|(name, _)| name == "PATH");
+    let path = path.map(|(_, folders)| folders.to_string_lossy().into_owned());
+    let facts = Facts {
+        gateway: config.gateway.clone(),
+        hostname: config.hostname.clone(),
+        port: config.vpn_port,
+        path: path.unwrap_or_default(),
+        alone: config.alone,
+        state_dir: config.state(),
+        supervisor: supervisor.clone(),
+    };
+    let (vpn, keeping) = vpn::start(facts, stop.clone());
+    if let Some(wanted) = &remembered.wanted {
+        vpn.follow(wanted.statement.organization.clone()).await;
     }
+    (vpn, keeping)
 }
 
 async fn answer(listener: UnixListener, control: Control, stop: CancellationToken) {
@@ -342,7 +373,7 @@ struct FolderError {
     clippy::disallowed_methods,
     reason = "what is moved aside is named by the time at which it was found"
 )]
-fn swap(config: &Config, releases: &std::path::Path, place: &Place) -> Swap {
+fn swap(config: &Config, releases: &Path, place: &Place) -> Swap {
     let (root, releases) = (config.gateway_root.clone(), releases.to_owned());
     let socket = config.socket.clone();
     // Its link in /proc names the file itself, not how it was called.
@@ -383,6 +414,7 @@ async fn end(mut parts: Parts, askers: &mut Askers) {
     parts.ending_last.cancel();
     let stop_door = parts.door.abort_handle();
     let farewell = async {
+        let _ = parts.vpn.await;
         let _ = parts.teller.await;
         if !parts.door.is_finished() {
             let _ = parts.door.await;

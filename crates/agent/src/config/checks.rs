@@ -34,7 +34,7 @@ pub(super) fn forwarded(text: &str) -> Result<ForwardedHeaders, String> {
 }
 
 /// A UUID in its usual form.
-pub(super) fn uuid(text: &str) -> Result<(), String> {
+pub(crate) fn uuid(text: &str) -> Result<(), String> {
     let lengths = text.split('-').map(str::len);
     let hex = text.bytes().all(|b| b == b'-' || b.is_ascii_hexdigit());
     if hex && lengths.eq([8, 4, 4, 4, 12]) {

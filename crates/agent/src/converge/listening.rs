@@ -80,6 +80,14 @@ impl Converge {
         pause(judged, self.waiting_since.map(|since| since.elapsed()))
     }
 
+    /// Has the VPN serve the organization of the statement that is followed.
+    pub(super) async fn follow_organization(&mut self) {
+        if let Some(wanted) = &self.wanted {
+            let organization = wanted.statement.organization.clone();
+            self.means.vpn.follow(organization).await;
+        }
+    }
+
     /// The number of the statement that is followed.
     fn followed(&self) -> u64 {
         let wanted = self.wanted.as_ref();
@@ -115,6 +123,7 @@ impl Converge {
                     self.fetching = None;
                 }
                 self.wanted = Some(offered);
+                self.follow_organization().await;
                 self.look_at_releases().await;
             }
         }

@@ -6,6 +6,7 @@ use tokio::sync::watch;
 
 use crate::converge::View;
 use crate::supervisor::Snapshot;
+use crate::vpn::Shown;
 
 /// Who reports.
 #[derive(Debug, Clone)]
@@ -35,6 +36,8 @@ pub(crate) struct Reporting {
     door: Option<watch::Receiver<Option<String>>>,
     /// Why names do not lead to the front door.
     hosts: Option<watch::Receiver<Option<String>>>,
+    /// What the VPN shows of itself, where there is one.
+    vpn: Option<watch::Receiver<Shown>>,
 }
 
 impl Reporting {
@@ -49,6 +52,7 @@ impl Reporting {
             snapshots,
             door: None,
             hosts: None,
+            vpn: None,
         }
     }
 
@@ -64,6 +68,12 @@ impl Reporting {
         self
     }
 
+    /// Reports what is wrong with the VPN, too.
+    pub(crate) fn with_vpn(mut self, vpn: watch::Receiver<Shown>) -> Self {
+        self.vpn = Some(vpn);
+        self
+    }
+
     /// The report of this moment; what changes after it is seen by [`changed`](Self::changed).
     pub(crate) fn now(&mut self) -> Report {
         let view = self.views.borrow_and_update();
@@ -74,6 +84,9 @@ impl Reporting {
                 .and_then(|it| it.borrow_and_update().clone());
             report.problem = report.problem.or(theirs);
         }
+        let vpn = self.vpn.as_mut();
+        let vpn = vpn.and_then(|vpn| vpn.borrow_and_update().complaint());
+        report.problem = report.problem.or(vpn);
         report
     }
 
@@ -85,6 +98,7 @@ impl Reporting {
             Ok(()) = self.snapshots.changed() => true,
             Some(()) = changed(self.door.as_mut()) => true,
             Some(()) = changed(self.hosts.as_mut()) => true,
+            Some(()) = changed(self.vpn.as_mut()) => true,
             else => false,
         }
     }
@@ -101,8 +115,8 @@ impl Reporting {
 }
 
 /// The next change of what may not be there; `None` where none will come.
-async fn changed(problem: Option<&mut watch::Receiver<Option<String>>>) -> Option<()> {
-    problem?.changed().await.ok()
+async fn changed<T>(shown: Option<&mut watch::Receiver<T>>) -> Option<()> {
+    shown?.changed().await.ok()
 }
 
 /// The decision what is said, apart from who watches.

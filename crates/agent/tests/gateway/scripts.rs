@@ -103,12 +103,36 @@ async fn scripts_of_the_shell_system_lead_to_the_agent() {
         0,
     );
     check(&world, &run(&world, &["lib/reset-nginx.sh"], "").await, 0);
-    for script in ["lib/start-vpn.sh", "lib/stop-vpn.sh"] {
-        let vpn = run(&world, &[script], "").await;
-        check(&world, &vpn, 1);
-        let said = String::from_utf8_lossy(&vpn.stderr);
-        assert!(said.contains("runs no VPN yet"), "{said}");
-    }
+    let started = run(&world, &["lib/start-vpn.sh"], "").await;
+    check(&world, &started, 1);
+    let said = stdout(&started);
+    assert!(
+        said.starts_with("{\"status\": \"error\", \"error\": \"")
+            && said.contains("serves no organization"),
+        "{said}"
+    );
+    // This gateway shares its network with others, and says so to whoever asks.
+    let organization = "0d1b3c5e-8f1a-4c52-9a52-2f7e0a9a1c11";
+    let started = ["vpn", "start", "--organization", organization];
+    let started = world.ask(&started).await;
+    check(&world, &started, 1);
+    assert!(
+        stdout(&started).contains("shares its host's network"),
+        "{}",
+        stdout(&started)
+    );
+    let report = world.ask(&["status", "--format", "json"]).await;
+    assert!(
+        stdout(&report).contains("\"problem\": null"),
+        "{}",
+        stdout(&report)
+    );
+    let stopped = run(&world, &["lib/stop-vpn.sh"], "").await;
+    check(&world, &stopped, 0);
+    assert_eq!(
+        stdout(&stopped),
+        "{\"status\": \"ok\", \"message\": \"OpenVPN servers stopped successfully\"}\n"
+    );
 
     let own = run(&world, &["main.sh", "-r", "bin/other.sh", "x"], "").await;
     assert_eq!(stdout(&own), "own: -r bin/other.sh x\n");

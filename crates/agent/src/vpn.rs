@@ -1,0 +1,376 @@
+//! The VPN of user containers: an OpenVPN server for the organization that this gateway
+//! serves.
+//!
+//! ```text
+//! statement ──┐                        ┌─▶ keys and certificates, kept (`pki`, `kept`)
+//! by hand   ──┴─▶ keeper, the one loop ┼─▶ rules that keep clients apart (`isolation`)
+//!                   ▲          │       └─▶ openvpn, supervised (`child`)
+//!                   │          ▼
+//!                   └──── what is shown ──▶ report, `vpn status`, /tmp/vpn-config.json
+//! ```
+//!
+//! Nothing here ever keeps the application from running: what goes wrong is shown, with
+//! what can be done about it. What is left out: names of clients (all share one
+//! certificate), and whom a client may reach beyond the gateway's door: nobody.
+
+mod ability;
+mod addresses;
+mod child;
+mod isolation;
+mod keeper;
+mod kept;
+mod log;
+mod management;
+mod pki;
+mod render;
+mod tool;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lockgate_model::GatewayName;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::supervisor::Handle;
+
+pub(crate) use addresses::{AddressArgs, address};
+use kept::Kept;
+pub(crate) use management::Client;
+
+/// The network device of the VPN.
+const TUN: &str = "tun0";
+
+/// Where the application reads about the VPN.
+const PUBLISHED: &str = "/tmp/vpn-config.json";
+
+/// How long the application's start waits for the VPN: it takes a tenth of a second.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// What is wrong, and what can be done about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Problem {
+    /// What is wrong.
+    pub(crate) why: String,
+    /// What to do.
+    pub(crate) remedy: String,
+}
+
+impl Problem {
+    fn new(why: String, remedy: &str) -> Self {
+        Self {
+            why,
+            remedy: remedy.to_owned(),
+        }
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}; {}", self.why, self.remedy)
+    }
+}
+
+/// Where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Phase {
+    /// None is wanted.
+    Off,
+    /// It comes up.
+    Starting,
+    /// Clients can connect.
+    Ready,
+    /// It does not run and should.
+    Failed,
+}
+
+impl Phase {
+    /// As it is shown.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What the keeper shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// Where it stands.
+    pub(crate) phase: Phase,
+    /// Whose it is.
+    pub(crate) organization: Option<String>,
+    /// The process.
+    pub(crate) pid: Option<i32>,
+    /// Since when clients can connect, in UNIX milliseconds.
+    pub(crate) since: Option<u64>,
+    /// Starts after an end by itself.
+    pub(crate) restarts: u64,
+    /// Why clients are not kept apart; `None` where the rules were read back and are right.
+    pub(crate) unisolated: Option<String>,
+    /// What is wrong.
+    pub(crate) problem: Option<Problem>,
+    /// Whether that is nobody's concern who has not asked.
+    pub(crate) quiet: bool,
+}
+
+impl Shown {
+    fn off() -> Self {
+        Self {
+            phase: Phase::Off,
+            organization: None,
+            pid: None,
+            since: None,
+            restarts: 0,
+            unisolated: None,
+            problem: None,
+            quiet: false,
+        }
+    }
+
+    /// What the gateway's report says of it, where something is wrong.
+    pub(crate) fn complaint(&self) -> Option<String> {
+        if self.quiet {
+            return None;
+        }
+        match (&self.problem, &self.unisolated) {
+            (Some(problem), _) => Some(format!("the VPN does not run: {problem}")),
+            (None, Some(why)) if self.phase == Phase::Ready => Some(format!(
+                "THE VPN'S CLIENTS ARE NOT KEPT APART: {why}; `lockgate-agent vpn stop`, then `vpn start`, loads the rules again"
+            )),
+            (None, _) => None,
+        }
+    }
+}
+
+/// What `vpn status` tells.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Status {
+    /// The gateway.
+    pub(crate) gateway: GatewayName,
+    /// Where it stands.
+    pub(crate) state: Phase,
+    /// Whose it is.
+    pub(crate) organization: Option<String>,
+    /// Its UDP port.
+    pub(crate) port: u16,
+    /// The process.
+    pub(crate) pid: Option<i32>,
+    /// Since when clients can connect, in UNIX milliseconds.
+    pub(crate) since: Option<u64>,
+    /// Starts after an end by itself.
+    pub(crate) restarts: u64,
+    /// Whether it runs and the rules that keep clients apart were there at this moment.
+    pub(crate) isolated: bool,
+    /// Why not.
+    pub(crate) unisolated: Option<String>,
+    /// What is wrong.
+    pub(crate) problem: Option<Problem>,
+    /// Who is connected.
+    pub(crate) clients: Vec<Client>,
+    /// Why nobody knows who is.
+    pub(crate) clients_unknown: Option<String>,
+}
+
+/// What does not change while the agent runs.
+pub(crate) struct Facts {
+    /// The gateway.
+    pub(crate) gateway: GatewayName,
+    /// The name under which the gateway's container knows itself.
+    pub(crate) hostname: String,
+    /// The UDP port.
+    pub(crate) port: u16,
+    /// Folders of programs.
+    pub(crate) path: String,
+    /// Whether nobody shares this gateway's network.
+    pub(crate) alone: bool,
+    /// The agent's state folder.
+    pub(crate) state_dir: PathBuf,
+    /// Starts processes.
+    pub(crate) supervisor: Handle,
+}
+
+/// What all parts share.
+struct Shared {
+    facts: Facts,
+    kept: Kept,
+    shown: watch::Sender<Shown>,
+}
+
+/// What the keeper is told. Each is answered when it is taken in.
+enum Order {
+    /// What the statement says.
+    Follow(Option<String>),
+    /// Somebody wants it by hand.
+    Start {
+        organization: String,
+        /// Also where clients cannot be kept apart.
+        unsafely: bool,
+    },
+    /// Nobody wants it any more, until somebody does.
+    Stop,
+}
+
+/// Speaks to the keeper. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Vpn {
+    shared: Arc<Shared>,
+    orders: mpsc::Sender<(Order, oneshot::Sender<()>)>,
+}
+
+impl std::fmt::Debug for Vpn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Vpn({:?})", self.shared.shown.borrow().phase)
+    }
+}
+
+/// Starts the keeper; nothing runs until an organization is there. It ends with `stop`.
+pub(crate) fn start(facts: Facts, stop: CancellationToken) -> (Vpn, JoinHandle<()>) {
+    let (orders, asked) = mpsc::channel(16);
+    let kept = Kept::new(facts.state_dir.join("vpn"));
+    let (shown, _) = watch::channel(Shown::off());
+    let shared = Arc::new(Shared { facts, kept, shown });
+    let task = tokio::spawn(keeper::keep(shared.clone(), asked, stop));
+    (Vpn { shared, orders }, task)
+}
+
+impl Vpn {
+    /// Serves the organization that a statement names.
+    pub(crate) async fn follow(&self, organization: Option<String>) {
+        self.order(Order::Follow(organization)).await;
+    }
+
+    /// Waits until it is up or is known to fail, for a while: an application that is
+    /// started afterwards finds what it reads.
+    pub(crate) async fn settle(&self) {
+        self.settle_within(WAIT).await;
+    }
+
+    async fn settle_within(&self, within: Duration) -> Shown {
+        let mut shown = self.watch();
+        let settled = shown.wait_for(|shown| shown.phase != Phase::Starting);
+        if timeout(within, settled).await.is_err() {
+            warn!("the VPN is still not up; nobody waits for it any more");
+        }
+        self.shared.shown.borrow().clone()
+    }
+
+    /// Starts it by hand and waits until it is up or is known to fail.
+    pub(crate) async fn start_by_hand(
+        &self,
+        organization: String,
+        unsafely: bool,
+        within: Duration,
+    ) -> Shown {
+        self.order(Order::Start {
+            organization,
+            unsafely,
+        })
+        .await;
+        self.settle_within(within).await
+    }
+
+    /// For whom it runs, or ran last.
+    pub(crate) fn last_organization(&self) -> Option<String> {
+        let now = self.shared.shown.borrow().organization.clone();
+        now.or_else(|| self.shared.kept.whose().map(|whose| whose.organization))
+    }
+
+    /// Stops it by hand.
+    pub(crate) async fn stop_by_hand(&self) {
+        self.order(Order::Stop).await;
+        let mut shown = self.watch();
+        let _ = shown.wait_for(|shown| shown.phase == Phase::Off).await;
+    }
+
+    async fn order(&self, order: Order) {
+        let (reply, taken) = oneshot::channel();
+        // A keeper that has ended keeps nothing running.
+        if self.orders.send((order, reply)).await.is_ok() {
+            let _ = taken.await;
+        }
+    }
+
+    /// What is shown, the newest at once.
+    pub(crate) fn watch(&self) -> watch::Receiver<Shown> {
+        self.shared.shown.subscribe()
+    }
+
+    /// Looks: are the rules there, who is connected.
+    pub(crate) async fn status(&self) -> Status {
+        keeper::look_at_rules(&self.shared).await;
+        let shown = self.shared.shown.borrow().clone();
+        let (clients, clients_unknown) = match shown.phase {
+            Phase::Ready => match management::clients().await {
+                Ok(clients) => (clients, None),
+                Err(error) => (Vec::new(), Some(error.to_string())),
+            },
+            Phase::Off | Phase::Starting | Phase::Failed => (Vec::new(), None),
+        };
+        let ability = || {
+            let facts = &self.shared.facts;
+            ability::look(&facts.path, facts.alone).err()
+        };
+        Status {
+            gateway: self.shared.facts.gateway.clone(),
+            state: shown.phase,
+            port: self.shared.facts.port,
+            isolated: shown.phase == Phase::Ready && shown.unisolated.is_none(),
+            problem: shown.problem.or_else(ability),
+            organization: shown.organization,
+            pid: shown.pid,
+            since: shown.since,
+            restarts: shown.restarts,
+            unisolated: shown.unisolated,
+            clients,
+            clients_unknown,
+        }
+    }
+
+    /// A client's whole profile; `None` where there is no VPN to connect to.
+    pub(crate) fn profile(&self, host: Option<&str>) -> Option<String> {
+        let (facts, kept) = (&self.shared.facts, &self.shared.kept);
+        let organization = self.shared.shown.borrow().organization.clone()?;
+        let pki = kept.existing(&organization)?;
+        let host = host.unwrap_or(&facts.hostname);
+        Some(render::client(&pki, host, facts.port))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_said_unless_nobody_asked() {
+        let ready = Shown {
+            phase: Phase::Ready,
+            ..Shown::off()
+        };
+        assert_eq!(ready.complaint(), None);
+        let mut wrong = ready.clone();
+        wrong.unisolated = Some("no table".to_owned());
+        assert!(
+            wrong
+                .complaint()
+                .unwrap()
+                .contains("NOT KEPT APART: no table")
+        );
+        wrong.problem = Some(Problem::new("it rains".to_owned(), "wait"));
+        assert_eq!(
+            wrong.complaint().unwrap(),
+            "the VPN does not run: it rains; wait"
+        );
+        wrong.quiet = true;
+        assert_eq!(wrong.complaint(), None);
+    }
+}

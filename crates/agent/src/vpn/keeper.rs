@@ -1,0 +1,513 @@
+//! The one loop that keeps a VPN running, or none.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use time::OffsetDateTime;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::ability::{self, Tools};
+use super::child::{Child, News};
+use super::kept::write_private;
+use super::pki::Pki;
+use super::{Order, PUBLISHED, Phase, Problem, Shared, Shown, addresses, isolation, render, tool};
+use crate::error::in_one_line;
+use crate::process::{Mark, Spawner};
+
+/// The pause before openvpn is started again. Clients wait meanwhile, so it is short at first.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// After so long the next end counts as the first one.
+const STEADY: Duration = Duration::from_secs(10);
+
+/// How long openvpn may take to come up; it takes 30 ms.
+const UP_WITHIN: Duration = Duration::from_secs(10);
+
+/// The marks of these starts lie above those of nginx.
+static STARTS: AtomicU64 = AtomicU64::new((1 << 18) + (1 << 17));
+
+type Asked = mpsc::Receiver<(Order, oneshot::Sender<()>)>;
+
+/// What is to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Wanted {
+    organization: String,
+    by_statement: bool,
+    unsafely: bool,
+}
+
+/// Why it cannot start.
+struct Hindrance {
+    problem: Problem,
+    /// Whether it is worth a try in a while.
+    passes: bool,
+}
+
+/// How one run ended.
+enum Ran {
+    /// By itself, or it never began.
+    Ended(Hindrance),
+    /// Something else is wanted.
+    Changed,
+    /// The agent ends.
+    Over,
+}
+
+/// What the statement said last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Stated {
+    /// There was none.
+    NoStatement,
+    Nobody,
+    Organization(String),
+}
+
+struct Keeper {
+    shared: Arc<Shared>,
+    wanted: Option<Wanted>,
+    /// What the statement said last.
+    stated: Stated,
+    /// The organization was released: nobody needs its keys any more.
+    forget: bool,
+}
+
+/// Keeps what is wanted running until `stop`.
+pub(super) async fn keep(shared: Arc<Shared>, mut asked: Asked, stop: CancellationToken) {
+    let alone = shared.facts.alone;
+    let mut keeper = Keeper {
+        shared,
+        wanted: None,
+        stated: Stated::NoStatement,
+        forget: false,
+    };
+    loop {
+        // Elsewhere the file is another one's.
+        if alone && keeper.wanted.is_none() {
+            unpublish();
+        }
+        let Some(wanted) = keeper.wanted.clone() else {
+            keeper.rest();
+            tokio::select! {
+                order = asked.recv() => match order {
+                    Some(order) => drop(keeper.take(order)),
+                    None => return,
+                },
+                () = stop.cancelled() => return,
+            }
+            continue;
+        };
+        if let Ran::Over = keeper.serve(&wanted, &mut asked, &stop).await {
+            break;
+        }
+    }
+    if alone {
+        unpublish();
+    }
+}
+
+impl Keeper {
+    /// Nothing is wanted, and nothing runs.
+    fn rest(&mut self) {
+        if std::mem::take(&mut self.forget)
+            && let Err(error) = self.shared.kept.remove()
+        {
+            warn!(
+                why = in_one_line(&error),
+                "keys of the organization that was released stay"
+            );
+        }
+        self.show(Shown::off());
+    }
+
+    /// Takes an order in; says whether something else is to be done now.
+    fn take(&mut self, (order, reply): (Order, oneshot::Sender<()>)) -> bool {
+        let before = self.wanted.clone();
+        let mut again = false;
+        match order {
+            Order::Follow(organization) => self.follow(organization),
+            Order::Start {
+                organization,
+                unsafely,
+            } => {
+                let same = before.as_ref().filter(|it| it.organization == organization);
+                self.wanted = Some(Wanted {
+                    by_statement: same.is_some_and(|it| it.by_statement),
+                    organization,
+                    unsafely: unsafely || same.is_some_and(|it| it.unsafely),
+                });
+                again = self.shared.shown.borrow().phase == Phase::Failed;
+            }
+            Order::Stop => self.wanted = None,
+        }
+        let what = |wanted: &Option<Wanted>| {
+            let wanted = wanted.as_ref();
+            wanted.map(|it| (it.organization.clone(), it.unsafely))
+        };
+        let changed = again || what(&self.wanted) != what(&before);
+        if changed && let Some(wanted) = &self.wanted {
+            info!(organization = wanted.organization, "the VPN is wanted");
+            self.show(Shown {
+                phase: Phase::Starting,
+                organization: Some(wanted.organization.clone()),
+                ..Shown::off()
+            });
+        }
+        // Whoever asked may have gone.
+        let _ = reply.send(());
+        changed
+    }
+
+    /// A statement that says what the one before said undoes nothing that was done by hand.
+    fn follow(&mut self, organization: Option<String>) {
+        let says = organization.map_or(Stated::Nobody, Stated::Organization);
+        if self.stated == says {
+            return;
+        }
+        let before = std::mem::replace(&mut self.stated, says.clone());
+        match (says, before) {
+            (Stated::Organization(organization), _) => {
+                let same = self.wanted.take();
+                let same = same.filter(|it| it.organization == organization);
+                self.wanted = Some(Wanted {
+                    unsafely: same.is_some_and(|it| it.unsafely),
+                    organization,
+                    by_statement: true,
+                });
+            }
+            // Released while the agent was away, perhaps.
+            (_, Stated::NoStatement) => {
+                let whose = self.shared.kept.whose();
+                self.forget = self.wanted.is_none() && whose.is_some_and(|it| it.by_statement);
+            }
+            (_, _) => {
+                self.wanted = None;
+                self.forget = true;
+            }
+        }
+    }
+
+    fn show(&self, shown: Shown) {
+        self.shared.shown.send_if_modified(|now| {
+            let news = *now != shown;
+            *now = shown;
+            news
+        });
+    }
+
+    /// Runs it, again and again, until something else is wanted.
+    async fn serve(&mut self, wanted: &Wanted, asked: &mut Asked, stop: &CancellationToken) -> Ran {
+        let (mut pause, mut restarts) = (FIRST_PAUSE, 0);
+        loop {
+            let begun = Instant::now();
+            let hindrance = match self.run(wanted, restarts, asked, stop).await {
+                Ran::Ended(hindrance) => hindrance,
+                other => return other,
+            };
+            if begun.elapsed() >= STEADY {
+                pause = FIRST_PAUSE;
+            }
+            restarts += 1;
+            let (passes, problem) = (hindrance.passes, hindrance.problem);
+            // Where there can be none, whoever wants one by hand is told so.
+            let quiet = !self.shared.facts.alone;
+            if !quiet {
+                warn!(why = %problem, again = passes, "the VPN does not run");
+            }
+            self.show(Shown {
+                phase: Phase::Failed,
+                organization: Some(wanted.organization.clone()),
+                restarts,
+                problem: Some(problem),
+                quiet,
+                ..Shown::off()
+            });
+            tokio::select! {
+                () = sleep(pause), if passes => pause = next_pause(pause),
+                order = asked.recv() => match order {
+                    Some(order) => if self.take(order) { return Ran::Changed },
+                    None => return Ran::Over,
+                },
+                () = stop.cancelled() => return Ran::Over,
+            }
+        }
+    }
+
+    /// Runs it once.
+    async fn run(
+        &mut self,
+        wanted: &Wanted,
+        restarts: u64,
+        asked: &mut Asked,
+        stop: &CancellationToken,
+    ) -> Ran {
+        let prepared = match prepare(&self.shared, wanted).await {
+            Ok(prepared) => prepared,
+            Err(hindrance) => return Ran::Ended(hindrance),
+        };
+        let config = self.shared.kept.path("server.conf");
+        let started = Child::start(
+            prepared.spawner.clone(),
+            &prepared.tools.openvpn,
+            &config,
+            mark(&self.shared),
+        );
+        let mut child = match started.await {
+            Ok(child) => child,
+            Err(why) => return Ran::Ended(Hindrance::passing(why)),
+        };
+        let too_late = sleep(UP_WITHIN);
+        tokio::pin!(too_late);
+        let mut is_up = false;
+        loop {
+            tokio::select! {
+                news = child.next() => match news {
+                    News::Up => {
+                        is_up = true;
+                        self.up(wanted, &prepared, &child, restarts);
+                    }
+                    News::Gone(how) => {
+                        return Ran::Ended(Hindrance::passing(child.why(&how).await));
+                    }
+                },
+                () = &mut too_late, if !is_up => {
+                    child.end().await;
+                    let why = format!("openvpn did not come up within {UP_WITHIN:?}");
+                    return Ran::Ended(Hindrance::passing(why));
+                }
+                order = asked.recv() => {
+                    let changed = match order {
+                        Some(order) => self.take(order),
+                        None => true,
+                    };
+                    if changed {
+                        child.end().await;
+                        return Ran::Changed;
+                    }
+                }
+                () = stop.cancelled() => {
+                    child.end().await;
+                    return Ran::Over;
+                }
+            }
+        }
+    }
+
+    /// Clients can connect.
+    fn up(&self, wanted: &Wanted, prepared: &Prepared, child: &Child, restarts: u64) {
+        let (facts, kept) = (&self.shared.facts, &self.shared.kept);
+        let serving = render::Serving {
+            organization: &wanted.organization,
+            pid: child.pid.as_raw(),
+            dir: kept.dir(),
+            port: facts.port,
+            hostname: &facts.hostname,
+        };
+        let published = render::config(&prepared.pki, &serving)
+            .map_err(std::io::Error::from)
+            .and_then(|text| write_private(std::path::Path::new(PUBLISHED), text.as_bytes()));
+        if let Err(error) = published {
+            error!(%error, path = PUBLISHED, "the application cannot read of the VPN");
+        }
+        info!(
+            organization = wanted.organization,
+            port = facts.port,
+            pid = child.pid.as_raw(),
+            "the VPN is up"
+        );
+        self.show(Shown {
+            phase: Phase::Ready,
+            organization: Some(wanted.organization.clone()),
+            pid: Some(child.pid.as_raw()),
+            since: u64::try_from(now_ms()).ok(),
+            restarts,
+            unisolated: prepared.unisolated.clone(),
+            ..Shown::off()
+        });
+    }
+}
+
+impl Hindrance {
+    fn passing(why: String) -> Self {
+        Self {
+            problem: Problem::new(why, "it is started again; the agent's log says more"),
+            passes: true,
+        }
+    }
+
+    fn lasting(problem: Problem) -> Self {
+        Self {
+            problem,
+            passes: false,
+        }
+    }
+}
+
+/// What a start takes.
+struct Prepared {
+    spawner: Arc<Spawner>,
+    tools: Tools,
+    pki: Pki,
+    unisolated: Option<String>,
+}
+
+fn mark(shared: &Shared) -> Mark {
+    let start = STARTS.fetch_add(1, Ordering::Relaxed);
+    Mark::new(&shared.facts.state_dir, std::process::id(), start)
+}
+
+async fn prepare(shared: &Arc<Shared>, wanted: &Wanted) -> Result<Prepared, Hindrance> {
+    let facts = &shared.facts;
+    let tools = ability::look(&facts.path, facts.alone).map_err(Hindrance::lasting)?;
+    let ending = || Hindrance::passing("the agent is ending".to_owned());
+    let spawner = facts.supervisor.spawner().ok_or_else(ending)?;
+    let (files, whose) = (shared.clone(), wanted.clone());
+    let written = tokio::task::spawn_blocking(move || write_files(&files, &whose)).await;
+    let written = written.map_err(|error| error.to_string());
+    let pki = written
+        .and_then(|written| written)
+        .map_err(Hindrance::passing)?;
+    let unisolated = isolate(shared, &spawner, &tools).await.err();
+    if let Some(why) = &unisolated {
+        if !wanted.unsafely {
+            return Err(Hindrance::lasting(Problem::new(
+                format!("its clients cannot be kept apart: {why}"),
+                "mend that and run `lockgate-agent vpn start`; `--unsafe-no-isolation` starts it all the same",
+            )));
+        }
+        error!(%why, "THE VPN'S CLIENTS ARE NOT KEPT APART: somebody wanted it so");
+    }
+    Ok(Prepared {
+        spawner,
+        tools,
+        pki,
+        unisolated,
+    })
+}
+
+/// Keys, certificates, addresses, configuration.
+fn write_files(shared: &Shared, wanted: &Wanted) -> Result<Pki, String> {
+    let (facts, kept) = (&shared.facts, &shared.kept);
+    let said = |error: &(dyn std::error::Error + 'static)| in_one_line(error);
+    let made = kept.of(&wanted.organization, wanted.by_statement, now());
+    let (pki, new) = made.map_err(|error| said(&error))?;
+    if new {
+        info!(
+            organization = wanted.organization,
+            "keys and certificates of the VPN made"
+        );
+    }
+    // Its link in /proc names the file itself, not how it was called.
+    let agent = std::env::current_exe().unwrap_or_else(|_| "lockgate-agent".into());
+    let reachable = ability::others_may_start(&agent) && ability::others_may_pass(kept.dir());
+    let nobody = ability::nobody().filter(|_| reachable);
+    let addresses = kept.path("addresses");
+    addresses::prepare(&addresses, nobody).map_err(|error| said(&error))?;
+    let config = render::server(&render::Server {
+        port: facts.port,
+        dir: kept.dir(),
+        addresses: &addresses,
+        agent: &agent,
+        as_nobody: nobody.is_some(),
+    });
+    let written = kept.write("server.conf", &config);
+    written.map_err(|error| said(&error))?;
+    Ok(pki)
+}
+
+/// Loads the rules and reads them back; says why clients are not kept apart.
+async fn isolate(shared: &Shared, spawner: &Spawner, tools: &Tools) -> Result<(), String> {
+    let nft = tools.nft.as_ref().ok_or("no `nft` is installed here")?;
+    let written = shared
+        .kept
+        .write("isolation.json", &isolation::transaction());
+    written.map_err(|error| in_one_line(&error))?;
+    let file = shared.kept.path("isolation.json");
+    tool::run(spawner, nft, &isolation::load(&file), &mark(shared)).await?;
+    read_back(shared, spawner, tools).await
+}
+
+async fn read_back(shared: &Shared, spawner: &Spawner, tools: &Tools) -> Result<(), String> {
+    let nft = tools.nft.as_ref().ok_or("no `nft` is installed here")?;
+    let listed = tool::run(spawner, nft, &isolation::list(), &mark(shared)).await;
+    let listed = listed.map_err(|why| format!("the rules are not there: {why}"))?;
+    isolation::compare(&listed)
+}
+
+/// Reads the rules back, where a VPN runs, and shows what is found.
+pub(super) async fn look_at_rules(shared: &Shared) {
+    if shared.shown.borrow().phase != Phase::Ready {
+        return;
+    }
+    let facts = &shared.facts;
+    let looked = match (
+        ability::look(&facts.path, facts.alone),
+        facts.supervisor.spawner(),
+    ) {
+        (Ok(tools), Some(spawner)) => read_back(shared, &spawner, &tools).await,
+        (Err(problem), _) => Err(problem.why),
+        (_, None) => return,
+    };
+    let unisolated = looked.err();
+    if let Some(why) = &unisolated {
+        error!(%why, "THE VPN'S CLIENTS ARE NOT KEPT APART");
+    }
+    shared.shown.send_if_modified(|shown| {
+        let news = shown.phase == Phase::Ready && shown.unisolated != unisolated;
+        if news {
+            shown.unisolated = unisolated;
+        }
+        news
+    });
+}
+
+/// Takes away what the application reads of a VPN that is none any more.
+fn unpublish() {
+    match std::fs::remove_file(PUBLISHED) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            warn!(%error, path = PUBLISHED, "the application may read of a VPN that is none");
+        }
+        _ => {}
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "certificates are valid from the moment at which they are made"
+)]
+fn now() -> OffsetDateTime {
+    SystemTime::now().into()
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it is shown since when clients can connect"
+)]
+fn now_ms() -> u128 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap_or_default().as_millis()
+}
+
+/// The pause after the next end.
+fn next_pause(last: Duration) -> Duration {
+    (last * 2).min(LONGEST_PAUSE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_the_longest() {
+        let pauses = std::iter::successors(Some(FIRST_PAUSE), |last| Some(next_pause(*last)));
+        let pauses: Vec<u128> = pauses.take(9).map(|pause| pause.as_millis()).collect();
+        assert_eq!(
+            pauses,
+            [100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]
+        );
+    }
+}
