@@ -24,6 +24,7 @@ if [ "${1:-}" = checks ]; then
     need chromium || packages+=(chromium fonts-dejavu-core)
     need certutil || packages+=(libnss3-tools)
     need ip || packages+=(iproute2)
+    need ping || packages+=(iputils-ping)
     need dockerd || packages+=(docker.io)
     need debootstrap || packages+=(debootstrap)
     need nginx || packages+=(nginx)

@@ -16,6 +16,7 @@ mod logs;
 mod migrate;
 mod stuck;
 mod trouble;
+mod vpn;
 mod workflow;
 
 use std::time::Duration;

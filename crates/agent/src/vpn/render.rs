@@ -60,7 +60,7 @@ pub(super) fn server(server: &Server<'_>) -> String {
          script-security 2\ntmp-dir {addresses}\n\
          client-connect {connect}\nclient-disconnect {disconnect}\n\
          management {at} {management}\n\
-         verb 2\nsuppress-timestamps\n",
+         verb 2\nmute 10\nsuppress-timestamps\n",
         ca = file("ca.crt"),
         cert = file("server.crt"),
         key = file("server.key"),
