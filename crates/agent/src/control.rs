@@ -156,6 +156,8 @@ pub(crate) async fn serve(
 }
 
 async fn status(State(mut control): State<Control>) -> Response {
+    // A container's health is asked so: rules that are gone are seen within its interval.
+    control.vpn.look().await;
     Json(control.reporting.now()).into_response()
 }
 

@@ -305,9 +305,14 @@ impl Vpn {
         self.shared.shown.subscribe()
     }
 
-    /// Looks: are the rules there, who is connected.
-    pub(crate) async fn status(&self) -> Status {
+    /// Looks whether the rules are there, where it runs, and shows what is found.
+    pub(crate) async fn look(&self) {
         keeper::look_at_rules(&self.shared).await;
+    }
+
+    /// The same, and who is connected.
+    pub(crate) async fn status(&self) -> Status {
+        self.look().await;
         let shown = self.shared.shown.borrow().clone();
         let (clients, clients_unknown) = match shown.phase {
             Phase::Ready => match management::clients().await {

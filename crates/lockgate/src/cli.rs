@@ -10,7 +10,7 @@ use lockgate_model::EnvName;
 
 use crate::commands::{
     adopt, builds, create, delete, deploy, dns, image, init, keys, list, logs, org, pack, restart,
-    rollback, scale, serve, set, start, status, trust, up, urls, validate, wait,
+    rollback, scale, serve, set, start, status, trust, up, urls, validate, vpn, wait,
 };
 
 /// Moves new builds of a service into a pool of running gateways.
@@ -98,6 +98,7 @@ pub(crate) enum Command {
     Validate(validate::ValidateArgs),
     Pack(pack::PackArgs),
     Serve(serve::ServeArgs),
+    Vpn(vpn::VpnArgs),
     Wait(wait::WaitArgs),
 }
 
@@ -137,7 +138,10 @@ const GROUPS: [(&str, &[&str]); 4] = [
         ],
     ),
     ("Setting up", &["init", "trust", "dns", "image"]),
-    ("Parts, for scripts", &["validate", "pack", "serve", "wait"]),
+    (
+        "Parts, for scripts",
+        &["validate", "pack", "serve", "vpn", "wait"],
+    ),
 ];
 
 const HEADING: clap::builder::styling::Style = AnsiColor::Green.on_default().effects(Effects::BOLD);

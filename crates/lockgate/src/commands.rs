@@ -27,6 +27,7 @@ pub(crate) mod init;
 pub(crate) mod pack;
 pub(crate) mod serve;
 pub(crate) mod validate;
+pub(crate) mod vpn;
 pub(crate) mod wait;
 
 mod agree;
@@ -124,6 +125,7 @@ async fn dispatch(command: Command, ctx: &Context) -> Result<(), CommandError> {
         Command::Validate(args) => validate::validate(&args, ctx),
         Command::Pack(args) => pack::pack(args, ctx).await,
         Command::Serve(args) => serve::serve(args, ctx).await,
+        Command::Vpn(args) => vpn::vpn(args, ctx).await,
         Command::Wait(args) => wait::wait(args, ctx).await,
     }
 }

@@ -116,6 +116,7 @@ Parts, for scripts:
   validate   Check that bundles hold no front-end code, and what is packed no secrets
   pack       Validate and pack a build without deploying it
   serve      Serve builds and run the gateways of this host
+  vpn        Who is in a gateway's VPN, and how a user container gets in
   wait       Wait until every gateway is ready, has passed its trial, or runs a build; services are ready
 
 Global options:

@@ -168,6 +168,7 @@ fn a_gateway_s_organization_has_a_vpn_from_the_first_moment_to_the_last() {
     let seen = status(&world, GATEWAY);
     assert_eq!(seen["clients"][0]["address"], address.as_str(), "{seen}");
     assert!(seen["clients"][0]["received_bytes"].as_u64() > Some(0));
+    from_the_host(&world, &profile, &address);
 
     // From outside through both doors to a service in the client.
     serve(&client);
@@ -211,6 +212,20 @@ fn a_gateway_s_organization_has_a_vpn_from_the_first_moment_to_the_last() {
     });
 
     released(&world);
+}
+
+/// The same by the program of the host.
+fn from_the_host(world: &World, profile: &str, address: &str) {
+    let shown = world.lockgate(&["vpn", "status", "dev-001"]);
+    let connected = format!("{address} from ");
+    shown.expect(0);
+    for words in ["VPN ready", "clients are kept apart", &connected] {
+        assert!(shown.stdout.contains(words), "{}", shown.stdout);
+    }
+    let shown = world.lockgate(&["vpn", "status", "dev-001", "0", "--format", "json"]);
+    assert_eq!(shown.json()["gateways"][0]["isolated"], true);
+    let client = ["vpn", "client", "dev-001", "--host", "172.17.0.1"];
+    assert_eq!(world.lockgate(&client).expect(0).stdout, profile);
 }
 
 /// The organization is released: nothing of its VPN is left.
@@ -348,13 +363,16 @@ fn a_client_reaches_its_gateway_s_door_and_nothing_else() {
     gateway(&["nft", "delete", "table", "inet", "lockgate_vpn"]);
     let all: Vec<String> = targets.iter().map(|(what, _)| (*what).to_owned()).collect();
     assert_eq!(reached(&a, &targets), all);
-    let seen = status(&world, GATEWAY);
-    assert_eq!(seen["isolated"], false, "{seen}");
-    let loud = until("`status` says so", LONG, || {
+    let loud = until("`status` says so by itself", LONG, || {
         let shown = world.lockgate(&["status", "dev-001"]).stdout;
         shown.contains("NOT KEPT APART").then_some(shown)
     });
+    let seen = status(&world, GATEWAY);
+    assert_eq!(seen["isolated"], false, "{seen}");
     assert!(loud.contains("the rules are not there"), "{loud}");
+    let deployed = world.deploy("dev-001");
+    deployed.expect(0);
+    assert!(deployed.stderr.contains("NOT KEPT APART"), "{deployed:?}");
 
     // They are loaded again with the next start.
     for word in ["stop", "start"] {

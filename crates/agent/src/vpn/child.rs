@@ -34,7 +34,8 @@ const OOM_SCORE_ADJ: i32 = 0;
 pub(super) struct Child {
     /// Its number.
     pub(super) pid: Pid,
-    end: End,
+    /// Tells its end, as long as somebody takes processes in.
+    end: Option<End>,
     up: Option<oneshot::Receiver<()>>,
     last: LastWords,
     mark: Mark,
@@ -82,7 +83,7 @@ impl Child {
         ];
         Ok(Self {
             pid: process.pid,
-            end,
+            end: Some(end),
             up: Some(up),
             last,
             mark,
@@ -94,25 +95,25 @@ impl Child {
 
     /// Waits for the next thing that happens to it.
     pub(super) async fn next(&mut self) -> News {
-        if let Some(up) = &mut self.up {
-            tokio::select! {
-                is_up = up => {
-                    self.up = None;
-                    // Where its log has ended, so does it in a moment.
-                    if is_up.is_ok() {
-                        return News::Up;
-                    }
+        let up = &mut self.up;
+        let coming = async {
+            if let Some(coming) = up {
+                let is_up = coming.await.is_ok();
+                *up = None;
+                // Where its log has ended, so does it in a moment.
+                if is_up {
+                    return;
                 }
-                how = &mut self.end => return self.gone(how.ok()),
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = coming => News::Up,
+            how = heard(&mut self.end) => {
+                self.is_gone = true;
+                News::Gone(how)
             }
         }
-        let how = (&mut self.end).await;
-        self.gone(how.ok())
-    }
-
-    fn gone(&mut self, how: Option<String>) -> News {
-        self.is_gone = true;
-        News::Gone(how.unwrap_or_else(|| "ended unseen".to_owned()))
     }
 
     /// Why it ended, once it has.
@@ -132,7 +133,7 @@ impl Child {
     pub(super) async fn end(mut self) {
         process::signal_one(self.pid, Signal::SIGTERM);
         // At the first word it tells its clients, and would then wait for two seconds.
-        let told = timeout(TOLD, &mut self.end).await;
+        let told = timeout(TOLD, heard(&mut self.end)).await;
         if told.is_err() {
             process::signal_one(self.pid, Signal::SIGTERM);
         }
@@ -145,7 +146,7 @@ impl Child {
         };
         let ended = tokio::select! {
             ended = timeout(GRACE, gone) => ended.is_ok(),
-            _ = &mut self.end, if told.is_err() => true,
+            _ = heard(&mut self.end) => true,
         };
         if !ended {
             warn!(%pid, "openvpn did not end in time: it is killed");
@@ -160,6 +161,18 @@ impl Child {
         let mark = self.mark.clone();
         let _ = tokio::task::spawn_blocking(move || sweep(&mark)).await;
     }
+}
+
+/// Waits until its end is told; for ever, once nobody takes processes in any more.
+async fn heard(end: &mut Option<End>) -> String {
+    if let Some(telling) = end {
+        let how = telling.await;
+        *end = None;
+        if let Ok(how) = how {
+            return how;
+        }
+    }
+    std::future::pending().await
 }
 
 impl Drop for Child {

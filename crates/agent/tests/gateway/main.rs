@@ -15,6 +15,7 @@ mod lives;
 mod logs;
 mod pid1;
 mod scripts;
+mod vpn;
 
 mod application;
 mod sight;

@@ -103,8 +103,20 @@ async fn scripts_of_the_shell_system_lead_to_the_agent() {
         0,
     );
     check(&world, &run(&world, &["lib/reset-nginx.sh"], "").await, 0);
-    let started = run(&world, &["lib/start-vpn.sh"], "").await;
-    check(&world, &started, 1);
+    vpn_scripts(&world).await;
+
+    let own = run(&world, &["main.sh", "-r", "bin/other.sh", "x"], "").await;
+    assert_eq!(stdout(&own), "own: -r bin/other.sh x\n");
+    assert_eq!(
+        stdout(&run(&world, &["lib/helper.sh"], "").await),
+        "helped\n"
+    );
+}
+
+/// Those of the VPN, in a gateway that can have none.
+async fn vpn_scripts(world: &World) {
+    let started = run(world, &["lib/start-vpn.sh"], "").await;
+    check(world, &started, 1);
     let said = stdout(&started);
     assert!(
         said.starts_with("{\"status\": \"error\", \"error\": \"")
@@ -115,7 +127,7 @@ async fn scripts_of_the_shell_system_lead_to_the_agent() {
     let organization = "0d1b3c5e-8f1a-4c52-9a52-2f7e0a9a1c11";
     let started = ["vpn", "start", "--organization", organization];
     let started = world.ask(&started).await;
-    check(&world, &started, 1);
+    check(world, &started, 1);
     assert!(
         stdout(&started).contains("shares its host's network"),
         "{}",
@@ -127,18 +139,11 @@ async fn scripts_of_the_shell_system_lead_to_the_agent() {
         "{}",
         stdout(&report)
     );
-    let stopped = run(&world, &["lib/stop-vpn.sh"], "").await;
-    check(&world, &stopped, 0);
+    let stopped = run(world, &["lib/stop-vpn.sh"], "").await;
+    check(world, &stopped, 0);
     assert_eq!(
         stdout(&stopped),
         "{\"status\": \"ok\", \"message\": \"OpenVPN servers stopped successfully\"}\n"
-    );
-
-    let own = run(&world, &["main.sh", "-r", "bin/other.sh", "x"], "").await;
-    assert_eq!(stdout(&own), "own: -r bin/other.sh x\n");
-    assert_eq!(
-        stdout(&run(&world, &["lib/helper.sh"], "").await),
-        "helped\n"
     );
 }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use lockgate_model::EnvName;
+use lockgate_model::{EnvName, Phase};
 use tokio_util::sync::CancellationToken;
 
 use self::watch::{Watching, watch};
@@ -222,7 +222,7 @@ pub(crate) async fn once(
             for failing in outcome
                 .seen
                 .iter()
-                .flat_map(|it| services::failing(env, it))
+                .flat_map(|it| [services::failing(env, it), complaining(it)].concat())
             {
                 ctx.screen.warn(&failing);
             }
@@ -237,6 +237,16 @@ pub(crate) async fn once(
             }
         }
     }
+}
+
+/// What is to be said after a deploy of gateways that serve and have something to say all the same:
+/// a VPN that does not run, or does not keep its clients apart.
+fn complaining(view: &GatewaysView) -> Vec<String> {
+    let reports = view.gateways.iter().filter_map(|it| it.report.as_ref());
+    let serving = reports.filter(|report| report.phase == Phase::Ready);
+    serving
+        .filter_map(|report| Some(format!("{}: {}", report.gateway, report.problem.as_ref()?)))
+        .collect()
 }
 
 /// Makes containers anew where lockgate.toml's `[docker]` says something else than before, or their
