@@ -285,6 +285,17 @@ impl Vpn {
         now.or_else(|| self.shared.kept.whose().map(|whose| whose.organization))
     }
 
+    /// Tries it again at once, where it does not run and should.
+    pub(crate) async fn try_again(&self) {
+        let (phase, organization) = {
+            let shown = self.shared.shown.borrow();
+            (shown.phase, shown.organization.clone())
+        };
+        if let (Phase::Failed, Some(organization)) = (phase, organization) {
+            self.start_by_hand(organization, false, WAIT).await;
+        }
+    }
+
     /// Stops it by hand.
     pub(crate) async fn stop_by_hand(&self) {
         self.order(Order::Stop).await;

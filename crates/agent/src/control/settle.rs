@@ -80,13 +80,17 @@ pub(super) async fn restart(control: &mut Control, within: Duration) -> Result<(
     }
 }
 
-/// Begins afresh, in the order of a start: the VPN, where there is one, then the door,
-/// then the application, which may read at its load what the VPN has left.
+/// Begins afresh, in the order of a start: the VPN, where it does not run and should (one that
+/// runs keeps its tunnels), then the door, then the application, which may read at its load
+/// what the VPN has left.
 pub(super) async fn reset(
     control: &mut Control,
     part: Option<Part>,
     within: Duration,
 ) -> Result<(), Unsettled> {
+    if part.is_none() {
+        control.vpn.try_again().await;
+    }
     if part != Some(Part::Application) {
         let reset = control.routes.reset().await;
         reset.map_err(|error| Unsettled::Door(in_one_line(&error)))?;

@@ -288,3 +288,52 @@ async fn a_vpn_that_cannot_start_keeps_no_application_from_running() {
     let report = world.ask(&["status"]).await.stdout;
     assert!(!String::from_utf8(report).unwrap().contains("problem"));
 }
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the test takes a program away in a place of its own"
+)]
+fn mount(words: &[&str]) {
+    assert!(
+        Command::new(words[0])
+            .args(&words[1..])
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+#[tokio::test]
+async fn without_rules_no_vpn_starts_unless_somebody_insists() {
+    if !in_own_network() {
+        return;
+    }
+    let mut world = world().await;
+    mount(&["mount", "--bind", "/bin/false", "/usr/sbin/nft"]);
+    world.start_agent();
+    let packed = world.pack(&application("1.0.0"));
+    let seq = world.state(&packed, |it| it.organization = Some(ONE.to_owned()));
+    world.settled(seq).await;
+    assert_eq!(world.hello().await.version, "1.0.0");
+    let failed = until(&world, "failed", |it| it["state"] == "failed").await;
+    let problem = failed["problem"].to_string();
+    assert!(problem.contains("cannot be kept apart"), "{failed}");
+    assert!(problem.contains("--unsafe-no-isolation"), "{failed}");
+
+    ask(&world, &["start", "--unsafe-no-isolation"]).await;
+    let loud = status(&world).await;
+    assert_eq!(
+        (&loud["state"], &loud["isolated"]),
+        (&"ready".into(), &false.into())
+    );
+    let report = String::from_utf8(world.ask(&["status"]).await.stdout).unwrap();
+    assert!(report.contains("NOT KEPT APART"), "{report}");
+
+    mount(&["umount", "/usr/sbin/nft"]);
+    for word in ["stop", "start"] {
+        ask(&world, &[word]).await;
+    }
+    assert_eq!(status(&world).await["isolated"], true);
+    let report = String::from_utf8(world.ask(&["status"]).await.stdout).unwrap();
+    assert!(!report.contains("problem"), "{report}");
+}
