@@ -71,8 +71,8 @@ build:
     RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target {{arch()}}-unknown-linux-gnu -p lockgate -p lockgate-agent
     @ls -l {{target}}/lockgate {{target}}/lockgate-agent
 
-# `docker-start` and `pool` measure on a Docker engine of their own and need root.
-# Benchmarks: `just bench pack`, `serve`, `proxy`, `deploy`, `reload`, `boot`, `rest`, `docker-start`, `pool` or `all`; `--quick` for a look
+# `docker-start` and `pool` measure on a Docker engine of their own, `vpn` in a network of its own; they need root.
+# Benchmarks: `just bench pack`, `serve`, `proxy`, `deploy`, `reload`, `boot`, `rest`, `docker-start`, `pool`, `vpn` or `all`; `--quick` for a look
 bench *what="all": build example
     cargo build --locked --release -p lockgate-bench
-    LOCKGATE_BIN_DIR={{target}} {{ if what =~ '^(docker-start|pool)' { "scripts/engine.sh" } else { "" } }} target/release/lockgate-bench {{what}}
+    LOCKGATE_BIN_DIR={{target}} {{ if what =~ '^(docker-start|pool)' { "scripts/engine.sh" } else if what =~ '^vpn' { "scripts/alone.sh" } else { "" } }} target/release/lockgate-bench {{what}}

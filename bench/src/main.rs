@@ -30,6 +30,7 @@ mod sequence;
 mod serve;
 mod table;
 mod usage;
+mod vpn;
 mod watch;
 
 use std::path::PathBuf;
@@ -61,6 +62,9 @@ struct Options {
     /// The base image that `docker-start` and `pool` build from, in the engine of `DOCKER_HOST`.
     #[arg(long, env = "LOCKGATE_TEST_BASE")]
     base: Option<String>,
+    /// Whether nobody shares its network: `vpn` takes some names and addresses for itself.
+    #[arg(long, env = "LOCKGATE_ALONE", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    alone: bool,
     /// The folder of the shell sequence that `deploy` measures itself against.
     #[arg(long, default_value = "bench/sequence")]
     sequence: PathBuf,
@@ -87,6 +91,8 @@ enum What {
     DockerStart,
     /// A deploy to three and to twenty containers, phase by phase.
     Pool,
+    /// A VPN from nothing to the first ping, beside `openssl dhparam`; fifty clients at once.
+    Vpn,
     /// All of them.
     All,
 }
@@ -104,6 +110,7 @@ fn main() -> ExitCode {
         (What::Rest, rest::rest),
         (What::DockerStart, docker_start::docker_start),
         (What::Pool, pool::pool),
+        (What::Vpn, vpn::vpn),
     ] {
         if options.what != What::All && options.what != what {
             continue;
