@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid};
 use serde_json::Value;
@@ -97,6 +99,8 @@ impl Client {
     fn connect(world: &World, profile: &str) -> Self {
         let (config, log) = (world.path("client.ovpn"), world.path("client.log"));
         fs::write(&config, profile).unwrap();
+        // What an earlier one wrote is not this one's.
+        let _ = fs::remove_file(&log);
         let process = Command::new("ip")
             .args(["netns", "exec", "client", "openvpn", "--config"])
             .arg(&config)
@@ -169,6 +173,25 @@ async fn until(world: &World, what: &str, is_so: impl Fn(&Value) -> bool) -> Val
     };
     let waited = timeout(DEADLINE, waiting).await;
     waited.unwrap_or_else(|_| panic!("not {what}\n{}", world.told()))
+}
+
+/// The profile that the shell system's application makes of what it reads, for files beside it.
+fn as_the_shell_system(world: &World) -> String {
+    let published: Value = serde_json::from_slice(&fs::read(PUBLISHED).unwrap()).unwrap();
+    for (name, value) in published["certificates"].as_object().unwrap() {
+        let content = STANDARD.decode(value.as_str().unwrap()).unwrap();
+        fs::write(world.path(name), content).unwrap();
+    }
+    let at = |name: &str| world.path(name).display().to_string();
+    format!(
+        "client\ndev tun\nproto udp\nremote 10.9.0.1 {port}\nresolv-retry infinite\nnobind\n\
+         cipher AES-256-GCM\ncert {cert}\nkey {key}\nca {ca}\ntls-client\ntls-auth {ta} 1\n",
+        port = published["port"],
+        cert = at("clients.crt"),
+        key = at("clients.key"),
+        ca = at("ca.crt"),
+        ta = at("ta.key"),
+    )
 }
 
 async fn organization(world: &mut World, organization: Option<&str>) {
@@ -258,6 +281,10 @@ async fn a_vpn_is_up_before_the_application_loads_and_outlives_it() {
     assert_eq!(status(&world).await["organization"], TWO);
     let other = ask(&world, &["client", "--host", "10.9.0.1"]).await;
     assert_ne!(other, profile);
+    drop(client);
+    let mut client = Client::connect(&world, &as_the_shell_system(&world));
+    client.connected(1).await;
+    assert!(client.pings("172.16.0.1"));
     let packed = world.pack(&application("2.0.0"));
     let seq = world.state(&packed, |_| {});
     world.settled(seq).await;
