@@ -86,8 +86,9 @@ pub(super) async fn keep(shared: Arc<Shared>, mut asked: Asked, stop: Cancellati
         forget: false,
     };
     loop {
-        // Elsewhere the file is another one's.
-        if alone && keeper.wanted.is_none() {
+        // What is there is an earlier agent's or another organization's. Where the gateway is
+        // not alone, it is another gateway's.
+        if alone {
             unpublish();
         }
         let Some(wanted) = keeper.wanted.clone() else {
@@ -215,6 +216,9 @@ impl Keeper {
             let (passes, problem) = (hindrance.passes, hindrance.problem);
             // Where there can be none, whoever wants one by hand is told so.
             let quiet = !self.shared.facts.alone;
+            if !quiet && !passes {
+                unpublish();
+            }
             if !quiet {
                 warn!(why = %problem, again = passes, "the VPN does not run");
             }

@@ -276,19 +276,23 @@ async fn a_vpn_is_up_before_the_application_loads_and_outlives_it() {
         profile
     );
 
-    // Another organization has other keys; none has none.
-    organization(&mut world, Some(TWO)).await;
-    assert_eq!(status(&world).await["organization"], TWO);
-    let other = ask(&world, &["client", "--host", "10.9.0.1"]).await;
-    assert_ne!(other, profile);
     drop(client);
-    let mut client = Client::connect(&world, &as_the_shell_system(&world));
+    another_organization_and_none(&mut world, &profile).await;
+}
+
+/// Another organization has other keys, with which the shell system's clients connect; none has none.
+async fn another_organization_and_none(world: &mut World, before: &str) {
+    organization(world, Some(TWO)).await;
+    assert_eq!(status(world).await["organization"], TWO);
+    let other = ask(world, &["client", "--host", "10.9.0.1"]).await;
+    assert_ne!(other, before);
+    let mut client = Client::connect(world, &as_the_shell_system(world));
     client.connected(1).await;
     assert!(client.pings("172.16.0.1"));
     let packed = world.pack(&application("2.0.0"));
     let seq = world.state(&packed, |_| {});
     world.settled(seq).await;
-    until(&world, "released", |it| it["state"] == "off").await;
+    until(world, "released", |it| it["state"] == "off").await;
     assert!(!world.path("lockgate/vpn").exists());
 }
 
