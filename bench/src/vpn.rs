@@ -10,7 +10,7 @@ use lockgate_builds::sign::SigningKey;
 use crate::Options;
 use crate::clock::Stopwatch;
 use crate::error::BenchError;
-use crate::process::{Running, command, first_line, run};
+use crate::process::{Running, command, first_line, run, stop};
 use crate::samples::Samples;
 use crate::table::{Row, Table, tell};
 
@@ -244,6 +244,10 @@ impl Measured {
             return Err(BenchError::Unexpected {
                 what: format!("{seen} of {MANY} clients are connected:\n{status}"),
             });
+        }
+        // Each takes a second to say good-bye: all at the same time.
+        for client in &clients {
+            stop(client.running.pid(), || true);
         }
         drop(clients);
         gateway.ask(&["stop"]).map(drop)

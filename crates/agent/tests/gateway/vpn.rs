@@ -40,7 +40,7 @@ fn in_own_network() -> bool {
         let mut folders = folders.iter().map(|folder| Path::new(folder).join(program));
         folders.any(|program| program.is_file())
     };
-    let missing: Vec<&str> = ["openvpn", "nft", "ip", "ping"]
+    let missing: Vec<&str> = ["openvpn", "nft", "ip", "ping", "curl"]
         .into_iter()
         .filter(|program| !has(program))
         .collect();
@@ -140,6 +140,20 @@ impl Client {
     }
 }
 
+/// What a client gets from the gateway's door in the VPN.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the test does what a user container does"
+)]
+fn fetched() -> String {
+    let curl = ["netns", "exec", "client", "curl", "-sS", "-m", "5"];
+    let output = Command::new("ip")
+        .args(curl)
+        .arg("http://172.16.0.1/")
+        .output();
+    String::from_utf8(output.unwrap().stdout).unwrap()
+}
+
 impl Drop for Client {
     fn drop(&mut self) {
         let _ = self.process.kill();
@@ -223,6 +237,7 @@ async fn a_vpn_is_up_before_the_application_loads_and_outlives_it() {
     let mut client = Client::connect(&world, &profile);
     client.connected(1).await;
     assert!(client.pings("172.16.0.1"));
+    assert!(fetched().contains("\"version\":\"1.0.0\""), "{}", fetched());
     let address = status(&world).await["clients"][0]["address"].clone();
     assert_eq!(address, "172.16.0.2");
 
