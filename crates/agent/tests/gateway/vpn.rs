@@ -55,7 +55,16 @@ fn in_own_network() -> bool {
                  ip -n client address add 10.9.0.2/24 dev client && \
                  ip -n client link set client up && exec \"$@\"";
     let status = Command::new("unshare")
-        .args(["--net", "--mount", "sh", "-c", place, "sh"])
+        // With the first process of its own, all that the test has started ends.
+        .args([
+            "--net",
+            "--mount",
+            "--pid",
+            "--fork",
+            "--mount-proc",
+            "--kill-child",
+        ])
+        .args(["sh", "-c", place, "sh"])
         .arg(std::env::current_exe().unwrap())
         .args([&test, "--exact", "--nocapture"])
         .env(INSIDE, "yes")
@@ -330,9 +339,16 @@ async fn a_vpn_that_cannot_start_keeps_no_application_from_running() {
     let report = String::from_utf8(report).unwrap();
     assert!(report.contains("the VPN does not run: openvpn"), "{report}");
     drop(taken);
-    until(&world, "up", |it| it["state"] == "ready").await;
+    let up = until(&world, "up", |it| it["state"] == "ready").await;
     let report = world.ask(&["status"]).await.stdout;
     assert!(!String::from_utf8(report).unwrap().contains("problem"));
+
+    // An agent that was killed has left its openvpn behind: the next one ends it.
+    assert_eq!(world.end_agent(Signal::SIGKILL).await, None);
+    world.start_agent();
+    let again = |it: &Value| it["state"] == "ready" && it["pid"] != up["pid"];
+    let again = until(&world, "up again", again).await;
+    assert_eq!(again["restarts"], 0, "{again}");
 }
 
 #[expect(
