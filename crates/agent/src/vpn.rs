@@ -22,6 +22,7 @@ mod kept;
 mod log;
 mod management;
 mod pki;
+mod prepare;
 mod render;
 mod tool;
 
@@ -318,7 +319,7 @@ impl Vpn {
 
     /// Looks whether the rules are there, where it runs, and shows what is found.
     pub(crate) async fn look(&self) {
-        keeper::look_at_rules(&self.shared).await;
+        prepare::look_at_rules(&self.shared).await;
     }
 
     /// The same, and who is connected.
