@@ -30,6 +30,9 @@ pub(crate) struct Expected {
     pub(crate) transport: Transport,
     /// Where.
     pub(crate) address: SocketAddr,
+    /// The agent's own child that listens there, where it may keep its sockets to itself: one
+    /// of another user.
+    pub(crate) child: Option<Holder>,
 }
 
 /// A socket that listens in the agent's network.
@@ -44,12 +47,31 @@ pub(crate) struct Found {
 }
 
 impl Expected {
+    /// The same, by this child of the agent's.
+    pub(crate) fn by(mut self, pid: u32, name: &str) -> Self {
+        self.child = Some(Holder {
+            pid,
+            name: name.to_owned(),
+            own: true,
+        });
+        self
+    }
+
+    /// A part that takes packets.
+    pub(crate) fn udp(what: impl Into<String>, address: SocketAddr) -> Self {
+        Self {
+            transport: Transport::Udp,
+            ..Self::tcp(what, address)
+        }
+    }
+
     /// A part that takes connections.
     pub(crate) fn tcp(what: impl Into<String>, address: SocketAddr) -> Self {
         Self {
             what: what.into(),
             transport: Transport::Tcp,
             address,
+            child: None,
         }
     }
 }

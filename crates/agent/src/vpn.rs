@@ -26,6 +26,7 @@ mod prepare;
 mod render;
 mod tool;
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +39,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::listeners::Expected;
 use crate::supervisor::Handle;
 
 pub(crate) use addresses::{AddressArgs, address};
@@ -315,6 +317,22 @@ impl Vpn {
     /// What is shown, the newest at once.
     pub(crate) fn watch(&self) -> watch::Receiver<Shown> {
         self.shared.shown.subscribe()
+    }
+
+    /// Where it listens while it runs.
+    pub(crate) fn listens(&self) -> Vec<Expected> {
+        let pid = self.shared.shown.borrow().pid;
+        let Some(pid) = pid.and_then(|pid| u32::try_from(pid).ok()) else {
+            return Vec::new();
+        };
+        let everywhere = Ipv4Addr::UNSPECIFIED;
+        let clients = SocketAddr::from((everywhere, self.shared.facts.port));
+        let management = SocketAddr::from(render::MANAGEMENT);
+        let all = [
+            Expected::udp("vpn", clients),
+            Expected::tcp("vpn management", management),
+        ];
+        all.map(|one| one.by(pid, "openvpn")).into()
     }
 
     /// Looks whether the rules are there, where it runs, and shows what is found.

@@ -7,7 +7,6 @@ mod one_line;
 
 use std::error::Error;
 use std::fmt::Write as _;
-use std::io::ErrorKind;
 
 use serde_json::json;
 

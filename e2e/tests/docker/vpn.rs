@@ -73,6 +73,27 @@ fn address_of(world: &World, container: &str) -> String {
         .to_owned()
 }
 
+/// The VPN's two sockets are known as its own, although it runs as another user than the agent.
+fn listens(world: &World, pid: &Value) {
+    let status = ["status", "dev-001", "--wide", "--format", "json"];
+    let status = world.lockgate(&status).expect(0).json();
+    let all = status["environments"][0]["gateways"][0]["listeners"].clone();
+    let of_vpn = |one: &&Value| {
+        one["what"]
+            .as_str()
+            .is_some_and(|what| what.starts_with("vpn"))
+    };
+    let known: Vec<&Value> = all.as_array().unwrap().iter().filter(of_vpn).collect();
+    assert_eq!(known.len(), 2, "{all}");
+    for one in known {
+        assert_eq!(
+            (&one["state"], &one["processes"][0]["pid"]),
+            (&"held".into(), pid),
+            "{one}"
+        );
+    }
+}
+
 /// A client's profile, as the gateway gives it.
 fn profile(world: &World, gateway: &str, host: &str) -> String {
     let words = ["exec", gateway, "lockgate-agent", "vpn", "client"];
@@ -155,6 +176,7 @@ fn a_gateway_s_organization_has_a_vpn_from_the_first_moment_to_the_last() {
     assert_eq!(read["organization_id"], ONE, "{read}");
     assert_eq!((&read["status"], &read["pid"]), (&"ok".into(), &vpn["pid"]));
     assert_eq!(read["hostname"], GATEWAY);
+    listens(&world, &vpn["pid"]);
 
     // Over the port that is open on the bridge's address, as a container of this host.
     let profile = profile(&world, GATEWAY, "172.17.0.1");

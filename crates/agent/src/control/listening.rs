@@ -38,6 +38,7 @@ pub(super) async fn all(State(control): State<Control>) -> Response {
     let Listening { state_dir, door } = control.listening;
     let mut expected = application(&control.reporting.snapshot());
     expected.extend(door);
+    expected.extend(control.vpn.listens());
     let looked = tokio::task::spawn_blocking(move || look(&expected, &state_dir)).await;
     match looked {
         Ok(listeners) => Json(listeners).into_response(),

@@ -31,10 +31,13 @@ pub(super) fn compare(expected: &[Expected], found: Vec<Found>, is_alone: bool) 
 fn judge(expected: &Expected, found: &[Found]) -> Listener {
     let there: Vec<&Found> = found.iter().filter(|one| is_at(one, expected)).collect();
     let own = there.iter().find(|one| one.is_own());
-    let (state, holders) = match (own, there.first()) {
-        (Some(own), _) => (ListenerState::Held, own.processes.clone()),
-        (None, Some(other)) => (ListenerState::Foreign, other.processes.clone()),
-        (None, None) => (ListenerState::Missing, Vec::new()),
+    let (state, holders) = match (own, there.first(), &expected.child) {
+        (Some(own), _, _) => (ListenerState::Held, own.processes.clone()),
+        (None, Some(other), Some(child)) if other.processes.is_empty() => {
+            (ListenerState::Held, vec![child.clone()])
+        }
+        (None, Some(other), _) => (ListenerState::Foreign, other.processes.clone()),
+        (None, None, _) => (ListenerState::Missing, Vec::new()),
     };
     Listener {
         what: Some(expected.what.clone()),
@@ -96,6 +99,18 @@ mod tests {
         };
         let all = compare(expected, found.to_vec(), is_alone);
         all.into_iter().map(line).collect()
+    }
+
+    #[test]
+    fn a_child_that_keeps_its_sockets_to_itself_is_known_all_the_same() {
+        let vpn = expected("vpn", "127.0.0.1:5555").by(9, "openvpn");
+        let check = |found: &[Found], line: &str| {
+            assert_eq!(lines(std::slice::from_ref(&vpn), found, true), [line]);
+        };
+        check(&[found("127.0.0.1:5555", &[])], "vpn 127.0.0.1:5555 held 9");
+        let foreign = found("127.0.0.1:5555", &[(7, "nc", false)]);
+        check(&[foreign], "vpn 127.0.0.1:5555 foreign 7");
+        check(&[], "vpn 127.0.0.1:5555 missing ");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What each module's error means for a command: its kind, and what to do next.
 
+use std::io::ErrorKind;
+
 use super::{CommandError, Kind};
 use crate::certificates::CertificateError;
 use crate::config::ConfigError;
