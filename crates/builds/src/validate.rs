@@ -26,6 +26,7 @@ mod report;
 mod rules;
 mod sizes;
 mod sources;
+mod types;
 mod ways;
 
 use std::io::ErrorKind;
@@ -54,6 +55,8 @@ pub enum ImportKind {
     DynamicImport,
     /// It lies in the bundle.
     Inlined,
+    /// Only types of it are imported, and nothing of it reaches the bundle.
+    TypeOnly,
 }
 
 /// Something forbidden in a bundle.
@@ -247,6 +250,9 @@ pub fn validate_bundle(
     let matcher = rules.matcher(&bundle).map_err(unparsable)?;
     let found = find::find(&text, &matcher).map_err(unparsable)?;
     let sayings = composition::gather(root, &bundle, &text, rules.metafile.as_deref());
+    let types = rules
+        .types
+        .map(|severity| types::types(root, &sayings, &matcher, severity));
     let case = Case {
         root,
         text: &text,
@@ -254,11 +260,12 @@ pub fn validate_bundle(
         guarded: rules.guarded,
     };
     let Explained {
-        findings,
+        mut findings,
         allowed,
         told_by,
         notes,
     } = explain::explain(&case, found, sayings);
+    findings.extend(types.into_iter().flatten());
     Ok(BundleReport {
         path: path.to_owned(),
         size_bytes: text.len() as u64,

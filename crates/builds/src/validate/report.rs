@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 pub use github::github;
 pub use sarif::sarif;
 
-use super::{BundleReport, Finding, Link, Severity, ToldBy};
+use super::{BundleReport, Finding, ImportKind, Link, Severity, ToldBy};
 
 /// What a megabyte is in the reports: 2^20 bytes, as ever.
 const MEGABYTE: u64 = 1 << 20;
@@ -95,6 +95,12 @@ fn occurrence(text: &mut String, finding: &Finding) {
         specifier,
         ..
     } = finding;
+    if finding.kind == ImportKind::TypeOnly {
+        let original = finding.original.as_ref();
+        let place = original.map_or_else(String::new, |one| format!("{}:{}", one.file, one.line));
+        let _ = writeln!(text, "      {place}: only types of {specifier}");
+        return;
+    }
     let at = if *line == 0 {
         String::new()
     } else {

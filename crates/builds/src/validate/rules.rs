@@ -30,6 +30,8 @@ pub struct Rules {
     /// How bad a require is that a program can do without:
     /// `try { require("react") } catch {}`.
     pub guarded: Severity,
+    /// How bad an import of types alone is; `None` to not look for them.
+    pub types: Option<Severity>,
     /// Where the bundler's metafile lies, from the workspace; looked for beside the bundle
     /// where it is not said.
     pub metafile: Option<std::path::PathBuf>,
@@ -69,6 +71,7 @@ impl Default for Rules {
             rules: sets::react(),
             allowed: Vec::new(),
             guarded: Severity::Note,
+            types: None,
             metafile: None,
         }
     }

@@ -11,6 +11,7 @@ const VALIDATION: &str = r#"# What no bundle may hold, and what it may all the s
 # [validate]
 # sets = ["react"]     # or "frontend": everything that is written for a browser
 # guarded = "note"     # or "warning", "error": a require whose error is caught
+# types = "warning"    # imports of types alone, of which nothing is said otherwise
 # metafile = "dist/meta.json"
 # [[validate.forbid]]
 # label = "Heavy"

@@ -17,6 +17,8 @@ pub(crate) struct ValidateTable {
     sets: Option<Vec<String>>,
     /// How bad a require is that the program can do without.
     guarded: Option<Severity>,
+    /// How bad an import of types alone is; nothing of them is told where this is not said.
+    types: Option<Severity>,
     /// The bundler's metafile.
     metafile: Option<PathBuf>,
     /// Rules of one's own.
@@ -101,6 +103,7 @@ pub(super) fn rules(root: &Path, table: &ValidateTable) -> Result<Rules, Workspa
         rules,
         allowed,
         guarded: table.guarded.unwrap_or(Severity::Note),
+        types: table.types,
         metafile: table.metafile.as_ref().map(|path| root.join(path)),
     };
     rules.check().map_err(senseless)?;

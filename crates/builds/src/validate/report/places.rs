@@ -1,7 +1,7 @@
 //! Findings and secrets as what other programs show: a level, a place, a sentence.
 
 use crate::secrets::SecretHit;
-use crate::validate::{BundleReport, Finding, Severity};
+use crate::validate::{BundleReport, Finding, ImportKind, Severity};
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +32,9 @@ pub(super) fn places(reports: &[BundleReport], secrets: &[SecretHit]) -> Vec<Pla
 fn of_finding(report: &BundleReport, finding: &Finding) -> Place {
     let bundle = report.path.display().to_string();
     let mut message = match (finding.bytes, finding.modules) {
+        _ if finding.kind == ImportKind::TypeOnly => {
+            format!("only types of `{}` are imported", finding.specifier)
+        }
         (Some(bytes), Some(modules)) => format!(
             "`{}` lies in the bundle `{bundle}`: {bytes} bytes, files: {modules}",
             finding.specifier
