@@ -56,5 +56,5 @@ cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
 # Unoptimised where a run takes a second anyway: that takes a third of the time to build.
 need just || { echo "setup: installing just"; cargo install --quiet --locked --debug just; }
-need cargo-nextest || { echo "setup: installing cargo-nextest"; cargo install --quiet --locked cargo-nextest; }
+need cargo-nextest || { echo "setup: installing cargo-nextest"; cargo install --quiet --locked --debug cargo-nextest; }
 need cargo-deny || { echo "setup: installing cargo-deny"; cargo install --quiet --locked --debug cargo-deny; }
