@@ -1,5 +1,3 @@
-mod explained;
-
 use std::fmt::Write as _;
 
 use super::*;
@@ -442,4 +440,176 @@ fn bundlers_marks_tell_what_lies_in_a_bundle_where_nothing_else_does() {
         assert_eq!(found.len(), usize::from(expected), "{text}: {found:?}");
         assert!(found.iter().all(|one| one.kind == ImportKind::Inlined));
     }
+}
+
+/// A workspace with these files.
+fn workspace(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    for (path, text) in files {
+        let path = root.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    root
+}
+
+fn judged(root: &tempfile::TempDir) -> BundleReport {
+    let bundle = Path::new("dist/main.js");
+    validate_bundle(root.path(), bundle, &Rules::default()).unwrap()
+}
+
+#[test]
+fn code_that_lies_in_the_bundle_is_found_by_the_map_with_its_way() {
+    let map = r#"{"version":3,"sources":["../src/main.ts","../src/hooks.ts","../node_modules/react/index.js","../node_modules/react-dom/index.js"],
+        "sourcesContent":["import { h } from './index';\nh()","import { u } from 'react';\nexport const h = u","module.exports = 1",""],
+        "mappings":"AEAA;ADAA;ADAA"}"#;
+    let root = workspace(&[
+        (
+            "dist/main.js",
+            "var react = 1;\nvar h = react;\nh();\n//# sourceMappingURL=main.js.map",
+        ),
+        ("dist/main.js.map", map),
+        ("src/index.ts", "export * from './hooks';"),
+    ]);
+    let report = judged(&root);
+    assert_eq!(report.told_by, ToldBy::Map);
+    assert_eq!(report.notes, Vec::<String>::new());
+    // Of react-dom nothing is in the bundle.
+    let [finding] = &report.findings[..] else {
+        panic!("{:?}", report.findings);
+    };
+    assert_eq!(
+        (finding.specifier.as_str(), finding.kind),
+        ("react", ImportKind::Inlined)
+    );
+    assert_eq!(
+        (finding.bytes, finding.modules, finding.line),
+        (Some(15), Some(1), 1)
+    );
+    let way: Vec<_> = finding
+        .chain
+        .iter()
+        .map(|link| (link.file.as_str(), link.line))
+        .collect();
+    assert_eq!(
+        way,
+        [
+            ("src/main.ts", Some(1)),
+            ("src/index.ts", Some(1)),
+            ("src/hooks.ts", Some(1))
+        ]
+    );
+    let fix = finding.fix.as_ref().unwrap();
+    assert_eq!(
+        (fix.kind, fix.file.as_str()),
+        (FixKind::BackEndIndex, "src/index.ts")
+    );
+}
+
+#[test]
+fn an_import_from_outside_is_led_back_to_its_source() {
+    let map = r#"{"version":3,"sources":["../src/main.ts","../src/both.ts"],
+        "sourcesContent":["import { A } from './both';\nnew A()","// both\nimport { u } from 'react';\nexport class A {}\nexport const h = () => u();"],
+        "mappings":"ACCA;ACAA"}"#;
+    let root = workspace(&[
+        ("dist/main.js", "var r = require(\"react\");\nnew A();"),
+        ("dist/main.js.map", map),
+    ]);
+    // Its second line names a file that is not listed.
+    assert!(judged(&root).notes[0].contains("does not list"));
+    std::fs::write(
+        root.path().join("dist/main.js.map"),
+        map.replace(";ACAA", ";ADDA"),
+    )
+    .unwrap();
+    let report = judged(&root);
+    let finding = &report.findings[0];
+    let original = finding.original.as_ref().unwrap();
+    assert_eq!((original.file.as_str(), original.line), ("src/both.ts", 2));
+    assert_eq!(finding.chain.len(), 2);
+    let fix = finding.fix.as_ref().unwrap();
+    assert_eq!(
+        (fix.kind, fix.file.as_str()),
+        (FixKind::MixedFile, "src/both.ts")
+    );
+}
+
+#[test]
+fn a_map_that_is_of_no_use_is_a_note_and_imports_are_still_found() {
+    for (map, note) in [
+        ("{", "cannot be used: EOF"),
+        ("", "cannot be used: EOF"),
+        (
+            r#"{"version":3,"sources":["a.js"],"mappings":"!"}"#,
+            "not base 64",
+        ),
+        (
+            r#"{"version":3,"sources":["a.js"],"mappings":"AAAA;;;AAAA"}"#,
+            "not of this bundle: it maps line 4",
+        ),
+    ] {
+        let root = workspace(&[
+            ("dist/main.js", "require('react');\nx();"),
+            ("dist/main.js.map", map),
+        ]);
+        let report = judged(&root);
+        assert_eq!(report.findings.len(), 1, "{map}");
+        assert!(report.notes[0].contains(note), "{map}: {:?}", report.notes);
+    }
+}
+
+#[test]
+fn a_metafile_tells_more_than_a_map() {
+    let metafile = r#"{"inputs":{
+        "src/main.ts":{"bytes":1,"imports":[{"path":"src/view.tsx","kind":"import-statement","original":"./view"}]},
+        "src/view.tsx":{"bytes":1,"imports":[{"path":"react","kind":"import-statement","external":true}]}},
+      "outputs":{"dist/main.js":{"bytes":1,"entryPoint":"src/main.ts","inputs":{"src/main.ts":{"bytesInOutput":3},"src/view.tsx":{"bytesInOutput":4}}}}}"#;
+    let root = workspace(&[
+        ("dist/main.js", "var r = require('react');\nf();"),
+        ("dist/meta.json", metafile),
+        ("src/main.ts", "\nimport { f } from './view';\nf();"),
+        (
+            "src/view.tsx",
+            "import { r } from 'react';\nexport const f = () => r();",
+        ),
+    ]);
+    let report = judged(&root);
+    assert_eq!(report.told_by, ToldBy::Metafile);
+    let finding = &report.findings[0];
+    let way: Vec<_> = finding
+        .chain
+        .iter()
+        .map(|link| (link.file.as_str(), link.line))
+        .collect();
+    assert_eq!(way, [("src/main.ts", Some(2)), ("src/view.tsx", Some(1))]);
+    let fix = finding.fix.as_ref().unwrap();
+    assert_eq!(
+        (fix.kind, fix.file.as_str()),
+        (FixKind::MixedFile, "src/main.ts")
+    );
+}
+
+#[test]
+fn what_is_allowed_is_told_with_its_reason() {
+    let rules = Rules {
+        allowed: vec![Allowed {
+            what: "react-dom/*".to_owned(),
+            reason: "renders mails".to_owned(),
+            bundles: Vec::new(),
+        }],
+        ..Rules::default()
+    };
+    let root = workspace(&[(
+        "dist/main.js",
+        "require('react-dom/server');\n// node_modules/react-dom/x.js\na()",
+    )]);
+    let report = validate_bundle(root.path(), Path::new("dist/main.js"), &rules).unwrap();
+    assert!(report.is_clean() && report.findings.is_empty());
+    assert_eq!(report.allowed.len(), 2);
+    assert!(
+        report
+            .allowed
+            .iter()
+            .all(|one| one.reason == "renders mails")
+    );
 }
