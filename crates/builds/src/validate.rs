@@ -13,6 +13,7 @@
 
 pub(crate) mod bundled;
 mod composition;
+mod deep;
 mod explain;
 mod find;
 mod fix;
@@ -31,13 +32,18 @@ mod ways;
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 
 pub use composition::ToldBy;
 pub use report::{github, render, sarif};
 pub use rules::{Allowed, Rule, Rules, Severity};
 pub use sizes::{Difference, Part, Sizes, difference, sizes};
 
+use composition::Sayings;
 use explain::{Case, Explained};
+
+/// Some editors begin a file with it; it belongs to no line.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// How a module is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -224,14 +230,14 @@ pub enum ValidateError {
 /// or which rule is none. Pure.
 pub fn find_imports(text: &str, rules: &Rules) -> Result<Vec<Finding>, String> {
     let matcher = rules.matcher("")?;
-    let found = find::find(text, &matcher)?;
     let case = Case {
         root: Path::new(""),
-        text: text.strip_prefix('\u{feff}').unwrap_or(text),
+        text: text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text),
         matcher: &matcher,
         guarded: rules.guarded,
+        types: rules.types,
     };
-    Ok(explain::explain(&case, found, composition::Sayings::default()).findings)
+    Ok(judge(&case, Sayings::default)?.findings)
 }
 
 /// Reads and judges one bundle. Its path, and those that a report names, count from `root`.
@@ -248,24 +254,20 @@ pub fn validate_bundle(
         why,
     };
     let matcher = rules.matcher(&bundle).map_err(unparsable)?;
-    let found = find::find(&text, &matcher).map_err(unparsable)?;
-    let sayings = composition::gather(root, &bundle, &text, rules.metafile.as_deref());
-    let types = rules
-        .types
-        .map(|severity| types::types(root, &sayings, &matcher, severity));
     let case = Case {
         root,
-        text: &text,
+        text: text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text),
         matcher: &matcher,
         guarded: rules.guarded,
+        types: rules.types,
     };
+    let gather = || composition::gather(root, &bundle, case.text, rules.metafile.as_deref());
     let Explained {
-        mut findings,
+        findings,
         allowed,
         told_by,
         notes,
-    } = explain::explain(&case, found, sayings);
-    findings.extend(types.into_iter().flatten());
+    } = judge(&case, gather).map_err(unparsable)?;
     Ok(BundleReport {
         path: path.to_owned(),
         size_bytes: text.len() as u64,
@@ -276,6 +278,25 @@ pub fn validate_bundle(
         told_by,
         notes,
     })
+}
+
+/// Parses a bundle while what is said of it is gathered, and explains what was found.
+fn judge(case: &Case, gather: impl FnOnce() -> Sayings) -> Result<Explained, String> {
+    let (said, sayings) = mpsc::channel();
+    let work = move || {
+        let found = find::find(case.text, case.matcher)?;
+        // Whoever gathers sends, or is gone with all of this.
+        let sayings = sayings.recv().unwrap_or_default();
+        let types = types::types(case, &sayings);
+        let mut explained = explain::explain(case, found, sayings);
+        explained.findings.extend(types);
+        Ok(explained)
+    };
+    let meanwhile = move || {
+        // Nobody waits for it where the bundle cannot be parsed.
+        let _ = said.send(gather());
+    };
+    deep::deep(work, meanwhile)?
 }
 
 /// The text of a bundle.
@@ -292,7 +313,7 @@ fn text(path: &Path) -> Result<String, ValidateError> {
         let (path, offset) = (path.clone(), error.utf8_error().valid_up_to());
         ValidateError::NotUtf8 { path, offset }
     })?;
-    if text.trim_start_matches('\u{feff}').trim().is_empty() {
+    if text.trim_start_matches(BYTE_ORDER_MARK).trim().is_empty() {
         return Err(ValidateError::Empty { path });
     }
     Ok(text)

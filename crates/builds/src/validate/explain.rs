@@ -22,6 +22,8 @@ pub(super) struct Case<'a> {
     pub(super) text: &'a str,
     pub(super) matcher: &'a Matcher<'a>,
     pub(super) guarded: Severity,
+    /// How bad an import of types alone is, where anybody asks.
+    pub(super) types: Option<Severity>,
 }
 
 /// What came of it.

@@ -17,19 +17,12 @@ use oxc_parser::{ParseOptions, Parser, ParserReturn};
 use oxc_span::{GetSpan, LabeledSpan, SourceType, Span};
 
 use super::ImportKind;
+use super::deep::{MOST_NESTED, nested_too_deep};
 use super::lines::Lines;
 use super::rules::Matcher;
 use kept::Kept;
 use license::file_of_react;
 
-/// Parser and visitor call themselves for every level of nesting, and generated code
-/// nests deeper than people do. Only what is used becomes memory. Brackets of
-/// [`MOST_NESTED`] levels need half of it in a build without optimisation, and chains
-/// without brackets (`a?b:`, `else if`, `+`) are good for 200,000 links.
-const STACK_BYTES: usize = 512 << 20;
-/// Brackets that may be open at the same time. Running out of stack would end the
-/// whole program, so what might is refused before.
-const MOST_NESTED: usize = 100_000;
 /// What esbuild's stand-in for `require` says when it cannot help. It keeps the sentence
 /// when it shortens every name, so it tells which name the stand-in has.
 const STAND_IN_MARK: &str = "Dynamic require of ";
@@ -66,42 +59,14 @@ pub(super) struct Mark {
     pub(super) offset: usize,
 }
 
-/// Reads a program. The error says where it cannot be parsed.
+/// Reads a program, on a thread with room to nest. The error says where it cannot be parsed.
 pub(super) fn find(text: &str, matcher: &Matcher) -> Result<Found, String> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if let Some(offset) = nested_too_deep(text) {
         let (line, column) = Lines::of(text).place(offset);
         return Err(format!(
             "{line}:{column}: nested more than {MOST_NESTED} levels deep"
         ));
     }
-    std::thread::scope(|scope| {
-        let worker = std::thread::Builder::new()
-            .name("validate".to_owned())
-            .stack_size(STACK_BYTES);
-        let worker = worker
-            .spawn_scoped(scope, || find_here(text, matcher))
-            .map_err(|error| format!("no thread to parse in: {error}"))?;
-        let stopped = |_| Err("the parser stopped half-way".to_owned());
-        worker.join().unwrap_or_else(stopped)
-    })
-}
-
-/// Where the brackets are nested deeper than can be parsed. Those in strings count as
-/// well: they come in pairs or are few, compared with the limit.
-pub(super) fn nested_too_deep(text: &str) -> Option<usize> {
-    let mut open = 0_usize;
-    text.bytes().position(|byte| {
-        match byte {
-            b'(' | b'[' | b'{' => open += 1,
-            b')' | b']' | b'}' => open = open.saturating_sub(1),
-            _ => {}
-        }
-        open > MOST_NESTED
-    })
-}
-
-fn find_here(text: &str, matcher: &Matcher) -> Result<Found, String> {
     let allocator = Allocator::default();
     let parsed = parse(&allocator, text)?;
     let mut finder = Finder {

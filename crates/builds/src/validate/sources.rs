@@ -49,8 +49,8 @@ pub(super) enum Uses {
     Values,
 }
 
-/// Reads a file; its path tells the language. `None` where it is no script, or cannot be
-/// parsed.
+/// Reads a file, on a thread with room to nest; its path tells the language. `None` where it
+/// is no script, or cannot be parsed.
 pub(super) fn read(path: &str, text: &str) -> Option<Source> {
     let kind = SourceType::from_path(Path::new(path)).ok()?;
     let kind = if kind.is_javascript() {
@@ -59,7 +59,7 @@ pub(super) fn read(path: &str, text: &str) -> Option<Source> {
         kind
     };
     // Deeper than people write: the parser calls itself for every level.
-    if super::find::nested_too_deep(text).is_some() {
+    if super::deep::nested_too_deep(text).is_some() {
         return None;
     }
     let allocator = Allocator::default();

@@ -613,3 +613,81 @@ fn what_is_allowed_is_told_with_its_reason() {
             .all(|one| one.reason == "renders mails")
     );
 }
+
+/// The source of a file that imports React, and nests.
+fn judged_with_source(source: &str, name: &str) -> BundleReport {
+    let source = serde_json::to_string(source).unwrap();
+    let map = format!(
+        r#"{{"version":3,"sources":["../src/{name}","../node_modules/react/index.js"],
+        "sourcesContent":[{source},"module.exports = 1"],"mappings":"AAAA;ACAA"}}"#
+    );
+    let root = workspace(&[
+        ("dist/main.js", "var a = 1;\nvar react = 2;\n"),
+        ("dist/main.js.map", &map),
+    ]);
+    judged(&root)
+}
+
+#[test]
+fn sources_that_nest_deeply_are_read_and_end_no_program() {
+    let depth = 50_000;
+    for (open, close, times, name) in [
+        ("[", "]", depth, "main.ts"),
+        ("(", ")", depth, "main.js"),
+        ("{a:", "}", depth, "main.tsx"),
+        ("a?b:", "", 200_000, "main.ts"),
+        ("a+", "", 200_000, "main.ts"),
+        ("!", "", 200_000, "main.ts"),
+    ] {
+        let nested = format!(
+            "import r from 'react';\nx = {}r{}",
+            open.repeat(times),
+            close.repeat(times)
+        );
+        let report = judged_with_source(&nested, name);
+        let way: Vec<_> = report.findings[0]
+            .chain
+            .iter()
+            .map(|one| one.line)
+            .collect();
+        assert_eq!(way, [Some(1)], "{open}");
+    }
+    let chain = format!(
+        "import r from 'react';\n{}r",
+        "if(a)b;else ".repeat(200_000)
+    );
+    assert_eq!(
+        judged_with_source(&chain, "main.ts").findings[0]
+            .chain
+            .len(),
+        1
+    );
+    let endless = format!("import r from 'react';\n{}", "[".repeat(1_000_000));
+    assert_eq!(
+        judged_with_source(&endless, "main.ts").findings[0].chain,
+        []
+    );
+}
+
+#[test]
+fn a_configuration_that_nests_deeply_is_none() {
+    let map = r#"{"version":3,"sources":["../src/main.ts","../node_modules/react/index.js"],
+        "sourcesContent":["import 'react'","module.exports = 1"],"mappings":"AAAA;ACAA"}"#;
+    for depth in [50_000, 1_000_000] {
+        let root = workspace(&[
+            ("dist/main.js", "var a = 1;\nvar react = 2;\n"),
+            ("dist/main.js.map", map),
+            ("tsconfig.json", &format!("{{\"a\":{}", "[".repeat(depth))),
+        ]);
+        assert_eq!(judged(&root).findings[0].chain.len(), 1);
+    }
+}
+
+#[test]
+fn a_byte_order_mark_moves_no_line() {
+    let found = find_imports("\u{feff}require(\n'react')", &Rules::default()).unwrap();
+    assert_eq!((found[0].line, found[0].column), (2, 1));
+    let root = workspace(&[("dist/main.js", "\u{feff}require(\n'react')")]);
+    let found = judged(&root).findings;
+    assert_eq!((found[0].line, found[0].column), (2, 1));
+}

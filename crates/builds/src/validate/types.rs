@@ -1,21 +1,19 @@
 //! Imports of types alone: nothing of them reaches a bundle. Who asks for it is told of them.
 
 use std::borrow::Cow;
-use std::path::Path;
 
 use super::composition::Sayings;
+use super::explain::Case;
 use super::modules::{is_own, normal};
-use super::rules::{Matcher, Severity};
 use super::sources::{self, Uses};
 use super::{Finding, Fix, FixKind, ImportKind, Link, Original, map};
 
 /// The forbidden imports of types alone in the user's own sources, as bad as is asked for.
-pub(super) fn types(
-    root: &Path,
-    sayings: &Sayings,
-    matcher: &Matcher,
-    severity: Severity,
-) -> Vec<Finding> {
+pub(super) fn types(case: &Case, sayings: &Sayings) -> Vec<Finding> {
+    let Case { root, matcher, .. } = *case;
+    let Some(severity) = case.types else {
+        return Vec::new();
+    };
     let mut findings = Vec::new();
     for (path, text) in own_sources(sayings) {
         let text = text.map(Cow::into_owned);
@@ -86,7 +84,9 @@ fn own_sources(sayings: &Sayings) -> Vec<(String, Option<Cow<'_, str>>)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Rules;
+    use std::path::Path;
+
+    use super::super::{Rules, Severity};
     use super::*;
 
     #[test]
@@ -107,7 +107,14 @@ mod tests {
         };
         let rules = Rules::default();
         let matcher = rules.matcher("main.js").unwrap();
-        let found = types(Path::new("/nowhere"), &sayings, &matcher, Severity::Warning);
+        let case = Case {
+            root: Path::new("/nowhere"),
+            text: "",
+            matcher: &matcher,
+            guarded: Severity::Note,
+            types: Some(Severity::Warning),
+        };
+        let found = types(&case, &sayings);
         let told: Vec<_> = found
             .iter()
             .map(|one| {

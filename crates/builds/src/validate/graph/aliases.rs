@@ -5,6 +5,7 @@ use oxc_ast::ast::{ArrayExpressionElement, Expression, ObjectExpression, ObjectP
 use oxc_parser::Parser;
 use oxc_span::SourceType;
 
+use super::super::deep::nested_too_deep;
 use super::super::modules::joined;
 
 /// Names and what they stand for; each may hold one star.
@@ -14,6 +15,9 @@ pub(super) struct Aliases(Vec<(String, Vec<String>)>);
 impl Aliases {
     /// Reads a tsconfig. It is JSON with comments, and so an expression of JavaScript.
     pub(super) fn read(text: &str) -> Self {
+        if nested_too_deep(text).is_some() {
+            return Self::default();
+        }
         let allocator = Allocator::default();
         let parser = Parser::new(&allocator, text, SourceType::cjs());
         let Ok(Expression::ObjectExpression(config)) = parser.parse_expression() else {
