@@ -22,6 +22,11 @@ impl<'t> Lines<'t> {
         Self { text, starts }
     }
 
+    /// Bytes of the whole text.
+    pub(super) fn len(&self) -> usize {
+        self.text.len()
+    }
+
     /// Line and column of a byte, both from 1.
     pub(super) fn place(&self, offset: usize) -> (usize, usize) {
         let line = self.starts.partition_point(|start| *start <= offset).max(1);

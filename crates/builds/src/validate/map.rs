@@ -107,6 +107,11 @@ impl<'t> Map<'t> {
         let Some(sources) = written.sources else {
             return Err("it has no `sources`".to_owned());
         };
+        let Offset { line, column } = at;
+        let last = self.sections.last();
+        if last.is_some_and(|last| (last.line, last.column) > (line, column)) {
+            return Err("its sections are not in order".to_owned());
+        }
         let root = written.source_root.unwrap_or_default();
         let first = self.sources.len();
         let count = sources.len();
@@ -120,8 +125,8 @@ impl<'t> Map<'t> {
         });
         self.sources.extend(named);
         self.sections.push(Section {
-            line: at.line,
-            column: at.column,
+            line,
+            column,
             mappings: written.mappings,
             first,
             count,

@@ -43,6 +43,7 @@ pub(in super::super) fn survey(
         lines,
         places,
         asked: 0,
+        end: None,
         survey: Survey {
             bytes: vec![0; map.sources.len()],
             first: vec![None; map.sources.len()],
@@ -50,7 +51,14 @@ pub(in super::super) fn survey(
             misfit: None,
         },
     };
-    for section in &map.sections {
+    let ends = map
+        .sections
+        .iter()
+        .skip(1)
+        .map(|next| (next.line, next.column));
+    let ends = ends.map(Some).chain([None]);
+    for (section, end) in map.sections.iter().zip(ends) {
+        surveyor.end = end;
         let mut reader = Reader {
             bytes: section.mappings.as_bytes(),
             line: section.line,
@@ -73,6 +81,8 @@ struct Surveyor<'a> {
     places: &'a [usize],
     /// How many of the places are behind.
     asked: usize,
+    /// Line and column, from 0, where the next section begins.
+    end: Option<(usize, usize)>,
     survey: Survey,
 }
 
@@ -85,6 +95,13 @@ impl Surveyor<'_> {
             }
             return;
         };
+        // A line's end belongs to what came last in it, and the last line may have none.
+        let all = text.len() + usize::from(start + text.len() < self.lines.len());
+        let end = match self.end {
+            Some((next, _)) if line > next => 0,
+            Some((next, column)) if line == next => Columns::of(text).byte(column).unwrap_or(all),
+            _ => all,
+        };
         let mut columns = Columns::of(text);
         let mut segments = segments.iter().peekable();
         while let Some(segment) = segments.next() {
@@ -94,10 +111,12 @@ impl Surveyor<'_> {
             };
             let to = match segments.peek() {
                 Some(next) => columns.byte(next.column).unwrap_or(text.len()),
-                // A line's end belongs to what came last in it.
-                None => text.len() + 1,
+                None => all,
             };
-            let (from, to) = (start + from, start + to);
+            if from >= end {
+                return;
+            }
+            let (from, to) = (start + from, start + to.min(end));
             self.asked_up_to(from);
             if let Some(origin) = segment.origin {
                 if let Some(bytes) = self.survey.bytes.get_mut(origin.source) {
@@ -137,7 +156,8 @@ impl Surveyor<'_> {
     }
 }
 
-/// Columns in UTF-16 units made into bytes; asked in ascending order.
+/// Columns in UTF-16 units made into bytes; asked in ascending order. One within a letter
+/// is behind it.
 struct Columns<'t> {
     text: &'t str,
     ascii: bool,
@@ -159,9 +179,6 @@ impl<'t> Columns<'t> {
     fn byte(&mut self, column: usize) -> Option<usize> {
         if self.ascii {
             return (column <= self.text.len()).then_some(column);
-        }
-        if column < self.units {
-            (self.units, self.byte) = (0, 0);
         }
         let rest = self.text.get(self.byte..)?;
         let mut letters = rest.chars();
@@ -227,7 +244,8 @@ impl Reader<'_> {
             count += 1;
         }
         let [moved, source, line, ..] = fields;
-        *column += moved;
+        let sum = column.checked_add(moved);
+        *column = sum.ok_or("a number in its mappings is too large")?;
         let column = usize::try_from(*column).map_err(|_| "a mapping of it is left of its line")?;
         if count == 1 {
             let origin = None;
