@@ -1,5 +1,7 @@
 //! The modules that lie in a bundle, and how much of it each is.
 
+use std::collections::HashMap;
+
 use super::composition::after_marks;
 use super::find::Mark;
 use super::map::{Map, Survey};
@@ -37,8 +39,12 @@ pub(super) fn weigh(modules: &mut [Module], survey: &Survey) {
 
 /// Takes places from the map's modules over to those of the metafile.
 pub(super) fn place(modules: &mut [Module], of_map: &[Module]) {
+    let firsts: HashMap<&str, Option<usize>> = of_map
+        .iter()
+        .rev()
+        .map(|module| (module.path.as_str(), module.first))
+        .collect();
     for module in modules {
-        let same = of_map.iter().find(|other| other.path == module.path);
-        module.first = same.and_then(|other| other.first);
+        module.first = firsts.get(module.path.as_str()).copied().flatten();
     }
 }

@@ -8,6 +8,9 @@ use serde::Deserialize;
 
 use super::modules::{Edge, Module, normal};
 
+/// More than a module can have: a bundle is read into memory. So sizes add up.
+const MOST_BYTES: u64 = u32::MAX as u64;
+
 /// Modules, who imports whom, and where it begins.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Metafile {
@@ -131,7 +134,7 @@ fn esbuild(written: Esbuild, bundle: &str) -> Result<Metafile, String> {
         bytes: output
             .inputs
             .get(path)
-            .map_or(0, |input| input.bytes_in_output),
+            .map_or(0, |input| input.bytes_in_output.min(MOST_BYTES)),
         first: None,
     };
     let edge = |import: &InputImport| {
@@ -258,7 +261,7 @@ fn line(loc: &str) -> Option<usize> {
     reason = "a size that is no number of bytes counts as none"
 )]
 fn bytes(size: f64) -> u64 {
-    size as u64
+    (size as u64).min(MOST_BYTES)
 }
 
 #[cfg(test)]
@@ -342,6 +345,21 @@ mod tests {
                 vec![]
             ]
         );
+    }
+
+    #[test]
+    fn sizes_beyond_every_bundle_add_up_all_the_same() {
+        let esbuild = format!(
+            r#"{{"inputs":{{"a.js":{{}},"b.js":{{}}}},"outputs":{{"main.js":{{
+            "inputs":{{"a.js":{{"bytesInOutput":{0}}},"b.js":{{"bytesInOutput":{0}}}}}}}}}}}"#,
+            u64::MAX
+        );
+        let webpack = r#"{"modules":[{"name":"a.js","size":1e300},{"name":"b.js","size":1e300}]}"#;
+        for text in [esbuild.as_str(), webpack] {
+            let found = read(text, "main.js").unwrap();
+            let sizes = found.modules.iter().map(|module| module.bytes);
+            assert_eq!(sizes.sum::<u64>(), 2 * MOST_BYTES);
+        }
     }
 
     #[test]
