@@ -64,7 +64,8 @@ fn secret<'t>(rule: &Rule, text: &'t [u8], start: usize, end: usize) -> Option<&
             least,
             most,
         } => {
-            let length = run(rest, letters);
+            // One letter more than there may be tells that there are too many.
+            let length = run(rest.get(..=most).unwrap_or(rest), letters);
             let before = start.checked_sub(1).and_then(|at| text.get(at));
             let begins = before.is_none_or(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_');
             let secret = text.get(start..end + length)?;
