@@ -9,7 +9,7 @@ list:
     @just --list --unsorted
 
 # Every check, in the order in which they fail fastest
-check: fmt walls lint deny doc first test preload e2e docker
+check: fmt walls lint deny doc first test fuzz preload e2e docker
 
 # Formatting is rustfmt's
 fmt:
@@ -42,6 +42,10 @@ corpus:
 # Unit and component tests
 test: nodes corpus
     cargo nextest run --locked --workspace --exclude lockgate-e2e --no-tests=pass
+
+# Readers of what others wrote, fed with what nobody would write: 20 seconds each, or `just fuzz SECONDS`
+fuzz *seconds:
+    scripts/fuzz.sh {{seconds}}
 
 # The preload under each Node that is supported
 preload:

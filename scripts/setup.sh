@@ -17,6 +17,7 @@ need cc || packages+=(gcc libc6-dev)
 need git || packages+=(git)
 need curl || packages+=(curl)
 if [ "${1:-}" = checks ]; then
+    need c++ || packages+=(g++)
     need faketime || packages+=(faketime)
     need openssl || packages+=(openssl)
     need python3 || packages+=(python3)

@@ -17,6 +17,9 @@ mod deep;
 mod explain;
 mod find;
 mod fix;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod graph;
 mod inside;
 mod lines;
