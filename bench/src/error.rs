@@ -54,6 +54,9 @@ pub(crate) enum BenchError {
     /// Our own packing failed.
     #[error("cannot pack")]
     Pack(#[from] lockgate_builds::pack::PackError),
+    /// Our own judgement failed.
+    #[error("cannot validate")]
+    Validate(#[from] lockgate_builds::validate::ValidateError),
     /// Our own store failed.
     #[error("cannot store")]
     Store(#[from] lockgate_builds::store::StoreError),

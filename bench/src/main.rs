@@ -30,6 +30,7 @@ mod sequence;
 mod serve;
 mod table;
 mod usage;
+mod validate;
 mod vpn;
 mod watch;
 
@@ -68,6 +69,9 @@ struct Options {
     /// The folder of the shell sequence that `deploy` measures itself against.
     #[arg(long, default_value = "bench/sequence")]
     sequence: PathBuf,
+    /// The scan with regular expressions that `validate` measures itself against.
+    #[arg(long, default_value = "bench/validate/scan.cjs")]
+    scan: PathBuf,
 }
 
 /// A benchmark.
@@ -75,6 +79,8 @@ struct Options {
 enum What {
     /// Files to tar.gz: ours beside `tar czf`.
     Pack,
+    /// A bundle judged: ours beside regular expressions in node.
+    Validate,
     /// The archive to eight clients: ours beside nginx and python3.
     Serve,
     /// Requests through both doors: ours beside nginx in both places.
@@ -102,6 +108,7 @@ fn main() -> ExitCode {
     let mut failed = false;
     for (what, run) in [
         (What::Pack, pack::pack as fn(&Options) -> _),
+        (What::Validate, validate::validate),
         (What::Serve, serve::serve),
         (What::Proxy, proxy::proxy),
         (What::Deploy, deploy::deploy),
