@@ -86,8 +86,8 @@ impl<'a> Ways<'a> {
                 (graph, metafile.external)
             }
             (None, Some(modules)) => {
-                let text = |module: &Module| sources.texts.get(&module.path).cloned();
-                let texts: Vec<_> = modules.iter().map(text).collect();
+                let text = |module: &Module| sources.texts.get(&module.path).map(AsRef::as_ref);
+                let texts: Vec<Option<&str>> = modules.iter().map(text).collect();
                 let graph = rebuild(modules, &texts, &|path| sources.file(path));
                 (graph, Vec::new())
             }

@@ -7,12 +7,16 @@ use std::collections::HashMap;
 
 use super::Graph;
 use super::aliases::Aliases;
+use crate::validate::deep::deep;
 use crate::validate::modules::{Edge, Module, folder, is_own, joined, package, within};
-use crate::validate::sources::{self, SourceImport, Uses};
+use crate::validate::sources::{self, Source, SourceImport, Uses};
 
 /// Files of a workspace that are read besides those of the map. A graph of more is drawn
 /// without the rest.
 const MOST_READ: usize = 5000;
+
+/// So many texts are worth a second thread.
+const MANY_FILES: usize = 64;
 
 /// What an import may leave away from the end of a file's name.
 const ENDINGS: [&str; 20] = [
@@ -45,7 +49,7 @@ const CONFIGURATIONS: [&str; 2] = ["tsconfig.base.json", "tsconfig.json"];
 /// Imports that say they are of types alone are no ways.
 pub(in super::super) fn rebuild(
     modules: Vec<Module>,
-    texts: &[Option<impl AsRef<str>>],
+    texts: &[Option<impl AsRef<str> + Sync>],
     read: &dyn Fn(&str) -> Option<String>,
 ) -> Graph {
     let aliases = CONFIGURATIONS.iter().find_map(|path| read(path));
@@ -59,13 +63,15 @@ pub(in super::super) fn rebuild(
         left: MOST_READ,
         graph: Graph::default(),
     };
+    let known = read_all(&modules, texts);
     for module in modules {
         drawing.add(module);
     }
-    for (number, text) in texts.iter().enumerate() {
-        match text {
-            Some(text) => drawing.imports_of(number, text.as_ref()),
-            None => drawing.unread.push(number),
+    for (number, (text, source)) in texts.iter().zip(known).enumerate() {
+        if text.is_none() {
+            drawing.unread.push(number);
+        } else if let Some(source) = source {
+            drawing.imports_of(number, source);
         }
     }
     while let Some(number) = drawing.unread.pop() {
@@ -74,12 +80,41 @@ pub(in super::super) fn rebuild(
             .modules
             .get(number)
             .map(|module| module.path.clone());
-        let own = path.filter(|path| is_own(path));
-        if let Some(text) = own.and_then(|path| drawing.text(&path)) {
-            drawing.imports_of(number, &text);
+        let Some(path) = path.filter(|path| is_own(path)) else {
+            continue;
+        };
+        let source = drawing
+            .text(&path)
+            .and_then(|text| sources::read(&path, &text));
+        if let Some(source) = source {
+            drawing.imports_of(number, source);
         }
     }
     drawing.graph
+}
+
+/// Reads the texts that are known; where they are many, half of them on another core.
+fn read_all(modules: &[Module], texts: &[Option<impl AsRef<str> + Sync>]) -> Vec<Option<Source>> {
+    let read = |(module, text): (&Module, &Option<_>)| {
+        let text: &str = text.as_ref().map(AsRef::as_ref)?;
+        sources::read(&module.path, text)
+    };
+    let files = || modules.iter().zip(texts);
+    if texts.len() < MANY_FILES {
+        return files().map(read).collect();
+    }
+    let even = || files().step_by(2).map(read).collect::<Vec<_>>();
+    let odd = || files().skip(1).step_by(2).map(read).collect::<Vec<_>>();
+    let mut here = None;
+    let there = deep(odd, || here = Some(even()));
+    let here = here.unwrap_or_else(even);
+    let mut there = there.unwrap_or_else(|_| odd()).into_iter();
+    let mut all = Vec::with_capacity(texts.len());
+    for source in here {
+        all.push(source);
+        all.extend(there.next());
+    }
+    all
 }
 
 struct Drawing<'a> {
@@ -114,16 +149,13 @@ impl Drawing<'_> {
         (self.read)(path)
     }
 
-    fn imports_of(&mut self, number: usize, text: &str) {
+    fn imports_of(&mut self, number: usize, source: Source) {
         let Some(path) = self
             .graph
             .modules
             .get(number)
             .map(|module| module.path.clone())
         else {
-            return;
-        };
-        let Some(source) = sources::read(&path, text) else {
             return;
         };
         for import in source.imports {

@@ -136,3 +136,24 @@ fn a_part_of_a_package_is_told_from_the_rest_of_it() {
     assert!(way(&graph, "node_modules/react-dom/server.node.js").is_some());
     assert!(way(&graph, "node_modules/react-dom/client.js").is_none());
 }
+
+#[test]
+fn a_graph_of_many_files_is_the_same_read_on_two_cores() {
+    for count in [3, 63, 64, 65, 200] {
+        let goal = "node_modules/react/index.js";
+        let mut files: Vec<(String, String)> = (1..count - 1)
+            .map(|at| (format!("src/{at}.ts"), format!("import './{}'", at + 1)))
+            .collect();
+        files.insert(0, ("src/main.ts".to_owned(), "import './1'".to_owned()));
+        files.push((goal.to_owned(), String::new()));
+        if let Some((_, text)) = files.get_mut(count - 2) {
+            "import 'react'".clone_into(text);
+        }
+        let files: Vec<(&str, &str)> = files.iter().map(|(a, b)| (&**a, &**b)).collect();
+        assert_eq!(
+            way(&drawn(&files, &[]), goal).unwrap().len(),
+            count,
+            "{count}"
+        );
+    }
+}
