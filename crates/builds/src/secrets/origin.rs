@@ -39,8 +39,9 @@ pub(super) fn attribute(
         .and_then(|map| Bundled::locate(&text, &map, &offsets));
     let origins = bundled.map(|bundled| bundled.origins).unwrap_or_default();
     let origins = origins.into_iter().chain(std::iter::repeat(None));
+    let mut reader = Reader::of(bytes);
     let hit = |(found, origin): (Found, Option<(String, usize)>)| {
-        let (line, column) = place(bytes, found.offset);
+        let (line, column) = reader.place(found.offset);
         let (source, source_line) = origin.unzip();
         hit(file, &found, (line, column), source, source_line)
     };
@@ -52,8 +53,9 @@ fn in_sources(file: &str, sources: &[(String, Option<String>)]) -> Vec<SecretHit
     let mut hits = Vec::new();
     for (source, text) in sources {
         let Some(text) = text else { continue };
+        let mut reader = Reader::of(text.as_bytes());
         for found in scan(text.as_bytes()) {
-            let (line, _) = place(text.as_bytes(), found.offset);
+            let (line, _) = reader.place(found.offset);
             hits.push(hit(file, &found, (1, 1), Some(source.clone()), Some(line)));
         }
     }
@@ -97,13 +99,35 @@ fn is_map(file: &str) -> bool {
         .is_some_and(|ending| ending == "map")
 }
 
-/// Line and column of a byte, both from 1.
-fn place(bytes: &[u8], offset: usize) -> (usize, usize) {
-    let before = bytes.get(..offset).unwrap_or(bytes);
-    let line = before.split(|byte| *byte == b'\n').count();
-    let start = before
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(0, |at| at + 1);
-    (line, offset - start + 1)
+/// Counts lines once, however many places there are.
+struct Reader<'t> {
+    bytes: &'t [u8],
+    /// How far it has read, on which line, and where that begins.
+    at: usize,
+    line: usize,
+    start: usize,
+}
+
+impl<'t> Reader<'t> {
+    fn of(bytes: &'t [u8]) -> Self {
+        Self {
+            bytes,
+            at: 0,
+            line: 1,
+            start: 0,
+        }
+    }
+
+    /// Line and column of a byte, both from 1. Bytes are asked for in ascending order.
+    fn place(&mut self, offset: usize) -> (usize, usize) {
+        let passed = self.bytes.get(self.at..offset).unwrap_or_default();
+        for (index, byte) in passed.iter().enumerate() {
+            if *byte == b'\n' {
+                self.line += 1;
+                self.start = self.at + index + 1;
+            }
+        }
+        self.at = offset;
+        (self.line, offset - self.start + 1)
+    }
 }

@@ -232,3 +232,17 @@ fn what_only_looks_like_a_secret_is_none() {
     let hits = scan_text("main.js", text.as_bytes());
     assert_eq!(hits, [], "{text}");
 }
+
+#[test]
+fn many_hits_have_each_its_own_place() {
+    let one = token();
+    let width = one.len() + 1;
+    let text = format!("\n{one} {one}\n\n{one}\n");
+    let hits = scan_text("main.js", text.as_bytes());
+    let places: Vec<_> = hits.iter().map(|hit| (hit.line, hit.column)).collect();
+    assert_eq!(places, [(2, 1), (2, 1 + width), (4, 1)]);
+    let map = map_of(&text);
+    let hits = scan_text("main.js.map", map.as_bytes());
+    let lines: Vec<_> = hits.iter().map(|hit| hit.source_line).collect();
+    assert_eq!(lines, [Some(2), Some(2), Some(4)]);
+}
