@@ -43,7 +43,7 @@ corpus:
 test: nodes corpus
     cargo nextest run --locked --workspace --exclude lockgate-e2e --no-tests=pass
 
-# Readers of what others wrote, fed with what nobody would write: 20 seconds each, or `just fuzz SECONDS`
+# Readers of what others wrote, fed with what nobody would write: 8 seconds each, or `just fuzz SECONDS`
 fuzz *seconds:
     scripts/fuzz.sh {{seconds}}
 

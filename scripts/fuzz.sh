@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Feeds the readers of what others wrote with what nobody would write, each for a while.
-#   scripts/fuzz.sh                  20 seconds each, with the same start every time
+#   scripts/fuzz.sh                  8 seconds each, with the same start every time
 #   scripts/fuzz.sh SECONDS [NAME…]  longer, or some of them, each time with another start
 # What is found lies in fuzz/artifacts and ends the same program again:
 #   fuzz/target/release/NAME fuzz/artifacts/NAME/crash-…
 set -euo pipefail
 cd "$(dirname "$0")/../fuzz"
 
-seconds=${1:-20}
+seconds=${1:-8}
 seed=(-seed=1)
 [ $# = 0 ] || { shift; seed=(); }
 [ $# -gt 0 ] || set -- bundle map metafile secrets sources
