@@ -17,6 +17,7 @@ mod deep;
 mod explain;
 mod find;
 mod fix;
+mod frame;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -38,6 +39,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 
 pub use composition::ToldBy;
+pub use frame::Frame;
 pub use report::{github, render, sarif};
 pub use rules::{Allowed, Rule, Rules, Severity};
 pub use sizes::{Difference, Part, Sizes, difference, sizes};
@@ -97,6 +99,8 @@ pub struct Finding {
     pub chain: Vec<Link>,
     /// What to change, where that is known.
     pub fix: Option<Fix>,
+    /// The lines to look at, where the source is there.
+    pub frame: Option<Frame>,
 }
 
 /// A line of a source file.

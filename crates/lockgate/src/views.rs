@@ -2,6 +2,7 @@
 //! only `progress` and `screen` touch the terminal.
 
 mod echo;
+pub(crate) mod findings;
 pub(crate) mod outcome;
 pub(crate) mod paint;
 pub(crate) mod progress;

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::composition::{Sayings, ToldBy};
 use super::find::{Found, Hit};
 use super::fix::fix;
+use super::frame::frame;
 use super::inside::{marked, modules_of, place, weigh};
 use super::lines::{Lines, excerpt};
 use super::map::{self, Map, Survey};
@@ -193,13 +194,16 @@ fn imported(
         Some(Original { file, line })
     });
     let chain = ways.to_import(&hit.specifier, original.as_ref());
+    let read = |path: &str| ways.sources.text(path);
+    let fix = fix(&chain, &hit.specifier, &read);
     let (label, severity) = rule(case.matcher, hit.rule);
     Finding {
         label,
         severity: if hit.guarded { case.guarded } else { severity },
         guarded: hit.guarded,
         code: excerpt(lines.text(line), column - 1),
-        fix: fix(&chain, &hit.specifier, &|path| ways.sources.text(path)),
+        frame: frame(&chain, fix.as_ref(), &read),
+        fix,
         specifier: hit.specifier.clone(),
         kind: hit.kind,
         line,
@@ -233,12 +237,15 @@ fn held(
     let (line, column) = first.map_or((0, 0), |offset| lines.place(offset));
     let paths: Vec<&str> = there.iter().map(|module| module.path.as_str()).collect();
     let chain = ways.to_file(&paths);
+    let read = |path: &str| ways.sources.text(path);
+    let fix = fix(&chain, &name, &read);
     let (label, severity) = rule(case.matcher, number);
     Some(Finding {
         label,
         severity,
         guarded: false,
-        fix: fix(&chain, &name, &|path| ways.sources.text(path)),
+        frame: frame(&chain, fix.as_ref(), &read),
+        fix,
         specifier: name,
         kind: ImportKind::Inlined,
         line,

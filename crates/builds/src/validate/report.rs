@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 pub use github::github;
 pub use sarif::sarif;
 
-use super::{BundleReport, Finding, ImportKind, Link, Severity, ToldBy};
+use super::{BundleReport, Finding, Frame, ImportKind, Link, Severity, ToldBy};
 
 /// What a megabyte is in the reports: 2^20 bytes, as ever.
 const MEGABYTE: u64 = 1 << 20;
@@ -137,6 +137,9 @@ fn way(text: &mut String, finding: &Finding) {
     if let Some(fix) = &finding.fix {
         let line = fix.line.map_or_else(String::new, |line| format!(":{line}"));
         let _ = writeln!(text, "         fix: {}{line}: {}", fix.file, fix.advice);
+    }
+    for line in finding.frame.iter().flat_map(Frame::drawn) {
+        let _ = writeln!(text, "            {line}");
     }
 }
 

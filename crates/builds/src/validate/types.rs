@@ -57,6 +57,7 @@ pub(super) fn types(case: &Case, sayings: &Sayings) -> Vec<Finding> {
                     line: Some(import.line),
                     advice: format!("write `import type … from \"{}\"`", import.specifier),
                 }),
+                frame: None,
                 specifier: import.specifier,
             });
         }

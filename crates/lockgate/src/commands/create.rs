@@ -18,6 +18,7 @@ use crate::environment::{Environment, RuntimeKind, front, services};
 use crate::error::CommandError;
 use crate::names;
 use crate::runtime::docker::check::check;
+use crate::views::findings::painted;
 use crate::views::text;
 use crate::workspace::Workspace;
 
@@ -228,7 +229,7 @@ fn show_found(ctx: &Context, bundles: Option<&[BundleReport]>) {
         let bundles = text::count(bundles.len(), "bundle");
         ctx.screen.say(&format!("  {bundles} validated: clean"));
     } else {
-        ctx.screen.say(render(bundles).trim_end());
+        ctx.screen.say(&painted(&render(bundles), ctx.screen.err));
         ctx.screen
             .warn("the environment is there; a deploy of these bundles is refused");
     }

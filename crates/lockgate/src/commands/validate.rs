@@ -14,6 +14,8 @@ use serde_json::json;
 use crate::context::Context;
 use crate::deploy::prepare;
 use crate::error::{CommandError, Kind};
+use crate::views::findings::painted;
+use crate::views::paint::Paint;
 use crate::views::text;
 use crate::workspace::{FILE_NAME, Resolved, Workspace, bundles, secrets as allowed};
 
@@ -92,7 +94,8 @@ pub(crate) fn validate(args: &ValidateArgs, ctx: &Context) -> Result<(), Command
         ctx.screen
             .json(&json!({"clean": clean, "bundles": reports, "secrets": secrets}))?;
     } else {
-        ctx.screen.data(&shown(args.report, &reports, &secrets))?;
+        ctx.screen
+            .data(&shown(args.report, ctx.screen.out, &reports, &secrets))?;
     }
     if refused && !ctx.screen.is_json() {
         return Err(CommandError::failed("a secret would be packed").hint(prepare::ACCEPT));
@@ -104,9 +107,14 @@ pub(crate) fn validate(args: &ValidateArgs, ctx: &Context) -> Result<(), Command
     }
 }
 
-fn shown(form: ReportForm, reports: &[BundleReport], secrets: &[SecretHit]) -> String {
+fn shown(
+    form: ReportForm,
+    paint: Paint,
+    reports: &[BundleReport],
+    secrets: &[SecretHit],
+) -> String {
     match form {
-        ReportForm::Text => render(reports) + &secrets::render(secrets),
+        ReportForm::Text => painted(&(render(reports) + &secrets::render(secrets)), paint) + "\n",
         ReportForm::Sarif => {
             let version = env!("CARGO_PKG_VERSION");
             format!("{:#}\n", sarif(reports, secrets, version))

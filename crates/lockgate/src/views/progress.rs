@@ -12,6 +12,7 @@ use crate::context::now_ms;
 use crate::deploy::events::{Event, GatewayProgress, LeftPinned, Outcome, Scaled, ServiceChanged};
 use crate::error::CommandError;
 use crate::views::echo::Unechoed;
+use crate::views::findings::painted;
 use crate::views::outcome::{log_lines, refusals, summary, verdict_text};
 use crate::views::paint::{Paint, Tone};
 use crate::views::screen::Screen;
@@ -208,8 +209,8 @@ fn line(event: &Event, paint: Paint) -> Option<String> {
             clean: false,
             bundles,
             ..
-        } => validate::render(bundles).trim_end().to_owned(),
-        Event::Secrets { found, .. } => secrets::render(found).trim_end().to_owned(),
+        } => painted(&validate::render(bundles), paint),
+        Event::Secrets { found, .. } => painted(&secrets::render(found), paint),
         Event::Packed {
             build,
             new,

@@ -17,6 +17,7 @@ fn found() -> (Vec<BundleReport>, Vec<SecretHit>) {
         original: None,
         chain: Vec::new(),
         fix: None,
+        frame: None,
     };
     let led_back = Finding {
         severity: Severity::Note,
@@ -109,6 +110,7 @@ fn finding(label: &str, line: usize, code: &str) -> Finding {
         original: None,
         chain: Vec::new(),
         fix: None,
+        frame: None,
     }
 }
 
