@@ -43,6 +43,8 @@ use crate::listeners::Expected;
 use crate::supervisor::Handle;
 
 pub(crate) use addresses::{AddressArgs, address};
+pub(crate) use isolation::By;
+use isolation::Isolation;
 use kept::Kept;
 pub(crate) use management::Client;
 
@@ -118,6 +120,8 @@ pub(crate) struct Shown {
     pub(crate) since: Option<u64>,
     /// Starts after an end by itself.
     pub(crate) restarts: u64,
+    /// By what clients are kept apart, where the tools are there.
+    isolation: Option<Isolation>,
     /// Why clients are not kept apart; `None` where the rules were read back and are right.
     pub(crate) unisolated: Option<String>,
     /// What is wrong.
@@ -134,10 +138,28 @@ impl Shown {
             pid: None,
             since: None,
             restarts: 0,
+            isolation: None,
             unisolated: None,
             problem: None,
             quiet: false,
         }
+    }
+
+    /// The process that clients could connect to has ended.
+    fn is_over(&mut self) {
+        if self.phase == Phase::Ready {
+            *self = Self {
+                phase: Phase::Starting,
+                organization: self.organization.take(),
+                restarts: self.restarts,
+                ..Self::off()
+            };
+        }
+    }
+
+    /// Whether the rules that keep clients apart were there when somebody looked.
+    fn is_isolated(&self) -> bool {
+        self.phase == Phase::Ready && self.unisolated.is_none()
     }
 
     /// What the gateway's report says of it, where something is wrong.
@@ -174,6 +196,8 @@ pub(crate) struct Status {
     pub(crate) restarts: u64,
     /// Whether it runs and the rules that keep clients apart were there at this moment.
     pub(crate) isolated: bool,
+    /// By what they are kept apart, where they are.
+    pub(crate) by: Option<By>,
     /// Why not.
     pub(crate) unisolated: Option<String>,
     /// What is wrong.
@@ -353,13 +377,18 @@ impl Vpn {
         };
         let ability = || {
             let facts = &self.shared.facts;
-            ability::look(&facts.path, facts.alone).err()
+            ability::lack(&facts.path, facts.alone)
         };
         Status {
             gateway: self.shared.facts.gateway.clone(),
             state: shown.phase,
             port: self.shared.facts.port,
-            isolated: shown.phase == Phase::Ready && shown.unisolated.is_none(),
+            isolated: shown.is_isolated(),
+            by: shown
+                .isolation
+                .as_ref()
+                .map(Isolation::by)
+                .filter(|_| shown.is_isolated()),
             problem: shown.problem.or_else(ability),
             organization: shown.organization,
             pid: shown.pid,

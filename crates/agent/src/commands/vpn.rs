@@ -11,7 +11,7 @@ use super::{asking, outcome};
 use crate::cli::{Format, SocketArgs};
 use crate::control::{self, ClientOf, Profile, Start};
 use crate::error::CommandError;
-use crate::vpn::Status;
+use crate::vpn::{By, Status};
 
 /// The VPN of user containers
 #[derive(Debug, Args)]
@@ -168,7 +168,10 @@ fn human(status: &Status, now: SystemTime) -> String {
         let (port, age) = (status.port, age(since));
         line("openvpn", format!("udp {port} (pid {pid}, for {age})"));
         let isolation = match &status.unisolated {
-            None => "clients are kept apart: the rules are there".to_owned(),
+            None => {
+                let by = status.by.map_or("", By::as_str);
+                format!("clients are kept apart: the rules are there, by {by}")
+            }
             Some(why) => format!("CLIENTS ARE NOT KEPT APART: {why}"),
         };
         line("isolation", isolation);
@@ -219,6 +222,7 @@ mod tests {
             since: Some(1_000),
             restarts: 0,
             isolated: true,
+            by: Some(By::Nftables),
             unisolated: None,
             problem: None,
             clients: vec![Client {
@@ -240,7 +244,7 @@ mod tests {
             "gw-pool-dev-001-0  VPN ready\n  \
                organization 0d1b\n  \
                openvpn      udp 49100 (pid 20, for 1m 1s)\n  \
-               isolation    clients are kept apart: the rules are there\n  \
+               isolation    clients are kept apart: the rules are there, by nftables\n  \
                client       172.16.0.2 from 172.17.0.5:41120, for 31s, 5120 bytes in, 4096 out"
         );
     }

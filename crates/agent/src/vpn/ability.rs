@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use lockgate_model::environment as var;
 
 use super::Problem;
+use super::isolation::{self, Isolation};
 
 /// Folders in which system programs lie, where `PATH` does not name them.
 const SYSTEM_FOLDERS: &str = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin";
@@ -21,7 +22,7 @@ const NET_ADMIN: u32 = 12;
 pub(super) struct Tools {
     pub(super) openvpn: PathBuf,
     /// Without it clients cannot be kept apart.
-    pub(super) nft: Option<PathBuf>,
+    pub(super) isolation: Option<Isolation>,
 }
 
 /// Looks for all that it takes. `alone`: nobody shares this gateway's network.
@@ -58,8 +59,20 @@ pub(super) fn look(path: &str, alone: bool) -> Result<Tools, Problem> {
     }
     Ok(Tools {
         openvpn,
-        nft: program(path, "nft"),
+        isolation: Isolation::find(|name| program(path, name)),
     })
+}
+
+/// What is missing for one whose clients are kept apart.
+pub(super) fn lack(path: &str, alone: bool) -> Option<Problem> {
+    match look(path, alone) {
+        Err(problem) => Some(problem),
+        Ok(tools) if tools.isolation.is_none() => Some(Problem::new(
+            format!("its clients cannot be kept apart: {}", isolation::MISSING),
+            "install nftables, or else iptables, in the gateway's image",
+        )),
+        Ok(_) => None,
+    }
 }
 
 fn program(path: &str, name: &str) -> Option<PathBuf> {

@@ -1,4 +1,4 @@
-//! What keeps clients of the VPN apart: a table of rules of our own.
+//! What keeps clients of the VPN apart: rules of our own, by the tool that is there.
 //!
 //! ```text
 //! client ──▶ 172.16.0.1: TCP 80 (the door), echo; answers to what the gateway began
@@ -6,246 +6,198 @@
 //! ```
 //!
 //! Without these, the kernel carries packets between clients wherever it forwards at all.
-//! So they are loaded before openvpn starts, in one step, read back, and compared.
+//! So they are loaded before openvpn starts, in one step, read back, and compared; they are
+//! taken away once it has ended. What the rules are stands in `nftables` and `iptables`.
 
-use std::path::Path;
+mod iptables;
+mod nftables;
 
-use lockgate_model::ports;
-use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
 
-use super::TUN;
+use serde::{Deserialize, Serialize};
 
-/// The table's family and name.
-const FAMILY: &str = "inet";
-pub(super) const TABLE: &str = "lockgate_vpn";
+use super::prepare::mark;
+use super::{Shared, tool};
+use crate::error::in_one_line;
+use crate::process::Spawner;
+use iptables::Family;
 
-/// Before the rules of others, which may accept something: what is dropped stays dropped.
-const PRIORITY: i32 = -10;
+/// Said where there is no tool.
+pub(super) const MISSING: &str = "neither `nft` is installed here nor all of `iptables-save`, \
+     `iptables-restore`, `ip6tables-save` and `ip6tables-restore`";
 
-const FROM_CLIENTS: &str = "from_clients";
+/// There where the kernel speaks IPv6.
+const IPV6: &str = "/proc/net/if_inet6";
 
-/// What reads the table.
-pub(super) fn list() -> [&'static str; 5] {
-    ["-j", "list", "table", FAMILY, TABLE]
+/// By what clients are kept apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum By {
+    /// A table of its own.
+    Nftables,
+    /// Chains of its own in the table `filter`.
+    Iptables,
 }
 
-/// What loads a file of rules.
-pub(super) fn load(file: &Path) -> [String; 3] {
-    ["-j", "-f", &file.display().to_string()].map(str::to_owned)
-}
-
-/// All rules, as one transaction: whatever was there by this name is replaced.
-pub(super) fn transaction() -> String {
-    let table = json!({ "table": { "family": FAMILY, "name": TABLE } });
-    // Deleting what is not there would fail, so it is made first.
-    let mut all = vec![
-        json!({ "add": table }),
-        json!({ "delete": table }),
-        json!({ "add": table }),
-    ];
-    let wanted = chains().into_iter().chain(rules());
-    all.extend(wanted.map(|object| json!({ "add": object })));
-    json!({ "nftables": all }).to_string()
-}
-
-fn base(name: &str) -> Value {
-    json!({ "chain": {
-        "family": FAMILY, "table": TABLE, "name": name,
-        "type": "filter", "hook": name, "prio": PRIORITY, "policy": "accept",
-    }})
-}
-
-fn chains() -> Vec<Value> {
-    vec![
-        base("input"),
-        json!({ "chain": { "family": FAMILY, "table": TABLE, "name": FROM_CLIENTS } }),
-        base("forward"),
-        base("output"),
-    ]
-}
-
-fn rules() -> Vec<Value> {
-    let meta = |key: &str, right: &str| matching("==", &json!({ "meta": { "key": key } }), right);
-    let ct = |op: &str, key: &str, right| matching(op, &json!({ "ct": { "key": key } }), right);
-    let gateway = || is(&field("ip", "daddr"), ports::VPN_GATEWAY.to_string());
-    let network = json!({ "prefix": {
-        "addr": ports::VPN_NETWORK.to_string(), "len": ports::VPN_PREFIX,
-    }});
-    let drop = || json!({ "drop": null });
-    let accept = || json!({ "accept": null });
-    let jump = json!({ "jump": { "target": FROM_CLIENTS } });
-    let from = |expressions: &[Value]| rule(FROM_CLIENTS, expressions);
-    vec![
-        rule("input", &[meta("iifname", TUN), jump]),
-        from(&[meta("nfproto", "ipv6"), drop()]),
-        // Nobody speaks in another one's name.
-        from(&[matching("!=", &field("ip", "saddr"), network), drop()]),
-        from(&[
-            ct("==", "direction", "reply"),
-            ct("in", "state", "established"),
-            accept(),
-        ]),
-        // What routers and hosts say of those.
-        from(&[
-            meta("l4proto", "icmp"),
-            ct("in", "state", "related"),
-            accept(),
-        ]),
-        from(&[
-            gateway(),
-            is(&field("tcp", "dport"), ports::VPN_HTTP),
-            accept(),
-        ]),
-        from(&[
-            gateway(),
-            is(&field("icmp", "type"), "echo-request"),
-            accept(),
-        ]),
-        from(&[drop()]),
-        rule("forward", &[meta("iifname", TUN), drop()]),
-        rule("forward", &[meta("oifname", TUN), drop()]),
-        rule(
-            "output",
-            &[meta("oifname", TUN), meta("nfproto", "ipv6"), drop()],
-        ),
-    ]
-}
-
-fn rule(chain: &str, expressions: &[Value]) -> Value {
-    json!({ "rule": {
-        "family": FAMILY, "table": TABLE, "chain": chain, "expr": expressions,
-    }})
-}
-
-fn field(protocol: &str, field: &str) -> Value {
-    json!({ "payload": { "protocol": protocol, "field": field } })
-}
-
-fn is(left: &Value, right: impl Into<Value>) -> Value {
-    matching("==", left, right)
-}
-
-fn matching(op: &str, left: &Value, right: impl Into<Value>) -> Value {
-    json!({ "match": { "op": op, "left": left, "right": right.into() } })
-}
-
-/// Says what is wrong with the rules that `nft -j list table` shows: nothing where they are
-/// the ones above and no others.
-pub(super) fn compare(listed: &str) -> Result<(), String> {
-    let listed: Value = serde_json::from_str(listed)
-        .map_err(|error| format!("nft's answer is no JSON: {error}"))?;
-    let all = listed.get("nftables").and_then(Value::as_array);
-    let all: Vec<&Value> = all.into_iter().flatten().collect();
-    let there = |kind: &str| -> Vec<Value> {
-        let of_kind = all.iter().filter_map(|object| object.get(kind));
-        of_kind.map(|object| without_handle(object, kind)).collect()
-    };
-    let (chains_there, rules_there) = (there("chain"), there("rule"));
-    for chain in chains() {
-        if !chains_there.contains(&chain) {
-            return Err(format!(
-                "the chain `{}` is not as it was loaded",
-                name(&chain)
-            ));
+impl By {
+    /// As it is shown.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Nftables => "nftables",
+            Self::Iptables => "iptables",
         }
     }
-    if chains_there.len() != chains().len() {
-        return Err("there are chains that were not loaded".to_owned());
-    }
-    // In order within each chain; which chain comes first is nft's to choose.
-    for chain in chains() {
-        let of = |rules: &[Value]| -> Vec<Value> {
-            let is_in = |rule: &&Value| rule.pointer("/rule/chain") == Some(&name(&chain).into());
-            rules.iter().filter(is_in).cloned().collect()
+}
+
+/// The tool, chosen at each start of openvpn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Isolation {
+    /// All families at once.
+    Nftables { nft: PathBuf },
+    /// A family at a time.
+    Iptables { v4: Pair, v6: Pair },
+}
+
+/// What reads the rules of a family, and what loads them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Pair {
+    save: PathBuf,
+    restore: PathBuf,
+}
+
+impl Isolation {
+    /// The first that is there whole.
+    pub(super) fn find(program: impl Fn(&str) -> Option<PathBuf>) -> Option<Self> {
+        if let Some(nft) = program("nft") {
+            return Some(Self::Nftables { nft });
+        }
+        let pair = |save, restore| {
+            Some(Pair {
+                save: program(save)?,
+                restore: program(restore)?,
+            })
         };
-        if of(&rules_there) != of(&rules()) {
-            return Err(format!(
-                "the rules of the chain `{}` are not those that were loaded",
-                name(&chain)
-            ));
+        Some(Self::Iptables {
+            v4: pair("iptables-save", "iptables-restore")?,
+            v6: pair("ip6tables-save", "ip6tables-restore")?,
+        })
+    }
+
+    /// By what it is.
+    pub(super) fn by(&self) -> By {
+        match self {
+            Self::Nftables { .. } => By::Nftables,
+            Self::Iptables { .. } => By::Iptables,
         }
     }
-    Ok(())
-}
 
-/// The object, without what nft numbers it by.
-fn without_handle(object: &Value, kind: &str) -> Value {
-    let mut object = object.clone();
-    if let Some(fields) = object.as_object_mut() {
-        fields.remove("handle");
+    /// Loads the rules; whatever was there by their names is replaced.
+    pub(super) async fn load(&self, shared: &Shared, spawner: &Spawner) -> Result<(), String> {
+        match self {
+            Self::Nftables { nft } => {
+                let file = write(shared, "isolation.json", &nftables::transaction())?;
+                let loading = nftables::load(&file);
+                tool::run(spawner, nft, &loading, &mark(shared)).await?;
+            }
+            Self::Iptables { v4, v6 } => {
+                for (family, pair) in families(v4, v6) {
+                    let saved = pair.saved(shared, spawner).await?;
+                    let rules = iptables::load(family, &saved)?;
+                    pair.restore(shared, spawner, &rules).await?;
+                }
+            }
+        }
+        Ok(())
     }
-    json!({ kind: object })
+
+    /// Says what is wrong with the rules that are there.
+    pub(super) async fn read_back(&self, shared: &Shared, spawner: &Spawner) -> Result<(), String> {
+        let not_there = |why| format!("the rules are not there: {why}");
+        match self {
+            Self::Nftables { nft } => {
+                let listed = tool::run(spawner, nft, &nftables::list(), &mark(shared)).await;
+                nftables::compare(&listed.map_err(not_there)?)
+            }
+            Self::Iptables { v4, v6 } => {
+                for (family, pair) in families(v4, v6) {
+                    let saved = pair.saved(shared, spawner).await;
+                    iptables::compare(family, &saved.map_err(not_there)?)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes the rules away, as far as they are there.
+    pub(super) async fn remove(&self, shared: &Shared, spawner: &Spawner) -> Result<(), String> {
+        match self {
+            Self::Nftables { nft } => {
+                tool::run(spawner, nft, &nftables::removal(), &mark(shared)).await?;
+            }
+            Self::Iptables { v4, v6 } => {
+                for (_, pair) in families(v4, v6) {
+                    let saved = pair.saved(shared, spawner).await?;
+                    if let Some(rules) = iptables::removal(&saved)? {
+                        pair.restore(shared, spawner, &rules).await?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
-fn name(chain: &Value) -> &str {
-    let name = chain.pointer("/chain/name").and_then(Value::as_str);
-    name.unwrap_or_default()
+/// Without IPv6 in the kernel there is nothing to keep apart, and its tools fail.
+fn families<'a>(v4: &'a Pair, v6: &'a Pair) -> impl Iterator<Item = (Family, &'a Pair)> {
+    let spoken = Path::new(IPV6).exists();
+    let v6 = spoken.then_some((Family::V6, v6));
+    std::iter::once((Family::V4, v4)).chain(v6)
+}
+
+impl Pair {
+    async fn saved(&self, shared: &Shared, spawner: &Spawner) -> Result<String, String> {
+        tool::run(spawner, &self.save, &iptables::SAVE, &mark(shared)).await
+    }
+
+    async fn restore(&self, shared: &Shared, spawner: &Spawner, rules: &str) -> Result<(), String> {
+        let file = write(shared, "isolation.rules", rules)?;
+        let restoring = iptables::restore(&file);
+        tool::run(spawner, &self.restore, &restoring, &mark(shared)).await?;
+        Ok(())
+    }
+}
+
+fn write(shared: &Shared, name: &str, text: &str) -> Result<PathBuf, String> {
+    let written = shared.kept.write(name, text);
+    written.map_err(|error| in_one_line(&error))?;
+    Ok(shared.kept.path(name))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// As nft 1.0.6 showed it after [`transaction`] was loaded.
-    const LISTED: &str = include_str!("isolation-listed.json");
-
-    fn listed() -> Value {
-        serde_json::from_str(LISTED).unwrap()
-    }
-
-    /// What is said when the list is changed so.
-    fn check(expected: &str, change: impl FnOnce(&mut Vec<Value>)) {
-        let mut changed = listed();
-        change(changed["nftables"].as_array_mut().unwrap());
-        let why = compare(&changed.to_string()).unwrap_err();
-        assert!(why.contains(expected), "{why}");
-    }
-
-    fn chain_of(object: &Value) -> &str {
-        object["rule"]["chain"].as_str().unwrap_or_default()
+    /// What is chosen where these are installed.
+    fn check(installed: &[&str], expected: Option<By>) {
+        let program = |name: &str| installed.contains(&name).then(|| name.into());
+        let found = Isolation::find(program).map(|it| it.by());
+        assert_eq!(found, expected, "{installed:?}");
     }
 
     #[test]
-    fn what_was_loaded_is_known_again() {
-        assert_eq!(compare(LISTED), Ok(()));
-    }
-
-    #[test]
-    fn each_rule_counts() {
-        let all = listed()["nftables"].as_array().unwrap().len();
-        for at in 0..all {
-            let mut changed = listed();
-            let removed = changed["nftables"].as_array_mut().unwrap().remove(at);
-            let harmless = removed.get("metainfo").or(removed.get("table")).is_some();
-            assert_eq!(compare(&changed.to_string()).is_ok(), harmless, "{removed}");
-        }
-    }
-
-    #[test]
-    fn another_rule_and_another_order_are_seen() {
-        check("`forward`", |all| {
-            let mut accept = all
-                .iter()
-                .find(|it| chain_of(it) == "forward")
-                .unwrap()
-                .clone();
-            accept["rule"]["expr"] = json!([{ "accept": null }]);
-            all.insert(0, accept);
-        });
-        check("`from_clients`", |all| {
-            let of: Vec<usize> = (0..all.len())
-                .filter(|at| chain_of(&all[*at]) == FROM_CLIENTS)
-                .collect();
-            all.swap(of[0], of[1]);
-        });
-        check("not loaded", |all| {
-            all.push(json!({ "chain": { "family": "inet", "table": TABLE, "name": "x" } }));
-        });
-    }
-
-    #[test]
-    fn no_table_is_no_isolation() {
-        assert!(compare("{\"nftables\": []}").is_err());
-        assert!(compare("Error: No such file or directory").is_err());
+    fn nftables_come_first_and_iptables_only_whole() {
+        let whole = [
+            "iptables-save",
+            "iptables-restore",
+            "ip6tables-save",
+            "ip6tables-restore",
+        ];
+        check(&["nft"], Some(By::Nftables));
+        check(&[&whole[..], &["nft"]].concat(), Some(By::Nftables));
+        check(&whole, Some(By::Iptables));
+        check(&whole[..3], None);
+        check(&whole[..2], None);
+        check(&["iptables", "ip6tables"], None);
+        check(&[], None);
     }
 }

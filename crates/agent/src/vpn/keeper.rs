@@ -10,7 +10,7 @@ use tracing::{error, info, warn};
 
 use super::child::{Child, News};
 use super::kept::write_private;
-use super::prepare::{Hindrance, Prepared, Wanted, mark, prepare};
+use super::prepare::{Hindrance, Prepared, Wanted, mark, prepare, unload};
 use super::{Order, PUBLISHED, Phase, Shared, Shown, render};
 use crate::error::in_one_line;
 
@@ -231,6 +231,30 @@ impl Keeper {
             Ok(prepared) => prepared,
             Err(hindrance) => return Ran::Ended(hindrance),
         };
+        let ran = self.attend(wanted, &prepared, restarts, asked, stop).await;
+        // Where the agent ends, nobody starts anything any more; the rules keep nobody apart, and
+        // go with the gateway's network.
+        if !matches!(ran, Ran::Over) {
+            // Nobody is to look for them now.
+            self.shared.shown.send_modify(Shown::is_over);
+            let isolation = prepared.tools.isolation.as_ref();
+            tokio::select! {
+                () = unload(&self.shared, &prepared.spawner, isolation) => {}
+                () = stop.cancelled() => return Ran::Over,
+            }
+        }
+        ran
+    }
+
+    /// Starts openvpn and attends to it until it has ended.
+    async fn attend(
+        &mut self,
+        wanted: &Wanted,
+        prepared: &Prepared,
+        restarts: u64,
+        asked: &mut Asked,
+        stop: &CancellationToken,
+    ) -> Ran {
         let config = self.shared.kept.path("server.conf");
         let started = Child::start(
             prepared.spawner.clone(),
@@ -250,7 +274,7 @@ impl Keeper {
                 news = child.next() => match news {
                     News::Up => {
                         is_up = true;
-                        self.up(wanted, &prepared, &child, restarts);
+                        self.up(wanted, prepared, &child, restarts);
                     }
                     News::Gone(how) => {
                         return Ran::Ended(Hindrance::passing(child.why(&how).await));
@@ -262,11 +286,11 @@ impl Keeper {
                     return Ran::Ended(Hindrance::passing(why));
                 }
                 order = asked.recv() => {
-                    let changed = match order {
-                        Some(order) => self.take(order),
-                        None => true,
+                    let Some(order) = order else {
+                        child.end().await;
+                        return Ran::Over;
                     };
-                    if changed {
+                    if self.take(order) {
                         child.end().await;
                         return Ran::Changed;
                     }
@@ -307,6 +331,7 @@ impl Keeper {
             pid: Some(child.pid.as_raw()),
             since: u64::try_from(now_ms()).ok(),
             restarts,
+            isolation: prepared.tools.isolation.clone(),
             unisolated: prepared.unisolated.clone(),
             ..Shown::off()
         });

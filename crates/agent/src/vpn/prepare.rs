@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use time::OffsetDateTime;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::ability::{self, Tools};
+use super::isolation::{self, Isolation};
 use super::pki::Pki;
-use super::{Phase, Problem, Shared, addresses, isolation, render, tool};
+use super::{Phase, Problem, Shared, addresses, render};
 use crate::error::in_one_line;
 use crate::process::{Mark, Spawner};
 
@@ -72,9 +73,11 @@ pub(super) async fn prepare(shared: &Arc<Shared>, wanted: &Wanted) -> Result<Pre
     let pki = written
         .and_then(|written| written)
         .map_err(Hindrance::passing)?;
-    let unisolated = isolate(shared, &spawner, &tools).await.err();
+    let isolation = tools.isolation.as_ref();
+    let unisolated = isolate(shared, &spawner, isolation).await.err();
     if let Some(why) = &unisolated {
         if !wanted.unsafely {
+            unload(shared, &spawner, isolation).await;
             return Err(Hindrance::lasting(Problem::new(
                 format!("its clients cannot be kept apart: {why}"),
                 "mend that and run `lockgate-agent vpn start`; `--unsafe-no-isolation` starts it all the same",
@@ -121,47 +124,52 @@ fn write_files(shared: &Shared, wanted: &Wanted) -> Result<Pki, String> {
 }
 
 /// Loads the rules and reads them back; says why clients are not kept apart.
-async fn isolate(shared: &Shared, spawner: &Spawner, tools: &Tools) -> Result<(), String> {
-    let nft = tools.nft.as_ref().ok_or("no `nft` is installed here")?;
-    let written = shared
-        .kept
-        .write("isolation.json", &isolation::transaction());
-    written.map_err(|error| in_one_line(&error))?;
-    let file = shared.kept.path("isolation.json");
-    tool::run(spawner, nft, &isolation::load(&file), &mark(shared)).await?;
-    read_back(shared, spawner, tools).await
+async fn isolate(
+    shared: &Shared,
+    spawner: &Spawner,
+    isolation: Option<&Isolation>,
+) -> Result<(), String> {
+    let isolation = isolation.ok_or(isolation::MISSING)?;
+    isolation.load(shared, spawner).await?;
+    isolation.read_back(shared, spawner).await
 }
 
-async fn read_back(shared: &Shared, spawner: &Spawner, tools: &Tools) -> Result<(), String> {
-    let nft = tools.nft.as_ref().ok_or("no `nft` is installed here")?;
-    let listed = tool::run(spawner, nft, &isolation::list(), &mark(shared)).await;
-    let listed = listed.map_err(|why| format!("the rules are not there: {why}"))?;
-    isolation::compare(&listed)
+/// Takes the rules away: nothing runs whose clients they keep apart.
+pub(super) async fn unload(shared: &Shared, spawner: &Spawner, isolation: Option<&Isolation>) {
+    if let Some(isolation) = isolation
+        && let Err(why) = isolation.remove(shared, spawner).await
+    {
+        warn!(%why, "rules of a VPN that runs no more stay");
+    }
 }
 
 /// Reads the rules back, where a VPN runs, and shows what is found.
 pub(super) async fn look_at_rules(shared: &Shared) {
-    if shared.shown.borrow().phase != Phase::Ready {
+    let isolation = {
+        let shown = shared.shown.borrow();
+        if shown.phase != Phase::Ready {
+            return;
+        }
+        shown.isolation.clone()
+    };
+    let Some(spawner) = shared.facts.supervisor.spawner() else {
         return;
-    }
-    let facts = &shared.facts;
-    let looked = match (
-        ability::look(&facts.path, facts.alone),
-        facts.supervisor.spawner(),
-    ) {
-        (Ok(tools), Some(spawner)) => read_back(shared, &spawner, &tools).await,
-        (Err(problem), _) => Err(problem.why),
-        (_, None) => return,
+    };
+    let looked = match &isolation {
+        Some(isolation) => isolation.read_back(shared, &spawner).await,
+        None => Err(isolation::MISSING.to_owned()),
     };
     let unisolated = looked.err();
-    if let Some(why) = &unisolated {
-        error!(%why, "THE VPN'S CLIENTS ARE NOT KEPT APART");
-    }
     shared.shown.send_if_modified(|shown| {
-        let news = shown.phase == Phase::Ready && shown.unisolated != unisolated;
-        if news {
-            shown.unisolated = unisolated;
+        // It may have ended meanwhile, or have been started again by another tool.
+        if shown.phase != Phase::Ready || shown.isolation != isolation {
+            return false;
         }
+        if let Some(why) = &unisolated {
+            error!(%why, "THE VPN'S CLIENTS ARE NOT KEPT APART");
+        }
+        let news = shown.unisolated != unisolated;
+        shown.unisolated = unisolated;
         news
     });
 }

@@ -10,6 +10,7 @@
 mod asking;
 mod deploys;
 mod doors;
+mod isolation;
 mod listeners;
 mod lives;
 mod logs;

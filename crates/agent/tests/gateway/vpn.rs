@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 use crate::application::application;
 use crate::world::{DEADLINE, World};
 
-const ONE: &str = "0d1b3c5e-8f1a-4c52-9a52-2f7e0a9a1c11";
+pub(crate) const ONE: &str = "0d1b3c5e-8f1a-4c52-9a52-2f7e0a9a1c11";
 const TWO: &str = "2f7e0a9a-8f1a-4c52-9a52-0d1b3c5e1c11";
 
 /// Where the agent leaves what the application reads.
@@ -29,7 +29,7 @@ const PUBLISHED: &str = "/tmp/vpn-config.json";
     clippy::print_stderr,
     reason = "the test starts itself once more, in another place, and says so loudly where it cannot"
 )]
-fn in_own_network() -> bool {
+pub(crate) fn in_own_network() -> bool {
     const INSIDE: &str = "LOCKGATE_TEST_INSIDE_OWN_NETWORK";
     if std::env::var(INSIDE).is_ok() {
         return true;
@@ -40,7 +40,7 @@ fn in_own_network() -> bool {
         let mut folders = folders.iter().map(|folder| Path::new(folder).join(program));
         folders.any(|program| program.is_file())
     };
-    let missing: Vec<&str> = ["openvpn", "nft", "ip", "ping", "curl"]
+    let missing: Vec<&str> = ["openvpn", "nft", "iptables", "ip", "ping", "curl"]
         .into_iter()
         .filter(|program| !has(program))
         .collect();
@@ -79,7 +79,7 @@ fn in_own_network() -> bool {
 }
 
 /// A gateway as in a container.
-async fn world() -> World {
+pub(crate) async fn world() -> World {
     let mut world = World::new().await;
     world.vars.push(("LOCKGATE_DOOR_IP", String::new()));
     world.app_address = ([127, 0, 0, 1], 8888).into();
@@ -95,7 +95,7 @@ fn reads() -> String {
 }
 
 /// A client in a network of its own. Ended when it is dropped.
-struct Client {
+pub(crate) struct Client {
     process: Child,
     log: std::path::PathBuf,
 }
@@ -105,7 +105,7 @@ impl Client {
         clippy::disallowed_methods,
         reason = "the test starts the client of the server that it tests"
     )]
-    fn connect(world: &World, profile: &str) -> Self {
+    pub(crate) fn connect(world: &World, profile: &str) -> Self {
         let (config, log) = (world.path("client.ovpn"), world.path("client.log"));
         fs::write(&config, profile).unwrap();
         // What an earlier one wrote is not this one's.
@@ -123,7 +123,7 @@ impl Client {
     }
 
     /// Waits until it has been connected so many times.
-    async fn connected(&self, times: usize) {
+    pub(crate) async fn connected(&self, times: usize) {
         let read = || fs::read_to_string(&self.log).unwrap_or_default();
         let waiting = async {
             while read().matches("Initialization Sequence Completed").count() < times {
@@ -138,7 +138,7 @@ impl Client {
         clippy::disallowed_methods,
         reason = "the test does what a user container does"
     )]
-    fn pings(&mut self, address: &str) -> bool {
+    pub(crate) fn pings(&mut self, address: &str) -> bool {
         assert!(
             self.process.try_wait().unwrap().is_none(),
             "the client has ended"
@@ -170,19 +170,19 @@ impl Drop for Client {
     }
 }
 
-async fn ask(world: &World, words: &[&str]) -> String {
+pub(crate) async fn ask(world: &World, words: &[&str]) -> String {
     let output = world.ask(&[&["vpn"], words].concat()).await;
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}\n{}", world.told());
     String::from_utf8(output.stdout).unwrap()
 }
 
-async fn status(world: &World) -> Value {
+pub(crate) async fn status(world: &World) -> Value {
     serde_json::from_str(&ask(world, &["status", "--format", "json"]).await).unwrap()
 }
 
 /// Waits until the status is so.
-async fn until(world: &World, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+pub(crate) async fn until(world: &World, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
     let waiting = async {
         loop {
             // An agent that starts does not answer yet.
@@ -217,7 +217,7 @@ fn as_the_shell_system(world: &World) -> String {
     )
 }
 
-async fn organization(world: &mut World, organization: Option<&str>) {
+pub(crate) async fn organization(world: &mut World, organization: Option<&str>) {
     let packed = world.pack(&reads());
     let seq = world.state(&packed, |statement| {
         statement.organization = organization.map(str::to_owned);
@@ -292,7 +292,7 @@ async fn a_vpn_is_up_before_the_application_loads_and_outlives_it() {
         told[log.len()..].contains("server-pushed-connection-reset"),
         "{told}"
     );
-    assert!(!Path::new(PUBLISHED).exists());
+    assert!(!Path::new(PUBLISHED).exists(), "{}", world.told());
     world.start_agent();
     until(&world, "up again", |it| it["state"] == "ready").await;
     assert_eq!(
@@ -355,7 +355,7 @@ async fn a_vpn_that_cannot_start_keeps_no_application_from_running() {
     clippy::disallowed_methods,
     reason = "the test takes a program away in a place of its own"
 )]
-fn mount(words: &[&str]) {
+pub(crate) fn mount(words: &[&str]) {
     assert!(
         Command::new(words[0])
             .args(&words[1..])
