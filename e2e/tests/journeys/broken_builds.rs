@@ -203,6 +203,53 @@ fn a_bundle_with_react_is_not_deployed() {
 }
 
 #[test]
+fn a_secret_is_not_deployed_until_somebody_says_why() {
+    let (world, workspace) = running();
+    let deploy = |more: &[&str]| {
+        let words = [&["deploy", "dev-001", "--wait", "ready"][..], more].concat();
+        world.lockgate(&words)
+    };
+    // Put together here, so that nobody takes it for one that opens something.
+    let token = ["ghp", "R5kq8ZtW3nVb7Yx2Lm9PaCdEfGhJkMnPqRsT"].join("_");
+    workspace.set_version("2.0.0");
+    workspace.edit(|text| text + &format!("\nvar token = \"{token}\";\n"));
+    let refused = deploy(&[]);
+    refused
+        .expect(1)
+        .says("1 secret must not be packed")
+        .says("GitHub token")
+        .says("lockgate validate --accept");
+    let told = format!("{}{}", refused.stdout, refused.stderr);
+    assert!(!told.contains(&token), "{told}");
+    world.expect_version("dev-001", "1.0.0");
+
+    // Whoever does not validate is told all the same, and so is whoever reads BUILD_INFO.txt.
+    deploy(&["--no-validate"])
+        .expect(0)
+        .says("GitHub token")
+        .says("secrets are packed");
+    world.expect_version("dev-001", "2.0.0");
+    let gateway = world.home().join("envs/dev-001/gateways/0/gateway");
+    let info = gateway.join("BUILD_INFO.txt");
+    let info = fs::read_to_string(info).unwrap();
+    assert!(info.contains("Validated: no"), "{info}");
+
+    // Accepted without a reason it is a wrong configuration, with one it travels.
+    let path = workspace.path.display().to_string();
+    world
+        .lockgate(&["validate", "--accept", "--workspace", &path])
+        .expect(0);
+    deploy(&[]).expect(78).says("has no `reason`");
+    let file = workspace.path.join("lockgate.toml");
+    let accepted = fs::read_to_string(&file).unwrap();
+    let reason = accepted.replace("reason = \"\"", "reason = \"opens nothing\"");
+    fs::write(&file, reason).unwrap();
+    workspace.set_version("3.0.0");
+    deploy(&[]).expect(0);
+    world.expect_version("dev-001", "3.0.0");
+}
+
+#[test]
 fn an_empty_or_cut_bundle_is_not_deployed() {
     let (world, workspace) = running();
     workspace.edit(|_| String::new());

@@ -63,6 +63,7 @@ pub fn judged(
         text: bundle,
         matcher: &matcher,
         guarded: rules.guarded,
+        types: Some(super::Severity::Note),
     };
     Ok(judge(&case, || sayings)?.findings)
 }
