@@ -182,6 +182,18 @@ pub(crate) struct RunningServer {
     _lock: File,
 }
 
+/// Who hands out builds; to anybody those of the environments that are opened.
+fn build_server(
+    store: &Store,
+    reports: &Reports,
+    notice: &Notice,
+    opened: Vec<EnvName>,
+) -> BuildServer {
+    let (reports, notice) = (reports.clone(), notice.clone());
+    let builds = BuildServer::new(store.clone(), reports, notice, PROGRAM.to_owned());
+    opened.into_iter().fold(builds, BuildServer::allow_plain)
+}
+
 /// Starts the server: takes the home's lock, binds, starts the gateways of all local environments.
 pub(crate) async fn start(options: ServeOptions) -> Result<RunningServer, ServerError> {
     let home = &options.home.clone();
@@ -199,10 +211,7 @@ pub(crate) async fn start(options: ServeOptions) -> Result<RunningServer, Server
     let (reports, notice) = (Reports::default(), Notice::default());
     let (asked, stop) = (CancellationToken::new(), CancellationToken::new());
     let mut tasks = JoinSet::new();
-    let (store_too, reports_too, notice_too) = (store.clone(), reports.clone(), notice.clone());
-    let builds = BuildServer::new(store_too, reports_too, notice_too, PROGRAM.to_owned());
-    let opened = options.allow_plain.into_iter();
-    let builds = Arc::new(opened.fold(builds, BuildServer::allow_plain));
+    let builds = Arc::new(build_server(&store, &reports, &notice, options.allow_plain));
     let near = (front.near(&stop), home.trusted_file());
     let bridges = Bridges::new(Arc::clone(&builds), description, near, stop.clone());
     let bridges = Arc::new(bridges);
