@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use lockgate_model::ports;
 use serde::Serialize;
 
@@ -123,19 +121,19 @@ struct Config<'a> {
     temp_dir: String,
     port: u16,
     hostname: &'a str,
-    certificates: Certificates,
+    certificates: Certificates<'a>,
 }
 
 #[derive(Debug, Serialize)]
-struct Certificates {
+struct Certificates<'a> {
     #[serde(rename = "clients.crt")]
-    clients_crt: String,
+    clients_crt: &'a str,
     #[serde(rename = "clients.key")]
-    clients_key: String,
+    clients_key: &'a str,
     #[serde(rename = "ca.crt")]
-    ca_crt: String,
+    ca_crt: &'a str,
     #[serde(rename = "ta.key")]
-    ta_key: String,
+    ta_key: &'a str,
 }
 
 /// Who serves, for the application.
@@ -153,9 +151,9 @@ pub(super) struct Serving<'a> {
     pub(super) hostname: &'a str,
 }
 
-/// What the application reads.
+/// What the application reads. Keys and certificates are PEM as it is, without the last line's
+/// end: the application hands them on, and a user container writes them into files word for word.
 pub(super) fn config(pki: &Pki, serving: &Serving<'_>) -> serde_json::Result<String> {
-    let encoded = |pem: &str| STANDARD.encode(pem);
     serde_json::to_string(&Config {
         organization_id: serving.organization,
         status: "ok",
@@ -164,10 +162,10 @@ pub(super) fn config(pki: &Pki, serving: &Serving<'_>) -> serde_json::Result<Str
         port: serving.port,
         hostname: serving.hostname,
         certificates: Certificates {
-            clients_crt: encoded(&pki.clients_crt),
-            clients_key: encoded(&pki.clients_key),
-            ca_crt: encoded(&pki.ca_crt),
-            ta_key: encoded(&pki.ta_key),
+            clients_crt: pki.clients_crt.trim_end(),
+            clients_key: pki.clients_key.trim_end(),
+            ca_crt: pki.ca_crt.trim_end(),
+            ta_key: pki.ta_key.trim_end(),
         },
     })
 }
@@ -238,8 +236,8 @@ mod tests {
             "{\"organization_id\":\"0d1b\",\"status\":\"ok\",\"pid\":42,\
              \"temp_dir\":\"/opt/lockgate/vpn\",\"port\":49100,\
              \"hostname\":\"gw-pool-dev-001-0\",\"certificates\":{\
-             \"clients.crt\":\"Q0xJRU5UUwo=\",\"clients.key\":\"S0VZCg==\",\
-             \"ca.crt\":\"Q0EK\",\"ta.key\":\"VEEK\"}}"
+             \"clients.crt\":\"CLIENTS\",\"clients.key\":\"KEY\",\
+             \"ca.crt\":\"CA\",\"ta.key\":\"TA\"}}"
         );
     }
 }
