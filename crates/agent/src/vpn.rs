@@ -11,7 +11,7 @@
 //!
 //! Nothing here ever keeps the application from running: what goes wrong is shown, with
 //! what can be done about it. What is left out: names of clients (all share one
-//! certificate), and whom a client may reach beyond the gateway's door: nobody.
+//! certificate), and ways out of the VPN.
 
 mod ability;
 mod addresses;
@@ -31,7 +31,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lockgate_model::GatewayName;
+use lockgate_model::{GatewayName, Statement, VpnAllowance};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -198,7 +198,10 @@ pub(crate) struct Status {
     pub(crate) isolated: bool,
     /// By what they are kept apart, where they are.
     pub(crate) by: Option<By>,
-    /// Why not.
+    /// What they may reach all the same, beside the gateway's door.
+    #[serde(default)]
+    pub(crate) allowed: Vec<VpnAllowance>,
+    /// Why they are not kept apart.
     pub(crate) unisolated: Option<String>,
     /// What is wrong.
     pub(crate) problem: Option<Problem>,
@@ -231,12 +234,17 @@ struct Shared {
     facts: Facts,
     kept: Kept,
     shown: watch::Sender<Shown>,
+    /// Held while rules are loaded or read, so that nobody compares them half-way.
+    rules: tokio::sync::Mutex<()>,
 }
 
 /// What the keeper is told. Each is answered when it is taken in.
 enum Order {
     /// What the statement says.
-    Follow(Option<String>),
+    Follow {
+        organization: Option<String>,
+        allow: Vec<VpnAllowance>,
+    },
     /// Somebody wants it by hand.
     Start {
         organization: String,
@@ -265,15 +273,24 @@ pub(crate) fn start(facts: Facts, stop: CancellationToken) -> (Vpn, JoinHandle<(
     let (orders, asked) = mpsc::channel(16);
     let kept = Kept::new(facts.state_dir.join("vpn"));
     let (shown, _) = watch::channel(Shown::off());
-    let shared = Arc::new(Shared { facts, kept, shown });
+    let shared = Arc::new(Shared {
+        facts,
+        kept,
+        shown,
+        rules: tokio::sync::Mutex::default(),
+    });
     let task = tokio::spawn(keeper::keep(shared.clone(), asked, stop));
     (Vpn { shared, orders }, task)
 }
 
 impl Vpn {
-    /// Serves the organization that a statement names.
-    pub(crate) async fn follow(&self, organization: Option<String>) {
-        self.order(Order::Follow(organization)).await;
+    /// Serves the organization that a statement names, and lets its clients reach what it allows.
+    pub(crate) async fn follow(&self, statement: &Statement) {
+        self.order(Order::Follow {
+            organization: statement.organization.clone(),
+            allow: statement.vpn_allow.clone(),
+        })
+        .await;
     }
 
     /// Waits until it is up or is known to fail, for a while: an application that is
@@ -389,6 +406,11 @@ impl Vpn {
                 .as_ref()
                 .map(Isolation::by)
                 .filter(|_| shown.is_isolated()),
+            allowed: shown
+                .isolation
+                .as_ref()
+                .map(|it| it.allow.clone())
+                .unwrap_or_default(),
             problem: shown.problem.or_else(ability),
             organization: shown.organization,
             pid: shown.pid,

@@ -101,7 +101,7 @@ fn start(cli: Cli, screen: Screen) -> Result<(), CommandError> {
 async fn dispatch(command: Command, ctx: &Context) -> Result<(), CommandError> {
     match command {
         Command::Up(args) => Box::pin(up::up(args, ctx)).await,
-        Command::Deploy(args) => deploy::deploy(args, ctx).await,
+        Command::Deploy(args) => Box::pin(deploy::deploy(args, ctx)).await,
         Command::Rollback(args) => rollback::rollback(args, ctx).await,
         Command::Restart(args) => restart::restart(args, ctx).await,
         Command::Status(args) => status::status(args, ctx).await,

@@ -29,6 +29,7 @@ pub(crate) mod scale;
 pub(crate) mod services;
 pub(crate) mod tokens;
 pub(crate) mod variables;
+pub(crate) mod vpn;
 
 use std::fs;
 use std::io;
@@ -41,6 +42,7 @@ use self::docker::DockerSettings;
 use self::front::FrontSettings;
 pub(crate) use self::pins::Pin;
 pub(crate) use self::services::Service;
+use self::vpn::VpnSettings;
 use crate::home::{Home, durable};
 
 /// Everything that is written down about an environment, without its secrets.
@@ -74,6 +76,9 @@ pub(crate) struct Environment {
     /// What it has at the front door beside its organizations.
     #[serde(default, skip_serializing_if = "FrontSettings::is_nothing")]
     pub(crate) front: FrontSettings,
+    /// What clients of its gateways' VPNs may reach.
+    #[serde(default, skip_serializing_if = "VpnSettings::is_nothing")]
+    pub(crate) vpn: VpnSettings,
     /// Its gateways, by number.
     pub(crate) gateways: Vec<Gateway>,
     /// Its services of the host, by name.
@@ -214,6 +219,23 @@ impl Environment {
         Ok(names)
     }
 
+    /// Changes the one that is written down; whether it is another one then. The caller holds the
+    /// `DeployLock` and calls `ControlClient::changed` afterwards.
+    pub(crate) fn rewrite(
+        home: &Home,
+        env: &EnvName,
+        change: impl FnOnce(&mut Self),
+    ) -> Result<bool, EnvironmentError> {
+        let before = Self::load(home, env)?;
+        let mut after = before.clone();
+        change(&mut after);
+        if after == before {
+            return Ok(false);
+        }
+        after.save(home)?;
+        Ok(true)
+    }
+
     /// Writes `env.toml`, whole or not at all.
     pub(crate) fn save(&self, home: &Home) -> Result<(), EnvironmentError> {
         self.write(&file(home, &self.name))
@@ -345,6 +367,7 @@ pub(crate) mod tests {
             image_id: None,
             docker: None,
             front: FrontSettings::default(),
+            vpn: VpnSettings::default(),
             gateways: vec![Gateway {
                 number: 0,
                 id: "id".into(),

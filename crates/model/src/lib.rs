@@ -25,6 +25,7 @@ mod routes;
 mod service;
 mod settings;
 mod statement;
+mod vpn;
 
 pub use before_listen::{Act, ActKind, Allowance, AllowanceError};
 pub use door::{DoorCard, OWN_NAMES};
@@ -46,3 +47,4 @@ pub use service::{
 };
 pub use settings::{AppSettings, AppSocket, Limits, Readiness, Strategy};
 pub use statement::{SignedStatement, Statement};
+pub use vpn::{VpnAllowance, VpnAllowanceError, VpnPeer, VpnProtocol};

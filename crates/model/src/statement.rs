@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AppSettings, BuildId, Digest, EnvName, GatewayName, KeyId};
+use crate::{AppSettings, BuildId, Digest, EnvName, GatewayName, KeyId, VpnAllowance};
 
 /// "Gateway G of environment E runs build B": numbered, so that an agent can tell
 /// new from old, and signed, so that nobody else can say it.
@@ -24,6 +24,9 @@ pub struct Statement {
     pub restart: u64,
     /// The organization the gateway serves, if any.
     pub organization: Option<String>,
+    /// What the organization's VPN clients may reach beside the gateway's door.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vpn_allow: Vec<VpnAllowance>,
     /// How the application is started, checked and stopped.
     pub settings: AppSettings,
     /// The build that was desired before, for humans and for collecting releases.

@@ -401,10 +401,50 @@ fn a_client_reaches_its_gateway_s_door_and_nothing_else() {
         gateway(&["lockgate-agent", "vpn", word]);
     }
     // Whichever comes back first, each has the address that it had.
-    assert_eq!((connected(&b, 2), connected(&a, 2)), (b_inside, a_inside));
+    let inside = (b_inside.clone(), a_inside);
+    assert_eq!((connected(&b, 2), connected(&a, 2)), inside);
     assert_eq!(status(&world, GATEWAY)["isolated"], true);
     assert_eq!(reached(&a, &targets), Vec::<String>::new());
     curl(&a, "http://172.16.0.1/").expect(0);
+
+    what_is_allowed_is_reached_alone(&world, &workspace, &a, &b_inside, &targets);
+}
+
+/// By lockgate.toml, without a new tunnel.
+fn what_is_allowed_is_reached_alone(
+    world: &World,
+    workspace: &Workspace,
+    a: &Container<'_>,
+    b_inside: &str,
+    targets: &[(&str, String)],
+) {
+    let wanted = |entries: &str| {
+        settings(
+            workspace,
+            &format!("[env.dev-001.vpn]\nallow = [{entries}]\n"),
+        );
+        world.deploy("dev-001")
+    };
+    let refused = wanted("'172.17.0.1:8090/tcp'");
+    refused.expect(78);
+    assert!(refused.stderr.contains("outside the VPN"), "{refused:?}");
+    // What is allowed is reached, and nothing beside it; no tunnel is made anew.
+    let before = status(world, GATEWAY);
+    let entry = format!("{b_inside}:8080/tcp");
+    wanted(&format!("'{entry}'")).expect(0);
+    let allowing = until("it is allowed", LONG, || {
+        let status = status(world, GATEWAY);
+        (status["allowed"][0] == entry.as_str()).then_some(status)
+    });
+    assert_eq!(reached(a, targets), ["another client"]);
+    assert_eq!(allowing["isolated"], true, "{allowing}");
+    assert_eq!(allowing["pid"], before["pid"]);
+    wanted("").expect(0);
+    until("nothing is allowed any more", LONG, || {
+        let status = status(world, GATEWAY);
+        (status["allowed"] == serde_json::json!([])).then_some(())
+    });
+    assert_eq!(reached(a, targets), Vec::<String>::new());
 }
 
 /// The text between `<name>` and `</name>`.

@@ -284,7 +284,7 @@ async fn start_vpn(
     };
     let (vpn, keeping) = vpn::start(facts, stop.clone());
     if let Some(wanted) = &remembered.wanted {
-        vpn.follow(wanted.statement.organization.clone()).await;
+        vpn.follow(&wanted.statement).await;
     }
     (vpn, keeping)
 }

@@ -175,6 +175,9 @@ fn human(status: &Status, now: SystemTime) -> String {
             Some(why) => format!("CLIENTS ARE NOT KEPT APART: {why}"),
         };
         line("isolation", isolation);
+        for allowed in &status.allowed {
+            line("allowed", allowed.to_string());
+        }
     }
     if status.restarts > 0 {
         line("restarts", status.restarts.to_string());
@@ -210,7 +213,7 @@ fn print(text: &str) -> Result<(), CommandError> {
 mod tests {
     use super::*;
     use crate::vpn::{Client, Phase, Problem};
-    use lockgate_model::GatewayName;
+    use lockgate_model::{GatewayName, VpnAllowance};
 
     fn status() -> Status {
         Status {
@@ -223,6 +226,7 @@ mod tests {
             restarts: 0,
             isolated: true,
             by: Some(By::Nftables),
+            allowed: vec![VpnAllowance::parse("5432/tcp").unwrap()],
             unisolated: None,
             problem: None,
             clients: vec![Client {
@@ -245,6 +249,7 @@ mod tests {
                organization 0d1b\n  \
                openvpn      udp 49100 (pid 20, for 1m 1s)\n  \
                isolation    clients are kept apart: the rules are there, by nftables\n  \
+               allowed      5432/tcp\n  \
                client       172.16.0.2 from 172.17.0.5:41120, for 31s, 5120 bytes in, 4096 out"
         );
     }

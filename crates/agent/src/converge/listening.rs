@@ -83,8 +83,7 @@ impl Converge {
     /// Has the VPN serve the organization of the statement that is followed.
     pub(super) async fn follow_organization(&mut self) {
         if let Some(wanted) = &self.wanted {
-            let organization = wanted.statement.organization.clone();
-            self.means.vpn.follow(organization).await;
+            self.means.vpn.follow(&wanted.statement).await;
         }
     }
 

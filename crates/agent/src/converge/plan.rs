@@ -147,6 +147,7 @@ mod tests {
             run: true,
             restart: 0,
             organization: None,
+            vpn_allow: Vec::new(),
             settings: AppSettings::default(),
             previous: None,
             key_id: KeyId::parse("0123456789abcdef").unwrap(),

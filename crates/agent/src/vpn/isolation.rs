@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! client ──▶ 172.16.0.1: TCP 80 (the door), echo; answers to what the gateway began
+//!        ──▶ what `[vpn] allow` names, of the gateway and of clients
 //!        ──▶ anything else of the gateway, another client, another network: dropped
 //! ```
 //!
@@ -14,7 +15,9 @@ mod nftables;
 
 use std::path::{Path, PathBuf};
 
+use lockgate_model::{VpnAllowance, VpnPeer};
 use serde::{Deserialize, Serialize};
+use tracing::warn;
 
 use super::prepare::mark;
 use super::{Shared, tool};
@@ -28,6 +31,9 @@ pub(super) const MISSING: &str = "neither `nft` is installed here nor all of `ip
 
 /// There where the kernel speaks IPv6.
 const IPV6: &str = "/proc/net/if_inet6";
+
+/// Whether the kernel passes packets on at all.
+const FORWARDS: &str = "/proc/sys/net/ipv4/ip_forward";
 
 /// By what clients are kept apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,9 +55,16 @@ impl By {
     }
 }
 
-/// The tool, chosen at each start of openvpn.
+/// The rules, and by what they are loaded: chosen at each start of openvpn.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Isolation {
+pub(super) struct Isolation {
+    tool: Tool,
+    /// What clients may reach beside the door.
+    pub(super) allow: Vec<VpnAllowance>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Tool {
     /// All families at once.
     Nftables { nft: PathBuf },
     /// A family at a time.
@@ -65,9 +78,9 @@ pub(super) struct Pair {
     restore: PathBuf,
 }
 
-impl Isolation {
+impl Tool {
     /// The first that is there whole.
-    pub(super) fn find(program: impl Fn(&str) -> Option<PathBuf>) -> Option<Self> {
+    fn find(program: impl Fn(&str) -> Option<PathBuf>) -> Option<Self> {
         if let Some(nft) = program("nft") {
             return Some(Self::Nftables { nft });
         }
@@ -82,27 +95,39 @@ impl Isolation {
             v6: pair("ip6tables-save", "ip6tables-restore")?,
         })
     }
+}
+
+impl Isolation {
+    /// By the first tool that is there whole; nothing is allowed beside the door.
+    pub(super) fn find(program: impl Fn(&str) -> Option<PathBuf>) -> Option<Self> {
+        Some(Self {
+            tool: Tool::find(program)?,
+            allow: Vec::new(),
+        })
+    }
 
     /// By what it is.
     pub(super) fn by(&self) -> By {
-        match self {
-            Self::Nftables { .. } => By::Nftables,
-            Self::Iptables { .. } => By::Iptables,
+        match self.tool {
+            Tool::Nftables { .. } => By::Nftables,
+            Tool::Iptables { .. } => By::Iptables,
         }
     }
 
     /// Loads the rules; whatever was there by their names is replaced.
     pub(super) async fn load(&self, shared: &Shared, spawner: &Spawner) -> Result<(), String> {
-        match self {
-            Self::Nftables { nft } => {
-                let file = write(shared, "isolation.json", &nftables::transaction())?;
+        self.warn_of_no_forwarding();
+        match &self.tool {
+            Tool::Nftables { nft } => {
+                let rules = nftables::transaction(&self.allow);
+                let file = write(shared, "isolation.json", &rules)?;
                 let loading = nftables::load(&file);
                 tool::run(spawner, nft, &loading, &mark(shared)).await?;
             }
-            Self::Iptables { v4, v6 } => {
+            Tool::Iptables { v4, v6 } => {
                 for (family, pair) in families(v4, v6) {
                     let saved = pair.saved(shared, spawner).await?;
-                    let rules = iptables::load(family, &saved)?;
+                    let rules = iptables::load(family, &self.allow, &saved)?;
                     pair.restore(shared, spawner, &rules).await?;
                 }
             }
@@ -113,15 +138,15 @@ impl Isolation {
     /// Says what is wrong with the rules that are there.
     pub(super) async fn read_back(&self, shared: &Shared, spawner: &Spawner) -> Result<(), String> {
         let not_there = |why| format!("the rules are not there: {why}");
-        match self {
-            Self::Nftables { nft } => {
+        match &self.tool {
+            Tool::Nftables { nft } => {
                 let listed = tool::run(spawner, nft, &nftables::list(), &mark(shared)).await;
-                nftables::compare(&listed.map_err(not_there)?)
+                nftables::compare(&self.allow, &listed.map_err(not_there)?)
             }
-            Self::Iptables { v4, v6 } => {
+            Tool::Iptables { v4, v6 } => {
                 for (family, pair) in families(v4, v6) {
                     let saved = pair.saved(shared, spawner).await;
-                    iptables::compare(family, &saved.map_err(not_there)?)?;
+                    iptables::compare(family, &self.allow, &saved.map_err(not_there)?)?;
                 }
                 Ok(())
             }
@@ -130,11 +155,11 @@ impl Isolation {
 
     /// Takes the rules away, as far as they are there.
     pub(super) async fn remove(&self, shared: &Shared, spawner: &Spawner) -> Result<(), String> {
-        match self {
-            Self::Nftables { nft } => {
+        match &self.tool {
+            Tool::Nftables { nft } => {
                 tool::run(spawner, nft, &nftables::removal(), &mark(shared)).await?;
             }
-            Self::Iptables { v4, v6 } => {
+            Tool::Iptables { v4, v6 } => {
                 for (_, pair) in families(v4, v6) {
                     let saved = pair.saved(shared, spawner).await?;
                     if let Some(rules) = iptables::removal(&saved)? {
@@ -144,6 +169,19 @@ impl Isolation {
             }
         }
         Ok(())
+    }
+
+    /// What clients may send each other goes through the gateway's kernel, where it forwards.
+    fn warn_of_no_forwarding(&self) {
+        let between = self.allow.iter().any(|one| one.to != VpnPeer::Gateway);
+        let forwards = std::fs::read_to_string(FORWARDS);
+        if between && forwards.is_ok_and(|text| text.trim() == "0") {
+            warn!(
+                path = FORWARDS,
+                "`[vpn] allow` names clients, but this gateway's kernel passes no packet on: \
+                 `net.ipv4.ip_forward` is 0"
+            );
+        }
     }
 }
 
@@ -176,6 +214,17 @@ fn write(shared: &Shared, name: &str, text: &str) -> Result<PathBuf, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// One of each kind.
+    pub(super) fn allowances() -> Vec<VpnAllowance> {
+        let all = [
+            "5432/tcp",
+            "8000-8010/udp",
+            "172.16.3.0/24:8080/tcp",
+            "172.16.3.4:1-65535/udp",
+        ];
+        all.map(|text| VpnAllowance::parse(text).unwrap()).into()
+    }
 
     /// What is chosen where these are installed.
     fn check(installed: &[&str], expected: Option<By>) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use lockgate_model::VpnAllowance;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -10,7 +11,7 @@ use tracing::{error, info, warn};
 
 use super::child::{Child, News};
 use super::kept::write_private;
-use super::prepare::{Hindrance, Prepared, Wanted, mark, prepare, unload};
+use super::prepare::{Hindrance, Prepared, Wanted, isolate, mark, prepare, unload};
 use super::{Order, PUBLISHED, Phase, Shared, Shown, render};
 use crate::error::in_one_line;
 
@@ -52,6 +53,8 @@ struct Keeper {
     stated: Stated,
     /// The organization was released: nobody needs its keys any more.
     forget: bool,
+    /// What clients may reach beside the gateway's door, as the statement says.
+    allow: Vec<VpnAllowance>,
 }
 
 /// Keeps what is wanted running until `stop`.
@@ -62,6 +65,7 @@ pub(super) async fn keep(shared: Arc<Shared>, mut asked: Asked, stop: Cancellati
         wanted: None,
         stated: Stated::NoStatement,
         forget: false,
+        allow: Vec::new(),
     };
     loop {
         // What is there is an earlier agent's or another organization's. Where the gateway is
@@ -108,7 +112,13 @@ impl Keeper {
         let before = self.wanted.clone();
         let mut again = false;
         match order {
-            Order::Follow(organization) => self.follow(organization),
+            Order::Follow {
+                organization,
+                allow,
+            } => {
+                self.allow = allow;
+                self.follow(organization);
+            }
             Order::Start {
                 organization,
                 unsafely,
@@ -227,11 +237,13 @@ impl Keeper {
         asked: &mut Asked,
         stop: &CancellationToken,
     ) -> Ran {
-        let prepared = match prepare(&self.shared, wanted).await {
+        let mut prepared = match prepare(&self.shared, wanted, &self.allow).await {
             Ok(prepared) => prepared,
             Err(hindrance) => return Ran::Ended(hindrance),
         };
-        let ran = self.attend(wanted, &prepared, restarts, asked, stop).await;
+        let ran = self
+            .attend(wanted, &mut prepared, restarts, asked, stop)
+            .await;
         // Where the agent ends, nobody starts anything any more; the rules keep nobody apart, and
         // go with the gateway's network.
         if !matches!(ran, Ran::Over) {
@@ -250,7 +262,7 @@ impl Keeper {
     async fn attend(
         &mut self,
         wanted: &Wanted,
-        prepared: &Prepared,
+        prepared: &mut Prepared,
         restarts: u64,
         asked: &mut Asked,
         stop: &CancellationToken,
@@ -294,6 +306,7 @@ impl Keeper {
                         child.end().await;
                         return Ran::Changed;
                     }
+                    self.renew_rules(prepared).await;
                 }
                 () = stop.cancelled() => {
                     child.end().await;
@@ -301,6 +314,32 @@ impl Keeper {
                 }
             }
         }
+    }
+
+    /// Loads the rules anew where something else is allowed than they say; tunnels stay.
+    async fn renew_rules(&self, prepared: &mut Prepared) {
+        let Some(isolation) = &mut prepared.tools.isolation else {
+            return;
+        };
+        if isolation.allow == self.allow {
+            return;
+        }
+        let _held = self.shared.rules.lock().await;
+        isolation.allow.clone_from(&self.allow);
+        let isolated = isolate(&self.shared, &prepared.spawner, Some(isolation)).await;
+        prepared.unisolated = isolated.err();
+        let allowed = Allowed(&self.allow);
+        match &prepared.unisolated {
+            None => info!(%allowed, "clients of the VPN may reach something else"),
+            Some(why) => error!(%why, %allowed, "THE VPN'S CLIENTS ARE NOT KEPT APART"),
+        }
+        self.shared.shown.send_modify(|shown| {
+            // Before it is up, nobody looks for its rules.
+            if shown.phase == Phase::Ready {
+                shown.isolation.clone_from(&prepared.tools.isolation);
+                shown.unisolated.clone_from(&prepared.unisolated);
+            }
+        });
     }
 
     /// Clients can connect.
@@ -335,6 +374,16 @@ impl Keeper {
             unisolated: prepared.unisolated.clone(),
             ..Shown::off()
         });
+    }
+}
+
+/// Entries as they are written, for the log.
+struct Allowed<'a>(&'a [VpnAllowance]);
+
+impl std::fmt::Display for Allowed<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the door")?;
+        self.0.iter().try_for_each(|one| write!(f, ", {one}"))
     }
 }
 

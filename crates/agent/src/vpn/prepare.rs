@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
+use lockgate_model::VpnAllowance;
 use time::OffsetDateTime;
 use tracing::{error, info, warn};
 
@@ -62,9 +63,16 @@ pub(super) fn mark(shared: &Shared) -> Mark {
 }
 
 /// Makes all that a start takes, or says what it lacks.
-pub(super) async fn prepare(shared: &Arc<Shared>, wanted: &Wanted) -> Result<Prepared, Hindrance> {
+pub(super) async fn prepare(
+    shared: &Arc<Shared>,
+    wanted: &Wanted,
+    allow: &[VpnAllowance],
+) -> Result<Prepared, Hindrance> {
     let facts = &shared.facts;
-    let tools = ability::look(&facts.path, facts.alone).map_err(Hindrance::lasting)?;
+    let mut tools = ability::look(&facts.path, facts.alone).map_err(Hindrance::lasting)?;
+    if let Some(isolation) = &mut tools.isolation {
+        isolation.allow = allow.to_vec();
+    }
     let ending = || Hindrance::passing("the agent is ending".to_owned());
     let spawner = facts.supervisor.spawner().ok_or_else(ending)?;
     let (files, whose) = (shared.clone(), wanted.clone());
@@ -123,8 +131,9 @@ fn write_files(shared: &Shared, wanted: &Wanted) -> Result<Pki, String> {
     Ok(pki)
 }
 
-/// Loads the rules and reads them back; says why clients are not kept apart.
-async fn isolate(
+/// Loads the rules and reads them back; says why clients are not kept apart. To be called with
+/// `shared.rules` held, once there are clients.
+pub(super) async fn isolate(
     shared: &Shared,
     spawner: &Spawner,
     isolation: Option<&Isolation>,
@@ -145,6 +154,7 @@ pub(super) async fn unload(shared: &Shared, spawner: &Spawner, isolation: Option
 
 /// Reads the rules back, where a VPN runs, and shows what is found.
 pub(super) async fn look_at_rules(shared: &Shared) {
+    let _held = shared.rules.lock().await;
     let isolation = {
         let shown = shared.shown.borrow();
         if shown.phase != Phase::Ready {

@@ -6,11 +6,15 @@ use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Output};
 
+use lockgate_model::VpnAllowance;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::json;
 
 use crate::application::application;
-use crate::vpn::{Client, ONE, ask, in_own_network, mount, organization, status, until, world};
+use crate::vpn::{
+    Client, ONE, ask, in_own_network, mount, organization, reads, status, until, world,
+};
 use crate::world::World;
 
 /// Both ways in which iptables speaks to the kernel.
@@ -123,6 +127,22 @@ async fn is_isolated(world: &World) -> bool {
     by.is_some()
 }
 
+/// What a statement allows is reached as long as it does, by the same process of openvpn.
+async fn allowed_by_a_statement(world: &mut World) {
+    let pid = status(world).await["pid"].clone();
+    for entries in [&["7777/tcp"][..], &[]] {
+        let packed = world.pack(&reads());
+        let allow = entries.iter().map(|one| VpnAllowance::parse(one).unwrap());
+        world.state(&packed, |statement| {
+            statement.organization = Some(ONE.to_owned());
+            statement.vpn_allow = allow.collect();
+        });
+        let now = until(world, "told", |it| it["allowed"] == json!(entries)).await;
+        assert_eq!((&now["pid"], &now["isolated"]), (&pid, &json!(true)));
+        assert_eq!(reaches(OWN), !entries.is_empty());
+    }
+}
+
 async fn clients_are_kept_apart_by_iptables(way: &str) {
     let mut world = world().await;
     without_nft(&mut world, way);
@@ -150,6 +170,8 @@ async fn clients_are_kept_apart_by_iptables(way: &str) {
     assert!(reaches("http://172.16.0.1/"));
     assert!(!reaches(OWN));
     assert!(!client.pings(BEHIND));
+
+    allowed_by_a_statement(&mut world).await;
 
     // Each attempt succeeds without what leads into the rules, and it is said each time.
     let jump = ["INPUT", "-i", "tun0", "-j", "LOCKGATE-VPN-IN"];

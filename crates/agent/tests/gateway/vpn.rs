@@ -85,7 +85,7 @@ pub(crate) async fn world() -> World {
 }
 
 /// An application that does not start without what the VPN leaves it.
-fn reads() -> String {
+pub(crate) fn reads() -> String {
     format!(
         "require('fs').readFileSync('{PUBLISHED}');\n{}",
         application("1.0.0")

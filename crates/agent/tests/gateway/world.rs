@@ -205,6 +205,7 @@ impl World {
             run: true,
             restart: 0,
             organization: None,
+            vpn_allow: Vec::new(),
             settings: self.settings.clone(),
             previous: None,
             key_id: self.key.public().id(),

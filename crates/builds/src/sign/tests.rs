@@ -14,6 +14,7 @@ fn statement(key: &PublicKey, seq: u64) -> Statement {
         run: true,
         restart: 0,
         organization: None,
+        vpn_allow: Vec::new(),
         settings: AppSettings::default(),
         previous: None,
         key_id: key.id(),

@@ -112,6 +112,7 @@ impl House {
             run: true,
             restart: 0,
             organization: None,
+            vpn_allow: Vec::new(),
             settings: AppSettings::default(),
             previous: None,
             key_id: self.key.public().id(),

@@ -156,6 +156,7 @@ pub(super) async fn make(
         &resolved.services,
     )?);
     draft.front(resolved.front);
+    draft.vpn(resolved.vpn);
     if let Some(registration) = resolved.registration {
         let registered = register(&registration, draft.environment()).await?;
         draft.registered(registered);

@@ -22,7 +22,7 @@ use crate::deploy::rollout::How;
 use crate::deploy::strategy::{DeployStrategy, Until};
 use crate::deploy::{self, Request, clock, services};
 use crate::environment::docker::{DockerSettings, Renewed, renew};
-use crate::environment::{RuntimeKind, front};
+use crate::environment::{Environment, RuntimeKind};
 use crate::error::CommandError;
 use crate::runtime::docker::check::{self, CheckError};
 use crate::server::control::{ControlClient, GatewaysView};
@@ -209,7 +209,7 @@ pub(crate) async fn once(
     if let Err(error) = renew_containers(ctx, control, request).await {
         return Deployed::failed(error);
     }
-    if let Err(error) = renew_front(ctx, control, request).await {
+    if let Err(error) = renew_doors(ctx, control, request).await {
         return Deployed::failed(error);
     }
     let mut progress = Progress::new(ctx.screen);
@@ -273,17 +273,24 @@ async fn renew_containers(
     Ok(())
 }
 
-/// Brings what lockgate.toml's `[front]` says to the front door.
-async fn renew_front(
+/// Brings what lockgate.toml's `[front]` says to the front door. What `[vpn]` says goes along with the
+/// statements of this deploy.
+async fn renew_doors(
     ctx: &Context,
     control: &ControlClient,
     request: &Request,
 ) -> Result<(), CommandError> {
-    let env = &request.environment.name;
-    if front::renew(&ctx.config.home, env, &request.job.resolved.front)? {
+    let (home, env) = (&ctx.config.home, &request.environment.name);
+    let resolved = &request.job.resolved;
+    if Environment::rewrite(home, env, |it| it.front = resolved.front.clone())? {
         ctx.screen
             .say(&format!("the front door of {env} changed: `[front]`"));
         control.changed(env).await?;
+    }
+    if Environment::rewrite(home, env, |it| it.vpn = resolved.vpn.clone())? {
+        ctx.screen.say(&format!(
+            "what clients of {env}'s VPNs may reach changed: `[vpn] allow`"
+        ));
     }
     Ok(())
 }

@@ -23,6 +23,7 @@ use super::docker::DockerSettings;
 use super::front::FrontSettings;
 use super::ports::{GatewayPorts, PortsLease};
 use super::tokens::{TOKEN_KEY, TokenKey};
+use super::vpn::VpnSettings;
 use super::{Environment, EnvironmentError, Gateway, RuntimeKind, services};
 use crate::home::{Home, durable};
 
@@ -109,6 +110,7 @@ impl Draft {
             image_id: None,
             docker: (wanted.runtime == RuntimeKind::Docker).then(|| wanted.docker.clone()),
             front: FrontSettings::default(),
+            vpn: VpnSettings::default(),
             gateways: Vec::new(),
             services: Vec::new(),
         };
@@ -155,6 +157,11 @@ impl Draft {
     /// What it has at the front door.
     pub(crate) fn front(&mut self, settings: FrontSettings) {
         self.environment.front = settings;
+    }
+
+    /// What clients of its VPNs may reach.
+    pub(crate) fn vpn(&mut self, settings: VpnSettings) {
+        self.environment.vpn = settings;
     }
 
     /// Its services; they shall run.

@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use lockgate_model::{EnvName, Site};
+use lockgate_model::Site;
 use serde::{Deserialize, Serialize};
 
-use super::{Environment, EnvironmentError};
-use crate::home::Home;
+use super::Environment;
 
 /// `[front]` of `env.toml` once an environment was made or deployed: all paths are absolute.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,22 +59,6 @@ pub(crate) fn shares(environment: &Environment, first: &Environment) -> String {
     )
 }
 
-/// Writes down what lockgate.toml says now; whether that is something else than before. The caller
-/// holds the `DeployLock` and calls `ControlClient::changed` afterwards.
-pub(crate) fn renew(
-    home: &Home,
-    env: &EnvName,
-    settings: &FrontSettings,
-) -> Result<bool, EnvironmentError> {
-    let mut environment = Environment::load(home, env)?;
-    if environment.front == *settings {
-        return Ok(false);
-    }
-    environment.front = settings.clone();
-    environment.save(home)?;
-    Ok(true)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,7 +109,9 @@ mod tests {
             (&settings, false),
             (&FrontSettings::default(), true),
         ] {
-            assert_eq!(renew(&home, env, given).unwrap(), changes);
+            let renew = |environment: &mut Environment| environment.front = given.clone();
+            let renewed = Environment::rewrite(&home, env, renew).unwrap();
+            assert_eq!(renewed, changes);
             assert_eq!(Environment::load(&home, env).unwrap().front, *given);
         }
     }

@@ -270,6 +270,7 @@ fn say(
         run: true,
         restart: last.map_or(0, |last| last.restart) + u64::from(restart),
         organization: gateway.organization.as_ref().map(ToString::to_string),
+        vpn_allow: environment.vpn.allow.clone(),
         settings,
         previous,
         key_id: stamp.key_id.clone(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lockgate_model::{AppSocket, EnvName, Readiness, ServiceName, Strategy};
+use lockgate_model::{AppSocket, EnvName, Readiness, ServiceName, Strategy, VpnAllowance};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::WorkspaceError;
@@ -34,6 +34,8 @@ pub(crate) struct File {
     pub(crate) docker: DockerSettings,
     /// `[front]`
     pub(crate) front: FrontTable,
+    /// `[vpn]`
+    pub(crate) vpn: VpnTable,
     /// `[app]`
     pub(crate) app: AppTable,
     /// `[registration]`
@@ -107,6 +109,14 @@ pub(crate) struct FrontTable {
     pub(crate) certificate: Option<PathBuf>,
     /// The file of its key.
     pub(crate) key: Option<PathBuf>,
+}
+
+/// `[vpn]`
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct VpnTable {
+    /// What clients may reach beside the gateway's door.
+    pub(crate) allow: Option<Vec<VpnAllowance>>,
 }
 
 /// `[app]`
@@ -204,6 +214,8 @@ pub(crate) struct EnvTable {
     pub(crate) deploy: DeployTable,
     /// `[env.NAME.front]`
     pub(crate) front: FrontTable,
+    /// `[env.NAME.vpn]`
+    pub(crate) vpn: VpnTable,
     /// `[env.NAME.app]`
     pub(crate) app: AppTable,
     /// `[env.NAME.registration]`
@@ -293,6 +305,7 @@ mod tests {
             ("[env.dev-001.biuld]\ncommand = 'x'", "build", "line 1"),
             ("[front]\ncertificat = 'x'", "certificate", "line 2"),
             ("[env.dev-001.front]\nganimede = 'x'", "ganymede", "line 2"),
+            ("[vpn]\nalow = []", "allow", "line 2"),
             ("[registration]\ncomand = ['x']", "command", "line 2"),
             ("[services.a]\nenv_flie = 'x'", "env_file", "line 2"),
             ("[env.dev-001.services.a]\nredy = 'x'", "ready", "line 2"),

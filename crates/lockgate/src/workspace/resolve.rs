@@ -19,6 +19,7 @@ use crate::deploy::strategy::DeployStrategy;
 use crate::environment::docker::DockerSettings;
 use crate::environment::front::FrontSettings;
 use crate::environment::registration::Registration;
+use crate::environment::vpn::VpnSettings;
 
 /// What to build, check, pack and start for one environment.
 #[derive(Debug, Clone)]
@@ -47,6 +48,8 @@ pub(crate) struct Resolved {
     pub(crate) docker: DockerSettings,
     /// What it has at the front door.
     pub(crate) front: FrontSettings,
+    /// What clients of gateways' VPNs may reach.
+    pub(crate) vpn: VpnSettings,
     /// The services of the host, by name.
     pub(crate) services: Vec<Service>,
 }
@@ -93,6 +96,13 @@ pub(crate) fn resolve(
         bundle: root.join(bundle),
         docker: docker(root, &file.docker)?,
         front: front(root, &file.front, &own.front)?,
+        vpn: VpnSettings {
+            allow: own
+                .vpn
+                .allow
+                .or_else(|| file.vpn.allow.clone())
+                .unwrap_or_default(),
+        },
         services: services(root, file, &own.services)?,
     })
 }

@@ -27,14 +27,20 @@ const VALIDATION: &str = r#"# What no bundle may hold, and what it may all the s
 # fingerprint = "1f0c9a77be21"
 # reason = "signs nothing: the example of the documentation""#;
 
-const FRONT: &str = r#"# What the front door serves beside organizations: a site for the domain itself and one
+const DOORS: &str = r#"# What the front door serves beside organizations: a site for the domain itself and one
 # for `ganymede.` of it, each a server (`http://ADDRESS:PORT`) or a folder; and a
 # certificate of your own with its key, where browsers shall be shown that.
 # [front]
 # apex = "dist/site"
 # ganymede = "http://127.0.0.1:3000"
 # certificate = "tls/fullchain.pem"
-# key = "tls/privkey.pem""#;
+# key = "tls/privkey.pem"
+
+# What clients of a gateway's VPN may reach beside its door at 172.16.0.1:80: ports of the
+# gateway (`PORT/PROTOCOL`), or of clients (`ADDRESS[/PREFIX]:PORT/PROTOCOL`), `FIRST-LAST`
+# for several. Nothing outside the VPN can be named.
+# [vpn]
+# allow = ["5432/tcp", "172.16.3.0/24:8080/tcp"]"#;
 
 /// The file's text.
 pub(crate) fn render(env: &EnvName, found: &Detected) -> String {
@@ -96,7 +102,7 @@ parts = [
 # network = "bridge"
 # publish = "loopback"
 
-{FRONT}
+{DOORS}
 
 [app]
 # How a gateway starts the application; `cwd` is a folder of the build.

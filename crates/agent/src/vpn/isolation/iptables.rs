@@ -11,7 +11,7 @@
 
 use std::path::Path;
 
-use lockgate_model::ports;
+use lockgate_model::{VpnAllowance, VpnPeer, ports};
 
 use crate::vpn::TUN;
 
@@ -55,33 +55,86 @@ impl Family {
     }
 
     /// The chains of our own with their rules, word for word as `iptables-save` shows them.
-    fn chains(self) -> Vec<(&'static str, Vec<String>)> {
+    fn chains(self, allow: &[VpnAllowance]) -> Vec<(&'static str, Vec<String>)> {
         let of = |chain, rules: &[String]| {
             let rules = rules.iter().map(|rule| format!("-A {chain} {rule}"));
             (chain, rules.collect())
         };
         let drop = || "-j DROP".to_owned();
         match self {
-            Self::V4 => vec![of(IN, &from_clients()), of(FWD, &[drop()])],
+            Self::V4 => vec![
+                of(IN, &from_clients(allow)),
+                of(FWD, &between_clients(allow)),
+            ],
             Self::V6 => vec![of(IN, &[drop()]), of(FWD, &[drop()]), of(OUT, &[drop()])],
         }
     }
 }
 
-fn from_clients() -> [String; 6] {
-    let (network, prefix) = (ports::VPN_NETWORK, ports::VPN_PREFIX);
+/// What is allowed stands before what drops the rest.
+fn from_clients(allow: &[VpnAllowance]) -> Vec<String> {
     let (gateway, door) = (ports::VPN_GATEWAY, ports::VPN_HTTP);
+    // Nobody speaks in another one's name.
+    let mut all = vec![format!("! -s {} -j DROP", network())];
+    all.extend(answers(""));
+    all.push(format!(
+        "-d {gateway}/32 -p tcp -m tcp --dport {door} -j RETURN"
+    ));
+    // Echo requests.
+    all.push(format!(
+        "-d {gateway}/32 -p icmp -m icmp --icmp-type 8 -j RETURN"
+    ));
+    all.extend(allow.iter().filter_map(|one| match one.to {
+        VpnPeer::Gateway => Some(format!("-d {gateway}/32 {}", ports_of(one))),
+        VpnPeer::Clients { .. } => None,
+    }));
+    all.push("-j DROP".to_owned());
+    all
+}
+
+fn between_clients(allow: &[VpnAllowance]) -> Vec<String> {
+    let devices = format!("-i {TUN} -o {TUN} ");
+    let allowed = allow.iter().filter_map(|one| match one.to {
+        VpnPeer::Gateway => None,
+        VpnPeer::Clients {
+            network: to,
+            prefix,
+        } => Some(format!(
+            "-s {} -d {to}/{prefix} {devices}{}",
+            network(),
+            ports_of(one)
+        )),
+    });
+    let mut all: Vec<String> = allowed.collect();
+    if !all.is_empty() {
+        all.splice(0..0, answers(&devices));
+    }
+    all.push("-j DROP".to_owned());
+    all
+}
+
+/// What passes because it belongs to what was let pass.
+fn answers(of: &str) -> [String; 2] {
     [
-        // Nobody speaks in another one's name.
-        format!("! -s {network}/{prefix} -j DROP"),
-        "-m conntrack --ctstate ESTABLISHED --ctdir REPLY -j RETURN".to_owned(),
+        format!("{of}-m conntrack --ctstate ESTABLISHED --ctdir REPLY -j RETURN"),
         // What routers and hosts say of those.
-        "-p icmp -m conntrack --ctstate RELATED -j RETURN".to_owned(),
-        format!("-d {gateway}/32 -p tcp -m tcp --dport {door} -j RETURN"),
-        // Echo requests.
-        format!("-d {gateway}/32 -p icmp -m icmp --icmp-type 8 -j RETURN"),
-        "-j DROP".to_owned(),
+        format!("{of}-p icmp -m conntrack --ctstate RELATED -j RETURN"),
     ]
+}
+
+fn ports_of(one: &VpnAllowance) -> String {
+    let protocol = one.protocol.as_str();
+    let (first, last) = (one.ports.start(), one.ports.end());
+    let range = if first == last {
+        first.to_string()
+    } else {
+        format!("{first}:{last}")
+    };
+    format!("-p {protocol} -m {protocol} --dport {range} -j RETURN")
+}
+
+fn network() -> String {
+    format!("{}/{}", ports::VPN_NETWORK, ports::VPN_PREFIX)
 }
 
 /// What loads a file of rules. Others may hold the lock for a moment.
@@ -91,9 +144,9 @@ pub(super) fn restore(file: &Path) -> [String; 3] {
 
 /// All rules, as one transaction; what `saved` shows by their names is replaced, and the rules
 /// of others stay.
-pub(super) fn load(family: Family, saved: &str) -> Result<String, String> {
+pub(super) fn load(family: Family, allow: &[VpnAllowance], saved: &str) -> Result<String, String> {
     let mut lines = deletions(&Filter::parse(saved)?);
-    for (chain, rules) in family.chains() {
+    for (chain, rules) in family.chains(allow) {
         // Emptied, where it is there.
         lines.push(format!(":{chain} - [0:0]"));
         lines.extend(rules);
@@ -137,9 +190,9 @@ fn transaction(lines: &[String]) -> String {
 
 /// Says what is wrong with the rules that `iptables-save` shows: nothing where ours are there, in
 /// order and no others among them, and come first.
-pub(super) fn compare(family: Family, saved: &str) -> Result<(), String> {
+pub(super) fn compare(family: Family, allow: &[VpnAllowance], saved: &str) -> Result<(), String> {
     let (there, tool) = (Filter::parse(saved)?, family.tool());
-    for (chain, wanted) in family.chains() {
+    for (chain, wanted) in family.chains(allow) {
         if !there.has(chain) {
             return Err(format!(
                 "the rules are not there: {tool} has no chain `{chain}`"
@@ -218,6 +271,7 @@ fn leads_into(rule: &str, chains: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vpn::isolation::tests::allowances;
     use Family::{V4, V6};
 
     /// As iptables 1.8.9 showed them after [`load`], among rules of others.
@@ -239,7 +293,7 @@ mod tests {
         for (family, saved) in SAVED {
             let changed = saved.replacen(from, to, 1);
             assert_ne!(saved, changed);
-            let why = compare(family, &changed).unwrap_err();
+            let why = compare(family, &[], &changed).unwrap_err();
             assert!(why.contains(expected), "{why}");
         }
     }
@@ -247,10 +301,27 @@ mod tests {
     #[test]
     fn what_was_loaded_is_known_again() {
         for (family, saved) in SAVED {
-            assert_eq!(compare(family, saved), Ok(()), "{saved}");
+            assert_eq!(compare(family, &[], saved), Ok(()), "{saved}");
         }
-        assert!(compare(V4, SAVED[2].1).is_err());
-        assert!(compare(V6, SAVED[0].1).is_err());
+        assert!(compare(V4, &[], SAVED[2].1).is_err());
+        assert!(compare(V6, &[], SAVED[0].1).is_err());
+    }
+
+    #[test]
+    fn what_is_allowed_is_known_again_and_nothing_else_is() {
+        // As iptables 1.8.9 showed it by both of its ways.
+        let saved = include_str!("iptables-allowed-v4.txt");
+        let allow = allowances();
+        assert_eq!(compare(V4, &allow, saved), Ok(()));
+        for at in 0..allow.len() {
+            let mut fewer = allow.clone();
+            fewer.remove(at);
+            assert!(compare(V4, &fewer, saved).is_err(), "{}", allow[at]);
+        }
+        assert!(compare(V4, &allow, SAVED[0].1).is_err());
+        assert!(compare(V4, &[], saved).is_err());
+        // The VPN speaks IPv4 alone.
+        assert_eq!(compare(V6, &allow, SAVED[2].1), Ok(()));
     }
 
     #[test]
@@ -258,12 +329,12 @@ mod tests {
         for (family, saved) in SAVED {
             for line in own(saved) {
                 let without = saved.replacen(&format!("{line}\n"), "", 1);
-                assert!(compare(family, &without).is_err(), "{line}");
+                assert!(compare(family, &[], &without).is_err(), "{line}");
                 let twice = saved.replacen(line, &format!("{line}\n{line}"), 1);
                 // The second of two that stand last never sees a packet.
                 let harmless = [":", "-A INPUT", "-A FORWARD -o", "-A OUTPUT"];
                 let harmless = harmless.iter().any(|it| line.starts_with(it));
-                assert_eq!(compare(family, &twice).is_ok(), harmless, "{line}");
+                assert_eq!(compare(family, &[], &twice).is_ok(), harmless, "{line}");
             }
         }
     }
@@ -304,7 +375,7 @@ mod tests {
             let there = format!("{}COMMIT\n", before.concat());
             let there = saved.replacen("COMMIT\n", &there, 1);
             for text in [
-                load(family, &there).unwrap(),
+                load(family, &[], &there).unwrap(),
                 removal(&there).unwrap().unwrap(),
             ] {
                 let mut deleted: Vec<&str> =
@@ -324,9 +395,9 @@ mod tests {
         let empty = "*filter\n:INPUT ACCEPT [0:0]\n-A INPUT -i lo -j ACCEPT\nCOMMIT\n";
         for saved in ["", "# Table `nat' is incompatible\n", empty] {
             assert_eq!(removal(saved), Ok(None));
-            assert!(!load(V4, saved).unwrap().contains("-D"));
+            assert!(!load(V4, &[], saved).unwrap().contains("-D"));
             assert!(
-                compare(V4, saved)
+                compare(V4, &[], saved)
                     .unwrap_err()
                     .contains("no chain `LOCKGATE-VPN-IN`")
             );

@@ -1,8 +1,9 @@
 //! The rules as a table of nftables of our own; pure.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 
-use lockgate_model::ports;
+use lockgate_model::{VpnAllowance, VpnPeer, ports};
 use serde_json::{Value, json};
 
 use crate::vpn::TUN;
@@ -34,7 +35,7 @@ pub(super) fn removal() -> [String; 1] {
 }
 
 /// All rules, as one transaction: whatever was there by this name is replaced.
-pub(super) fn transaction() -> String {
+pub(super) fn transaction(allow: &[VpnAllowance]) -> String {
     let table = json!({ "table": { "family": FAMILY, "name": TABLE } });
     // Deleting what is not there would fail, so it is made first.
     let mut all = vec![
@@ -42,7 +43,7 @@ pub(super) fn transaction() -> String {
         json!({ "delete": table }),
         json!({ "add": table }),
     ];
-    let wanted = chains().into_iter().chain(rules());
+    let wanted = chains().into_iter().chain(rules(allow));
     all.extend(wanted.map(|object| json!({ "add": object })));
     json!({ "nftables": all }).to_string()
 }
@@ -63,51 +64,112 @@ fn chains() -> Vec<Value> {
     ]
 }
 
-fn rules() -> Vec<Value> {
-    let meta = |key: &str, right: &str| matching("==", &json!({ "meta": { "key": key } }), right);
-    let ct = |op: &str, key: &str, right| matching(op, &json!({ "ct": { "key": key } }), right);
-    let gateway = || is(&field("ip", "daddr"), ports::VPN_GATEWAY.to_string());
-    let network = json!({ "prefix": {
-        "addr": ports::VPN_NETWORK.to_string(), "len": ports::VPN_PREFIX,
-    }});
-    let drop = || json!({ "drop": null });
-    let accept = || json!({ "accept": null });
+/// In order within each chain; what is allowed stands before what drops the rest.
+fn rules(allow: &[VpnAllowance]) -> Vec<Value> {
     let jump = json!({ "jump": { "target": FROM_CLIENTS } });
     let from = |expressions: &[Value]| rule(FROM_CLIENTS, expressions);
-    vec![
+    let echo = is(&field("icmp", "type"), "echo-request");
+    let door = is(&field("tcp", "dport"), ports::VPN_HTTP);
+    let mut all = vec![
         rule("input", &[meta("iifname", TUN), jump]),
         from(&[meta("nfproto", "ipv6"), drop()]),
         // Nobody speaks in another one's name.
-        from(&[matching("!=", &field("ip", "saddr"), network), drop()]),
-        from(&[
-            ct("==", "direction", "reply"),
-            ct("in", "state", "established"),
-            accept(),
-        ]),
-        // What routers and hosts say of those.
-        from(&[
-            meta("l4proto", "icmp"),
-            ct("in", "state", "related"),
-            accept(),
-        ]),
-        from(&[
-            gateway(),
-            is(&field("tcp", "dport"), ports::VPN_HTTP),
-            accept(),
-        ]),
-        from(&[
-            gateway(),
-            is(&field("icmp", "type"), "echo-request"),
-            accept(),
-        ]),
-        from(&[drop()]),
+        from(&[matching("!=", &field("ip", "saddr"), network()), drop()]),
+    ];
+    all.extend(answers().map(|answer| from(&answer)));
+    all.extend([
+        from(&[gateway(), door, accept()]),
+        from(&[gateway(), echo, accept()]),
+    ]);
+    let (own, of_clients): (Vec<_>, Vec<_>) =
+        allow.iter().partition(|one| one.to == VpnPeer::Gateway);
+    all.extend(own.into_iter().map(|one| from(&allowed(one))));
+    all.push(from(&[drop()]));
+    let between = |expressions: &[Value]| {
+        let devices = [meta("iifname", TUN), meta("oifname", TUN)];
+        rule("forward", &[&devices, expressions].concat())
+    };
+    if !of_clients.is_empty() {
+        all.extend(answers().map(|answer| between(&answer)));
+    }
+    all.extend(of_clients.into_iter().map(|one| between(&allowed(one))));
+    all.extend([
         rule("forward", &[meta("iifname", TUN), drop()]),
         rule("forward", &[meta("oifname", TUN), drop()]),
         rule(
             "output",
             &[meta("oifname", TUN), meta("nfproto", "ipv6"), drop()],
         ),
+    ]);
+    all
+}
+
+/// What passes because it belongs to what was let pass.
+fn answers() -> [Vec<Value>; 2] {
+    let ct = |op: &str, key: &str, right| matching(op, &json!({ "ct": { "key": key } }), right);
+    [
+        vec![
+            ct("==", "direction", "reply"),
+            ct("in", "state", "established"),
+            accept(),
+        ],
+        // What routers and hosts say of those.
+        vec![
+            meta("l4proto", "icmp"),
+            ct("in", "state", "related"),
+            accept(),
+        ],
     ]
+}
+
+/// What an entry of `[vpn] allow` lets pass.
+fn allowed(one: &VpnAllowance) -> Vec<Value> {
+    let to = match one.to {
+        VpnPeer::Gateway => vec![gateway()],
+        VpnPeer::Clients {
+            network: to,
+            prefix,
+        } => {
+            let source = is(&field("ip", "saddr"), network());
+            let to = match prefix {
+                32 => Value::from(to.to_string()),
+                _ => prefixed(to, prefix),
+            };
+            vec![source, is(&field("ip", "daddr"), to)]
+        }
+    };
+    let (first, last) = (*one.ports.start(), *one.ports.end());
+    let range = if first == last {
+        Value::from(first)
+    } else {
+        json!({ "range": [first, last] })
+    };
+    let port = is(&field(one.protocol.as_str(), "dport"), range);
+    [to, vec![port, accept()]].concat()
+}
+
+fn gateway() -> Value {
+    is(&field("ip", "daddr"), ports::VPN_GATEWAY.to_string())
+}
+
+fn network() -> Value {
+    prefixed(ports::VPN_NETWORK, ports::VPN_PREFIX)
+}
+
+fn prefixed(address: Ipv4Addr, bits: u32) -> Value {
+    json!({ "prefix": { "addr": address.to_string(), "len": bits } })
+}
+
+fn meta(key: &str, right: &str) -> Value {
+    matching("==", &json!({ "meta": { "key": key } }), right)
+}
+
+fn accept() -> Value {
+    json!({ "accept": null })
+}
+
+fn drop() -> Value {
+    json!({ "drop": null })
 }
 
 fn rule(chain: &str, expressions: &[Value]) -> Value {
@@ -130,7 +192,7 @@ fn matching(op: &str, left: &Value, right: impl Into<Value>) -> Value {
 
 /// Says what is wrong with the rules that `nft -j list table` shows: nothing where they are
 /// the ones above and no others.
-pub(super) fn compare(listed: &str) -> Result<(), String> {
+pub(super) fn compare(allow: &[VpnAllowance], listed: &str) -> Result<(), String> {
     let listed: Value = serde_json::from_str(listed)
         .map_err(|error| format!("nft's answer is no JSON: {error}"))?;
     let all = listed.get("nftables").and_then(Value::as_array);
@@ -157,7 +219,7 @@ pub(super) fn compare(listed: &str) -> Result<(), String> {
             let is_in = |rule: &&Value| rule.pointer("/rule/chain") == Some(&name(&chain).into());
             rules.iter().filter(is_in).cloned().collect()
         };
-        if of(&rules_there) != of(&rules()) {
+        if of(&rules_there) != of(&rules(allow)) {
             return Err(format!(
                 "the rules of the chain `{}` are not those that were loaded",
                 name(&chain)
@@ -184,6 +246,7 @@ fn name(chain: &Value) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vpn::isolation::tests::allowances;
 
     /// As nft 1.0.6 showed it after [`transaction`] was loaded.
     const LISTED: &str = include_str!("nftables-listed.json");
@@ -196,7 +259,7 @@ mod tests {
     fn check(expected: &str, change: impl FnOnce(&mut Vec<Value>)) {
         let mut changed = listed();
         change(changed["nftables"].as_array_mut().unwrap());
-        let why = compare(&changed.to_string()).unwrap_err();
+        let why = compare(&[], &changed.to_string()).unwrap_err();
         assert!(why.contains(expected), "{why}");
     }
 
@@ -206,7 +269,22 @@ mod tests {
 
     #[test]
     fn what_was_loaded_is_known_again() {
-        assert_eq!(compare(LISTED), Ok(()));
+        assert_eq!(compare(&[], LISTED), Ok(()));
+    }
+
+    #[test]
+    fn what_is_allowed_is_known_again_and_nothing_else_is() {
+        // As nft 1.0.6 showed it.
+        let listed = include_str!("nftables-allowed.json");
+        let allow = allowances();
+        assert_eq!(compare(&allow, listed), Ok(()));
+        for at in 0..allow.len() {
+            let mut fewer = allow.clone();
+            fewer.remove(at);
+            assert!(compare(&fewer, listed).is_err(), "{}", allow[at]);
+        }
+        assert!(compare(&allow, LISTED).is_err());
+        assert!(compare(&[], listed).is_err());
     }
 
     #[test]
@@ -216,7 +294,11 @@ mod tests {
             let mut changed = listed();
             let removed = changed["nftables"].as_array_mut().unwrap().remove(at);
             let harmless = removed.get("metainfo").or(removed.get("table")).is_some();
-            assert_eq!(compare(&changed.to_string()).is_ok(), harmless, "{removed}");
+            assert_eq!(
+                compare(&[], &changed.to_string()).is_ok(),
+                harmless,
+                "{removed}"
+            );
         }
     }
 
@@ -244,7 +326,7 @@ mod tests {
 
     #[test]
     fn no_table_is_no_isolation() {
-        assert!(compare("{\"nftables\": []}").is_err());
-        assert!(compare("Error: No such file or directory").is_err());
+        assert!(compare(&[], "{\"nftables\": []}").is_err());
+        assert!(compare(&[], "Error: No such file or directory").is_err());
     }
 }

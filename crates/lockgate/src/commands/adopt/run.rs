@@ -111,7 +111,7 @@ async fn prepare(
     let plan = found.plan;
     let gateways: Vec<Adopted> = plan.gateways.into_iter().map(adopted).collect();
     if found.environment.is_none() {
-        let front = found.workspace.resolve(env)?.front;
+        let resolved = found.workspace.resolve(env)?;
         let wanted = Wanted {
             name: env.clone(),
             domain: Some(plan.domain),
@@ -121,7 +121,8 @@ async fn prepare(
             docker: found.docker,
         };
         let mut draft = Draft::of(home, &wanted, plan.ganymede, gateways, now_ms())?;
-        draft.front(front);
+        draft.front(resolved.front);
+        draft.vpn(resolved.vpn);
         draft.finish(home, store)?;
         return args.lock.turn_or_stop(ctx, env, "adopt", stop).await;
     }

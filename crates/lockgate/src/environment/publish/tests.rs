@@ -3,13 +3,21 @@ use crate::environment::RuntimeKind;
 use crate::environment::create::{Wanted, create};
 use crate::environment::docker::DockerSettings;
 use crate::environment::tests::{home, sample};
+use lockgate_model::VpnAllowance;
 
 fn build(digit: char) -> BuildId {
     BuildId::parse(&digit.to_string().repeat(12)).unwrap()
 }
 
 fn statement(asked: &Asked<'_>, last: Option<&Statement>) -> Option<Statement> {
-    let environment = sample("dev-001");
+    statement_of(&sample("dev-001"), asked, last)
+}
+
+fn statement_of(
+    environment: &Environment,
+    asked: &Asked<'_>,
+    last: Option<&Statement>,
+) -> Option<Statement> {
     let stamp = Stamp {
         key_id: &KeyId::parse("0123456789abcdef").unwrap(),
         seq: last.map_or(1, |last| last.seq + 1),
@@ -19,7 +27,7 @@ fn statement(asked: &Asked<'_>, last: Option<&Statement>) -> Option<Statement> {
     let what = (build, manifest, restart);
     let gateway = &environment.gateways[0];
     Some(say(
-        &environment,
+        environment,
         gateway,
         what,
         settings.clone(),
@@ -36,6 +44,18 @@ fn run(digit: char, restart: bool, last: Option<&Statement>) -> Statement {
         restart,
     };
     statement(&asked, last).unwrap()
+}
+
+#[test]
+fn what_clients_may_reach_is_the_environment_s_of_today() {
+    let first = run('a', false, None);
+    assert_eq!(first.vpn_allow, []);
+    let mut environment = sample("dev-001");
+    environment.vpn.allow = vec![VpnAllowance::parse("5432/tcp").unwrap()];
+    let again = Asked::Again { restart: false };
+    let told = statement_of(&environment, &again, Some(&first)).unwrap();
+    assert_eq!(told.vpn_allow, environment.vpn.allow);
+    assert!(differs(&told, Some(&first)));
 }
 
 #[test]
