@@ -2,8 +2,7 @@
 
 mod kept;
 mod license;
-
-use std::collections::HashMap;
+mod require;
 
 use oxc_allocator::Allocator;
 use oxc_ast::ast::{
@@ -22,12 +21,7 @@ use super::lines::Lines;
 use super::rules::Matcher;
 use kept::Kept;
 use license::file_of_react;
-
-/// What esbuild's stand-in for `require` says when it cannot help. It keeps the sentence
-/// when it shortens every name, so it tells which name the stand-in has.
-const STAND_IN_MARK: &str = "Dynamic require of ";
-/// The stand-in is three lines long.
-const STAND_IN_BYTES: u32 = 2000;
+use require::Names;
 
 /// What a program says of what it needs and of what it is made of.
 #[derive(Debug, Default)]
@@ -72,8 +66,7 @@ pub(super) fn find(text: &str, matcher: &Matcher) -> Result<Found, String> {
     let mut finder = Finder {
         text,
         matcher,
-        makers: vec!["createRequire"],
-        names: HashMap::new(),
+        names: Names::new(),
         guards: 0,
         runs_at_once: false,
         kept: Kept::default(),
@@ -129,10 +122,7 @@ fn parse<'a>(allocator: &'a Allocator, text: &'a str) -> Result<ParserReturn<'a>
 struct Finder<'t> {
     text: &'t str,
     matcher: &'t Matcher<'t>,
-    /// Names of what makes a `require`.
-    makers: Vec<&'t str>,
-    /// Names that stand for `require`, and what a call of them is.
-    names: HashMap<&'t str, ImportKind>,
+    names: Names<'t>,
     /// How many `try` are open that catch what is thrown.
     guards: usize,
     /// Whether the next function is run where it stands.
@@ -176,8 +166,8 @@ impl Finder<'_> {
     fn found(self) -> Found {
         let (mut hits, mut marks) = (self.hits, self.marks);
         for (name, hit) in self.calls {
-            let kind = self.names.get(name.as_str());
-            hits.extend(kind.map(|kind| Hit { kind: *kind, ..hit }));
+            let kind = self.names.stands_for(&name);
+            hits.extend(kind.map(|kind| Hit { kind, ..hit }));
         }
         for hit in &mut hits {
             let key = hit.key.as_deref();
@@ -204,80 +194,6 @@ impl Finder<'_> {
             offset: span.start as usize,
         });
     }
-
-    /// What a called expression is when it is a `require`.
-    fn require_kind(&self, callee: &Expression) -> Option<ImportKind> {
-        match callee.without_parentheses() {
-            Expression::Identifier(name) => match name.name.as_str() {
-                "require" => Some(ImportKind::Require),
-                name if is_stand_in(name) => Some(ImportKind::BundledRequire),
-                _ => None,
-            },
-            // `module.require`, `require.main.require`; not `require.resolve`.
-            Expression::StaticMemberExpression(member) => {
-                let of = member.object.without_parentheses();
-                let plain = match of {
-                    Expression::Identifier(name) => {
-                        matches!(name.name.as_str(), "module" | "global" | "globalThis")
-                    }
-                    Expression::StaticMemberExpression(of) => {
-                        matches!(of.property.name.as_str(), "main" | "mainModule")
-                    }
-                    _ => false,
-                };
-                (plain && member.property.name == "require").then_some(ImportKind::Require)
-            }
-            // `(0, require)("x")`.
-            Expression::SequenceExpression(sequence) => {
-                self.require_kind(sequence.expressions.last()?)
-            }
-            // `createRequire(import.meta.url)("x")`.
-            Expression::CallExpression(call) => {
-                self.makes_require(call).then_some(ImportKind::Require)
-            }
-            _ => None,
-        }
-    }
-
-    fn makes_require(&self, call: &CallExpression) -> bool {
-        match call.callee.without_parentheses() {
-            Expression::Identifier(name) => self.makers.contains(&name.name.as_str()),
-            callee => is_create_require(callee),
-        }
-    }
-
-    /// What a name is that is declared with this value.
-    fn declared_kind(&self, value: &Expression) -> Option<ImportKind> {
-        let value = value.without_parentheses();
-        match value {
-            Expression::Identifier(name) if name.name == "require" => Some(ImportKind::Require),
-            Expression::CallExpression(call) if self.makes_require(call) => {
-                Some(ImportKind::Require)
-            }
-            Expression::CallExpression(call) if call.span.size() <= STAND_IN_BYTES => {
-                let marked = slice(self.text, call.span).contains(STAND_IN_MARK);
-                marked.then_some(ImportKind::BundledRequire)
-            }
-            _ => None,
-        }
-    }
-}
-
-/// `module.createRequire`, `(0, module.createRequire)`.
-fn is_create_require(callee: &Expression) -> bool {
-    match callee.without_parentheses() {
-        Expression::StaticMemberExpression(member) => member.property.name == "createRequire",
-        Expression::SequenceExpression(sequence) => {
-            sequence.expressions.last().is_some_and(is_create_require)
-        }
-        _ => false,
-    }
-}
-
-/// `__require`, and `__require2` where a bundle holds several.
-fn is_stand_in(name: &str) -> bool {
-    name.strip_prefix("__require")
-        .is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn is_then(expression: &Expression) -> bool {
@@ -379,7 +295,7 @@ impl<'a> Visit<'a> for Finder<'_> {
         }
         let argument = call.arguments.first().and_then(Argument::as_expression);
         let callee = call.callee.without_parentheses();
-        let kind = self.require_kind(callee);
+        let kind = self.names.require(callee);
         if kind.is_none()
             && let Some(Expression::StringLiteral(_) | Expression::NumericLiteral(_)) = argument
         {
@@ -415,8 +331,7 @@ impl<'a> Visit<'a> for Finder<'_> {
     /// Only of node's own `module`.
     fn visit_import_specifier(&mut self, specifier: &ImportSpecifier<'a>) {
         if specifier.imported.name() == "createRequire" {
-            let name = slice(self.text, specifier.local.span);
-            self.makers.push(name);
+            self.names.maker(slice(self.text, specifier.local.span));
         }
     }
 
@@ -429,12 +344,7 @@ impl<'a> Visit<'a> for Finder<'_> {
     }
 
     fn visit_variable_declarator(&mut self, declarator: &VariableDeclarator<'a>) {
-        if let Some(value) = &declarator.init
-            && let Some(kind) = self.declared_kind(value)
-        {
-            let name = slice(self.text, declarator.id.span());
-            self.names.insert(name, kind);
-        }
+        self.names.declare(declarator, self.text);
         walk::walk_variable_declarator(self, declarator);
     }
 }
