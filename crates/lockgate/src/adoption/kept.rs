@@ -3,7 +3,6 @@
 //! way there ends.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::PathBuf;
 
 use lockgate_model::EnvName;
@@ -36,21 +35,15 @@ impl AllKept {
     /// Reads the environment's file; an environment without one keeps none.
     pub(crate) fn load(home: &Home, env: &EnvName) -> Result<Self, EnvironmentError> {
         let path = file(home, env);
-        let read = match std::fs::read(&path) {
-            Ok(text) => serde_json::from_slice(&text).map_err(io::Error::from),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(error),
-        };
-        read.map_err(|source| EnvironmentError::File { path, source })
+        let read =
+            durable::read_json(&path).map_err(|source| EnvironmentError::File { path, source })?;
+        Ok(read.unwrap_or_default())
     }
 
     /// Writes the file, whole or not at all. The caller holds the `DeployLock`.
     pub(crate) fn save(&self, home: &Home, env: &EnvName) -> Result<(), EnvironmentError> {
         let path = file(home, env);
-        serde_json::to_vec(self)
-            .map_err(io::Error::from)
-            .and_then(|text| durable::write(&path, &text))
-            .map_err(|source| EnvironmentError::File { path, source })
+        durable::write_json(&path, self).map_err(|source| EnvironmentError::File { path, source })
     }
 
     /// The one of a gateway.

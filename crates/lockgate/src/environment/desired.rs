@@ -4,7 +4,6 @@
 //! told, and whether a publication is on its way through the gateways. A gateway that joins,
 //! or is not pinned any more, gets this build.
 
-use std::io;
 use std::path::PathBuf;
 
 use lockgate_model::{AppSettings, BuildId, EnvName};
@@ -52,21 +51,15 @@ impl Desired {
     /// Reads the environment's file; an environment without one has no build yet.
     pub(crate) fn load(home: &Home, env: &EnvName) -> Result<Self, EnvironmentError> {
         let path = file(home, env);
-        let read = match std::fs::read(&path) {
-            Ok(text) => serde_json::from_slice(&text).map_err(io::Error::from),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(error),
-        };
-        read.map_err(|source| EnvironmentError::File { path, source })
+        let read =
+            durable::read_json(&path).map_err(|source| EnvironmentError::File { path, source })?;
+        Ok(read.unwrap_or_default())
     }
 
     /// Writes the file, whole or not at all. The caller holds the `DeployLock`.
     pub(crate) fn save(&self, home: &Home, env: &EnvName) -> Result<(), EnvironmentError> {
         let path = file(home, env);
-        serde_json::to_vec(self)
-            .map_err(io::Error::from)
-            .and_then(|text| durable::write(&path, &text))
-            .map_err(|source| EnvironmentError::File { path, source })
+        durable::write_json(&path, self).map_err(|source| EnvironmentError::File { path, source })
     }
 
     /// All builds it names; none of them may be removed.

@@ -92,12 +92,9 @@ impl Variables {
     /// Reads the environment's file; an environment without one has none.
     pub(crate) fn load(home: &Home, env: &EnvName) -> Result<Self, VariablesError> {
         let path = file(home, env);
-        let read = match std::fs::read(&path) {
-            Ok(text) => serde_json::from_slice(&text).map_err(io::Error::from),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(error),
-        };
-        read.map_err(|source| VariablesError::File { path, source })
+        let read =
+            durable::read_json(&path).map_err(|source| VariablesError::File { path, source })?;
+        Ok(read.unwrap_or_default())
     }
 
     /// Writes the file, whole or not at all. The caller holds the `DeployLock`.
@@ -108,10 +105,7 @@ impl Variables {
             Digest::from_bytes(bytes).hex().clone_into(&mut self.salt);
         }
         let path = file(home, env);
-        serde_json::to_vec(self)
-            .map_err(io::Error::from)
-            .and_then(|text| durable::write(&path, &text))
-            .map_err(|source| VariablesError::File { path, source })
+        durable::write_json(&path, self).map_err(|source| VariablesError::File { path, source })
     }
 
     /// All variables of a gateway, its own over those of every gateway.

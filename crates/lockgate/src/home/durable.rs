@@ -5,6 +5,8 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tempfile::NamedTempFile;
 
 /// Replaces `path` with `content` (mode 0600): a temporary file beside it, fsync, rename, fsync of the folder.
@@ -34,6 +36,20 @@ fn beside<'p>(path: &'p Path, content: &[u8]) -> io::Result<(&'p Path, NamedTemp
     file.write_all(content)?;
     file.as_file().sync_all()?;
     Ok((folder, file))
+}
+
+/// Replaces `path` with a value as JSON.
+pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    write(path, &serde_json::to_vec(value)?)
+}
+
+/// The value that a file holds as JSON; `None` where there is no file.
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
+    match fs::read(path) {
+        Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// A file's text without white space at its ends.

@@ -81,15 +81,11 @@ impl<'a> Own<'a> {
         last: Option<&Statement>,
     ) -> Result<Option<AppSettings>, OwnError> {
         let path = self.path(gateway);
-        let read = match std::fs::read(&path) {
-            Ok(text) => serde_json::from_slice::<Base>(&text).map_err(io::Error::from),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => Err(error),
-        };
+        let read = durable::read_json::<Base>(&path);
         let base = read.map_err(|source| OwnError::File { path, source })?;
         // One of another number was written for a statement that was not published.
-        let fits = last.is_some_and(|last| last.seq == base.seq);
-        Ok(fits.then_some(base.settings))
+        let fits = |base: &Base| last.is_some_and(|last| last.seq == base.seq);
+        Ok(base.filter(fits).map(|base| base.settings))
     }
 
     /// The gateway's settings for the statement with this number; its base is written down first.
@@ -105,10 +101,7 @@ impl<'a> Own<'a> {
             seq,
             settings: base.clone(),
         };
-        serde_json::to_vec(&written)
-            .map_err(io::Error::from)
-            .and_then(|text| durable::write(&path, &text))
-            .map_err(|source| OwnError::File { path, source })?;
+        durable::write_json(&path, &written).map_err(|source| OwnError::File { path, source })?;
         let folder = self.folder(gateway);
         let env = &self.environment.name;
         let renewed = renew::renew(&self.key, env, gateway, &folder, now_ms)?;
