@@ -1,4 +1,4 @@
-//! Bodies in both directions, as they come.
+//! Uploads and upgrades; what every driver does alike stands in `conformance`.
 
 use std::time::Duration;
 
@@ -6,39 +6,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 
 use crate::rig::{Application, Door, header, ok, soon};
-
-#[tokio::test]
-async fn an_event_passes_before_the_next_one_is_made() {
-    let (next, events) = mpsc::channel::<&str>(1);
-    let events = std::sync::Arc::new(tokio::sync::Mutex::new(events));
-    let application = Application::start(move |mut peer, _| {
-        let events = events.clone();
-        async move {
-            peer.head().await;
-            peer.send("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n")
-                .await;
-            peer.send("transfer-encoding: chunked\r\n\r\n").await;
-            while let Some(event) = events.lock().await.recv().await {
-                peer.send(&format!("{:x}\r\n{event}\r\n", event.len()))
-                    .await;
-            }
-            peer.send("0\r\n\r\n").await;
-            peer.ended().await;
-        }
-    })
-    .await;
-    let door = Door::to(application.addr).await;
-    let mut client = door.client().await;
-    client.ask("GET", "/events").await;
-    let head = client.head().await.unwrap();
-    assert_eq!(header(&head, "content-type"), Some("text/event-stream"));
-    for event in ["data: 1\n\n", "data: 2\n\n"] {
-        next.send(event).await.unwrap();
-        assert_eq!(client.chunk().await.as_deref(), Some(event));
-    }
-    drop(next);
-    assert_eq!(client.chunk().await, None);
-}
 
 #[tokio::test]
 async fn an_upload_is_not_kept_in_memory() {
@@ -107,27 +74,6 @@ async fn an_answer_that_comes_before_the_upload_ended_comes_through() {
         let answer = client.message().await;
         assert_eq!((answer.status(), answer.body.as_str()), (413, "no!"));
     }
-}
-
-#[tokio::test]
-async fn a_client_that_asks_first_is_told_to_continue() {
-    let application = Application::start(|mut peer, _| async move {
-        let head = peer.head().await.unwrap();
-        assert_eq!(header(&head, "expect"), None);
-        let body = peer.exactly(4).await;
-        peer.send(&ok(&body)).await;
-        peer.ended().await;
-    })
-    .await;
-    let door = Door::to(application.addr).await;
-    let mut client = door.client().await;
-    client
-        .send("POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n")
-        .await;
-    let interim = client.head().await.unwrap();
-    assert!(interim.starts_with("HTTP/1.1 100 "), "{interim}");
-    client.send("body").await;
-    assert_eq!(client.message().await.body, "body");
 }
 
 #[tokio::test]
