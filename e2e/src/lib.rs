@@ -16,6 +16,7 @@ mod mounts;
 mod network;
 mod relay;
 mod seed;
+mod terminal;
 mod workspace;
 mod world;
 
@@ -28,6 +29,7 @@ pub use mounts::{Mount, may_mount};
 pub use nix::sys::signal::Signal;
 pub use relay::Relay;
 pub use seed::Seed;
+pub use terminal::Terminal;
 pub use workspace::Workspace;
 pub use world::{Ran, World, ran};
 

@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Engine, Relay, Workspace, get, leftovers, until};
+use crate::{Engine, Relay, Terminal, Workspace, get, leftovers, until};
 
 /// One journey's world. Dropping it stops its server and fails the journey if a
 /// process is left.
@@ -250,6 +250,12 @@ impl World {
             .stderr(file("err"))
             .spawn()
             .expect("`lockgate` starts")
+    }
+
+    /// Starts `lockgate` on a terminal of so many columns.
+    pub fn terminal(&self, columns: u16, args: &[&str]) -> Terminal {
+        let mut command = self.program("lockgate");
+        Terminal::start(command.args(args), columns)
     }
 
     /// What a program started with [`World::start`] has written so far.

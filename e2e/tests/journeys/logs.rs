@@ -137,6 +137,44 @@ fn followed_logs_of_three_gateways_have_no_gap_over_twenty_restarts() {
     assert!(times.is_sorted(), "all gateways' lines are merged by time");
 }
 
+/// Begins a colour and does not end it.
+const COLOURFUL: &str = r#"
+const server = require("http").createServer((request, response) => response.end("{}"));
+server.listen(8888, () => console.log(`\u001b[31mprocess ${process.pid} listens`));
+process.on("SIGTERM", () => process.exit(0));
+"#;
+
+#[test]
+fn a_terminal_shows_whose_a_line_is_in_colours_until_ctrl_c() {
+    let world = World::new();
+    let workspace = world.workspace("monorepo");
+    workspace.edit(|_| COLOURFUL.to_owned());
+    world.running("dev-001", &workspace);
+    let terminal = world.terminal(60, &["logs", "dev-001", "-f"]);
+    let lines_of = |gateway: &str, count: usize| {
+        until("the lines are shown", Duration::from_mins(1), || {
+            let seen = terminal.seen();
+            let lines = seen.lines().filter(|line| line.contains(" listens"));
+            let lines = lines.filter(|line| line.contains(gateway));
+            let lines: Vec<String> = lines.map(ToOwned::to_owned).collect();
+            (lines.len() >= count).then_some(lines)
+        })
+    };
+    let restart = ["restart", "dev-001", "1", "--no-build", "--wait", "ready"];
+    world.lockgate(&restart).expect(0);
+    for (gateway, count) in [("gw-0 |", 1), ("gw-1 |", 2)] {
+        for line in lines_of(gateway, count) {
+            // A gateway's name has a colour of its own, and the application's ends with its line.
+            let (name, text) = line.split_once("process ").unwrap();
+            assert!(name.starts_with("\u{1b}["), "{line:?}");
+            assert!(name.ends_with("\u{1b}[31m"), "{line:?}");
+            assert!(text.trim_end().ends_with("\u{1b}[0m"), "{line:?}");
+        }
+    }
+    let status = terminal.interrupt();
+    assert_eq!(status.signal(), Some(Signal::SIGINT as i32));
+}
+
 #[test]
 fn a_follower_outlives_the_server_and_the_environment() {
     let (world, workspace) = running();
