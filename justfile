@@ -64,7 +64,7 @@ e2e: example nodes
 docker *filter: example
     cargo build --locked -p lockgate -p lockgate-agent
     cargo nextest run --locked -p lockgate-e2e --test docker --test image --no-run
-    scripts/engine.sh cargo nextest run --locked --offline -p lockgate-e2e --test docker --test image {{filter}}
+    scripts/docker-journeys.sh {{filter}}
 
 # README's first command, as a new user would run it
 first:
