@@ -32,6 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lockgate_model::{GatewayName, Statement, VpnAllowance};
+use lockgate_model::vpn::{DOES_NOT_RUN, NOT_KEPT_APART};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -168,9 +169,9 @@ impl Shown {
             return None;
         }
         match (&self.problem, &self.unisolated) {
-            (Some(problem), _) => Some(format!("the VPN does not run: {problem}")),
+            (Some(problem), _) => Some(format!("{DOES_NOT_RUN}: {problem}")),
             (None, Some(why)) if self.phase == Phase::Ready => Some(format!(
-                "THE VPN'S CLIENTS ARE NOT KEPT APART: {why}; `lockgate-agent vpn stop`, then `vpn start`, loads the rules again"
+                "{NOT_KEPT_APART}: {why}; `lockgate-agent vpn stop`, then `vpn start`, loads the rules again"
             )),
             (None, _) => None,
         }

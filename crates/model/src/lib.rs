@@ -25,7 +25,7 @@ mod routes;
 mod service;
 mod settings;
 mod statement;
-mod vpn;
+pub mod vpn;
 
 pub use before_listen::{Act, ActKind, Allowance, AllowanceError};
 pub use door::{DoorCard, OWN_NAMES};

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use lockgate_model::VpnAllowance;
+use lockgate_model::vpn::NOT_KEPT_APART;
 use time::OffsetDateTime;
 use tracing::{error, info, warn};
 
@@ -91,7 +92,7 @@ pub(super) async fn prepare(
                 "mend that and run `lockgate-agent vpn start`; `--unsafe-no-isolation` starts it all the same",
             )));
         }
-        error!(%why, "THE VPN'S CLIENTS ARE NOT KEPT APART: somebody wanted it so");
+        error!(%why, "{NOT_KEPT_APART}: somebody wanted it so");
     }
     Ok(Prepared {
         spawner,
@@ -176,7 +177,7 @@ pub(super) async fn look_at_rules(shared: &Shared) {
             return false;
         }
         if let Some(why) = &unisolated {
-            error!(%why, "THE VPN'S CLIENTS ARE NOT KEPT APART");
+            error!(%why, "{NOT_KEPT_APART}");
         }
         let news = shown.unisolated != unisolated;
         shown.unisolated = unisolated;
