@@ -20,7 +20,8 @@ In the `result` each gateway has its `ready_ms`, and `good` once the trial is pa
 `deploy` and `up` print a `service` event for each service that is started, restarted or ended, and
 `service-news` while they watch; `restart ENV SERVICE` ends with a `result` that has the `service`.
 `logs` prints an object a line. `status` has `listeners` with `--wide` alone, else null: the `state` of
-each is `held`, `missing`, `foreign` or `unexpected`. A gateway that is `stuck` does not start until
+each is `held`, `missing`, `foreign` or `unexpected`. In `doctor` the `state` of each check is `ok`,
+`warning`, `error` or `skipped`; `env`, `gateway`, `why` and `remedy` are null where there is none. A gateway that is `stuck` does not start until
 somebody does something about its `problem`. `urls --no-check` has null for what is asked for otherwise: `answers`,
 `resolves`, `certificate`, `containers` and `troubles`. `dns serve` prints `serving` at its start and
 `domains` at each change. Data goes to standard output, warnings and
@@ -73,6 +74,7 @@ fn the_page_shows_what_commands_print() {
     run(&["org", "assign", "dev-001", organization]);
     page.section("org list", &run(&["org", "list"]).json());
     page.section("status", &run(&["status", "dev-001", "--wide"]).json());
+    page.section("doctor", &run(&["doctor", "dev-001"]).json());
     let line = run(&["logs", "dev-001", "0", "--tail", "1"]).json();
     page.0 += &format_section("logs", &shape(None, &line).to_string());
     page.section("builds", &run(&["builds", "dev-001"]).json());

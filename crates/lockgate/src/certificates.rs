@@ -23,11 +23,11 @@ pub(crate) mod trusted;
 use std::io;
 use std::path::PathBuf;
 
-pub(crate) use self::authority::{Authority, Source};
+pub(crate) use self::authority::{Authority, KEY, Source};
 pub(crate) use self::given::given;
 pub(crate) use self::kept::keep;
 pub(crate) use self::leaf::Leaf;
-pub(crate) use self::read::Seen;
+pub(crate) use self::read::{Seen, first};
 
 /// Why there is no certificate.
 #[derive(Debug, thiserror::Error)]

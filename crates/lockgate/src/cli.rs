@@ -9,8 +9,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use lockgate_model::EnvName;
 
 use crate::commands::{
-    adopt, builds, create, delete, deploy, dns, image, init, keys, list, logs, org, pack, restart,
-    rollback, scale, serve, set, start, status, trust, up, urls, validate, vpn, wait,
+    adopt, builds, create, delete, deploy, dns, doctor, image, init, keys, list, logs, org, pack,
+    restart, rollback, scale, serve, set, start, status, trust, up, urls, validate, vpn, wait,
 };
 
 /// Moves new builds of a service into a pool of running gateways.
@@ -92,6 +92,7 @@ pub(crate) enum Command {
     Keys(keys::KeysArgs),
     Org(org::OrgArgs),
     Init(init::InitArgs),
+    Doctor(doctor::DoctorArgs),
     Trust(trust::TrustArgs),
     Dns(dns::DnsArgs),
     Image(image::ImageArgs),
@@ -137,7 +138,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
             "create", "adopt", "delete", "list", "scale", "set", "keys", "org", "start", "stop",
         ],
     ),
-    ("Setting up", &["init", "trust", "dns", "image"]),
+    ("Setting up", &["init", "doctor", "trust", "dns", "image"]),
     (
         "Parts, for scripts",
         &["validate", "pack", "serve", "vpn", "wait"],

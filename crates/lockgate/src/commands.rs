@@ -21,6 +21,7 @@ pub(crate) mod set;
 pub(crate) mod start;
 
 pub(crate) mod dns;
+pub(crate) mod doctor;
 pub(crate) mod image;
 pub(crate) mod init;
 
@@ -121,6 +122,7 @@ async fn dispatch(command: Command, ctx: &Context) -> Result<(), CommandError> {
         Command::Org(args) => org::org(args, ctx).await,
         Command::Trust(args) => trust::trust(&args, ctx).await,
         Command::Dns(args) => dns::dns(args, ctx).await,
+        Command::Doctor(args) => doctor::doctor(&args, ctx).await,
         Command::Init(args) => init::init(&args, ctx),
         Command::Validate(args) => validate::validate(&args, ctx),
         Command::Pack(args) => pack::pack(args, ctx).await,

@@ -18,7 +18,7 @@ use crate::views::screen::Screen;
 use crate::workspace::Workspace;
 
 /// What every command starts from.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Context {
     /// Flags and environment variables, resolved.
     pub(crate) config: Config,

@@ -213,6 +213,13 @@ impl CommandError {
         })
     }
 
+    /// What failed with its causes, and what to do next.
+    pub(crate) fn in_two(&self) -> (String, Option<String>) {
+        let chain: Vec<&str> = self.chain.iter().map(|text| text.trim_end()).collect();
+        let hints = self.hints.join("; ");
+        (chain.join(": "), (!hints.is_empty()).then_some(hints))
+    }
+
     /// Whether the command line did not make sense.
     pub(crate) fn is_usage(&self) -> bool {
         self.kind == Kind::Usage

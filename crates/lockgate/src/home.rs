@@ -90,12 +90,32 @@ impl Home {
         make_private(&self.runtime)?;
         check_private(&self.runtime, nix::unistd::getuid().as_raw())?;
         self.introduce()?;
+        self.check_sockets()
+    }
+
+    /// Refuses sockets whose paths do not fit into an address.
+    fn check_sockets(&self) -> Result<(), HomeError> {
         for socket in [self.control_socket(), self.socket_of("00000000")] {
             if socket.as_os_str().len() > SOCKET_PATH_MAX {
                 return Err(HomeError::SocketPathTooLong { path: socket });
             }
         }
         Ok(())
+    }
+
+    /// Whether `prepare` would take the socket folder as it is; false where it is not there yet.
+    /// Makes nothing.
+    pub(crate) fn look_at_sockets(&self) -> Result<bool, HomeError> {
+        self.check_sockets()?;
+        if fs::symlink_metadata(&self.runtime).is_err() {
+            return Ok(false);
+        }
+        check_private(&self.runtime, nix::unistd::getuid().as_raw()).map(|()| true)
+    }
+
+    /// The folder of sockets.
+    pub(crate) fn sockets(&self) -> &Path {
+        &self.runtime
     }
 
     /// The home's id, which its containers carry; made the first time it is asked for.
@@ -338,12 +358,17 @@ mod tests {
         let sockets = folder.path().join("sockets");
         let home = Home::new(folder.path(), &folder.path().join("builds"), &sockets);
         home.prepare().unwrap();
+        assert!(home.look_at_sockets().unwrap());
         fs::set_permissions(&sockets, fs::Permissions::from_mode(0o755)).unwrap();
-        let error = home.prepare().unwrap_err();
-        assert!(
-            matches!(error, HomeError::NotPrivate { mode: 0o755, .. }),
-            "{error}"
-        );
+        for error in [
+            home.prepare().unwrap_err(),
+            home.look_at_sockets().unwrap_err(),
+        ] {
+            assert!(
+                matches!(error, HomeError::NotPrivate { mode: 0o755, .. }),
+                "{error}"
+            );
+        }
     }
 
     #[test]

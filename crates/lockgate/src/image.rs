@@ -7,7 +7,7 @@
 //! Left out: how a base is made (`image/` does that), and what runs images (`runtime`).
 
 pub(crate) mod build;
-mod failure;
+pub(crate) mod failure;
 mod output;
 pub(crate) mod recipe;
 pub(crate) mod reference;

@@ -163,6 +163,7 @@ async fn run(words: &[&str]) -> Result<String, TrustError> {
     let output = tokio::process::Command::new(program)
         .args(args)
         .stdin(std::process::Stdio::inherit())
+        .kill_on_drop(true)
         .output()
         .await;
     let refused = |said: String| TrustError::Refused {

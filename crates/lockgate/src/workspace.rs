@@ -140,6 +140,12 @@ impl Workspace {
         let file = self.file.clone().unwrap_or_default();
         resolve::resolve(&self.root, &file, env, &self.detect())
     }
+
+    /// Everything that keeps `resolve` from its work, not only the first of it.
+    pub(crate) fn problems(&self, env: &EnvName) -> Vec<WorkspaceError> {
+        let file = self.file.clone().unwrap_or_default();
+        resolve::problems(&self.root, &file, env)
+    }
 }
 
 fn unreadable(path: &Path, source: io::Error) -> WorkspaceError {

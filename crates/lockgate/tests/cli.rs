@@ -108,6 +108,7 @@ Environments:
 
 Setting up:
   init       Write a commented lockgate.toml from what is there
+  doctor     Look at everything that Lockgate needs, and say what mends it
   trust      Make browsers and programs trust this host's certificates
   dns        Make names of environments resolve on this machine
   image      Build the image that gateways in containers are made from

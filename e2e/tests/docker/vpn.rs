@@ -327,6 +327,41 @@ fn reached(client: &Container<'_>, targets: &[(&str, String)]) -> Vec<String> {
     reached.map(|(what, _)| (*what).to_owned()).collect()
 }
 
+/// What the doctor, which ends with this code, finds of the one VPN.
+fn of_doctor(world: &World, code: i32) -> Value {
+    let ran = world.lockgate(&["doctor", "--format", "json"]);
+    let all = ran.expect(code).json();
+    let mut checks = all["checks"].as_array().unwrap().iter();
+    let found = checks.find(|it| it["name"] == "vpn").unwrap();
+    found.clone()
+}
+
+/// The gateway and every command of the host say that clients are not kept apart.
+fn everybody_is_told(world: &World) {
+    let loud = until("`status` says so by itself", LONG, || {
+        let shown = world.lockgate(&["status", "dev-001"]).stdout;
+        shown.contains("NOT KEPT APART").then_some(shown)
+    });
+    let seen = status(world, GATEWAY);
+    assert_eq!(seen["isolated"], false, "{seen}");
+    assert!(loud.contains("the rules are not there"), "{loud}");
+    let deployed = world.deploy("dev-001");
+    deployed.expect(0);
+    assert!(deployed.stderr.contains("NOT KEPT APART"), "{deployed:?}");
+    let loud = "THE VPN'S CLIENTS ARE NOT KEPT APART: the rules are not there";
+    let told = of_doctor(world, 1);
+    assert_eq!(
+        (&told["state"], &told["gateway"]),
+        (&"error".into(), &GATEWAY.into())
+    );
+    assert!(told["found"].as_str().unwrap().starts_with(loud), "{told}");
+    let remedy = format!(
+        "`docker exec {GATEWAY} sh -c 'lockgate-agent vpn stop && lockgate-agent vpn start'`"
+    );
+    assert!(told["remedy"].as_str().unwrap().contains(&remedy), "{told}");
+    world.lockgate(&["doctor"]).expect(1).says(loud);
+}
+
 #[test]
 fn a_client_reaches_its_gateway_s_door_and_nothing_else() {
     let world = World::with_engine();
@@ -380,21 +415,13 @@ fn a_client_reaches_its_gateway_s_door_and_nothing_else() {
 
     assert_eq!(reached(&a, &targets), Vec::<String>::new());
     curl(&a, "http://172.16.0.1/").expect(0);
+    assert_eq!(of_doctor(&world, 0)["state"], "ok");
 
     // Without the rules each of these attempts succeeds, and the gateway says so.
     gateway(&["nft", "delete", "table", "inet", "lockgate_vpn"]);
     let all: Vec<String> = targets.iter().map(|(what, _)| (*what).to_owned()).collect();
     assert_eq!(reached(&a, &targets), all);
-    let loud = until("`status` says so by itself", LONG, || {
-        let shown = world.lockgate(&["status", "dev-001"]).stdout;
-        shown.contains("NOT KEPT APART").then_some(shown)
-    });
-    let seen = status(&world, GATEWAY);
-    assert_eq!(seen["isolated"], false, "{seen}");
-    assert!(loud.contains("the rules are not there"), "{loud}");
-    let deployed = world.deploy("dev-001");
-    deployed.expect(0);
-    assert!(deployed.stderr.contains("NOT KEPT APART"), "{deployed:?}");
+    everybody_is_told(&world);
 
     // They are loaded again with the next start.
     for word in ["stop", "start"] {
@@ -404,6 +431,7 @@ fn a_client_reaches_its_gateway_s_door_and_nothing_else() {
     let inside = (b_inside.clone(), a_inside);
     assert_eq!((connected(&b, 2), connected(&a, 2)), inside);
     assert_eq!(status(&world, GATEWAY)["isolated"], true);
+    assert_eq!(of_doctor(&world, 0)["state"], "ok");
     assert_eq!(reached(&a, &targets), Vec::<String>::new());
     curl(&a, "http://172.16.0.1/").expect(0);
 

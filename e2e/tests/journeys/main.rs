@@ -9,6 +9,7 @@
 
 mod broken_builds;
 mod convergence;
+mod doctor;
 mod environments;
 mod everyday;
 mod front;

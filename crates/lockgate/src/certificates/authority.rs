@@ -15,6 +15,8 @@ const YEARS: i64 = 10;
 const MKCERT: &str = "mkcert";
 /// The file of the own authority's certificate.
 const CERTIFICATE: &str = "ca.pem";
+/// The file of its key.
+pub(crate) const KEY: &str = "ca.key";
 
 /// Whose authority it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +58,7 @@ impl Authority {
             let named = durable::read_line(&word).map_err(CertificateError::file(&word))?;
             return Self::of_mkcert(Path::new(&named));
         }
-        let (file, key) = (folder.join(CERTIFICATE), folder.join("ca.key"));
+        let (file, key) = (folder.join(CERTIFICATE), folder.join(KEY));
         let lock = folder.join("lock");
         let _lock = durable::lock(&lock).map_err(CertificateError::file(&lock))?;
         // The certificate is written last: where it is, its key is.
@@ -68,15 +70,19 @@ impl Authority {
         Self::load(Source::Own, file, &key)
     }
 
-    /// The home's authority, where there is one by now.
+    /// The home's authority, where there is one by now. Makes nothing.
     pub(crate) fn of_home_if_any(home: &Home) -> Result<Option<Self>, CertificateError> {
         let folder = home.ca_dir();
-        if Self::is_chosen(home) || folder.join(CERTIFICATE).exists() {
-            // Nothing is made, so neither its maker nor the time matters.
-            Self::of_home(home, "", OffsetDateTime::UNIX_EPOCH).map(Some)
-        } else {
-            Ok(None)
+        let (word, file) = (folder.join(MKCERT), folder.join(CERTIFICATE));
+        if word.exists() {
+            let named = durable::read_line(&word).map_err(CertificateError::file(&word))?;
+            return Self::of_mkcert(Path::new(&named)).map(Some);
         }
+        if !file.exists() {
+            return Ok(None);
+        }
+        // The certificate is written last: where it is, its key is.
+        Self::load(Source::Own, file, &folder.join(KEY)).map(Some)
     }
 
     /// Whether mkcert's authority was chosen.

@@ -55,7 +55,7 @@ impl Seen {
 }
 
 /// The first certificate of a PEM text; says what is wrong where there is none.
-pub(super) fn first(pem: &str) -> Result<Seen, String> {
+pub(crate) fn first(pem: &str) -> Result<Seen, String> {
     let found = Pem::iter_from_buffer(pem.as_bytes())
         .filter_map(Result::ok)
         .find(|it| it.label == "CERTIFICATE");

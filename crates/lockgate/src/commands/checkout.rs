@@ -55,7 +55,8 @@ pub(crate) fn checkout(
     )))
 }
 
-fn gone(environment: &Environment) -> CommandError {
+/// The error for a checkout that is not there any more.
+pub(super) fn gone(environment: &Environment) -> CommandError {
     let env = &environment.name;
     CommandError::failed(format!(
         "environment `{env}` is deployed from `{}`, which is not there",

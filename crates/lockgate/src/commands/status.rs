@@ -1,13 +1,13 @@
 //! `lockgate status`: what every gateway runs, and what it should; and how services are.
 
 mod document;
-mod listeners;
-mod notes;
+pub(crate) mod listeners;
+pub(crate) mod notes;
 mod older;
-mod own;
+pub(crate) mod own;
 mod row;
-mod services;
-mod whole;
+pub(crate) mod services;
+pub(crate) mod whole;
 
 use std::fmt::Write as _;
 
@@ -180,6 +180,7 @@ fn rendered(
     for view in views {
         for note in notes(view, now)
             .into_iter()
+            .map(|(_, text)| text)
             .chain(own.note(&view.name, now))
         {
             let _ = writeln!(text, "{} {}: {note}", paint.tone(Tone::Bad, "!"), view.name);

@@ -1,6 +1,6 @@
 //! `lockgate trust`: browsers and programs of this machine trust the front door's certificates.
 
-mod resolve;
+pub(crate) mod resolve;
 
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
@@ -125,7 +125,8 @@ pub(crate) async fn distrusting(ctx: &Context, authority: &Authority) -> Vec<&'s
     names
 }
 
-fn machine(ctx: &Context) -> Machine {
+/// Where stores are looked for.
+pub(crate) fn machine(ctx: &Context) -> Machine {
     let path = ctx.config.of_user("PATH");
     Machine {
         home: ctx.config.of_user("HOME").map(PathBuf::from),

@@ -91,9 +91,8 @@ pub(crate) async fn urls(args: &UrlsArgs, ctx: &Context) -> Result<(), CommandEr
     if let Some(first) = first {
         ctx.screen.warn(&shares(&environment, first));
     }
-    if let Some(problem) = front.and_then(|front| front.problem.as_ref()) {
-        ctx.screen
-            .warn(&format!("the front door is not whole: {problem}"));
+    if let Some(complaint) = front.and_then(FrontDescription::complaint) {
+        ctx.screen.warn(&complaint);
     }
     if let Some(lost) = found.lost() {
         ctx.screen

@@ -161,7 +161,7 @@ fn show_json(ctx: &Context, environment: &Environment, all: &[String]) -> Result
 }
 
 /// What `lockgate-agent vpn …` says in a gateway's container.
-async fn ask(
+pub(crate) async fn ask(
     engine: &Engine,
     container: &str,
     words: impl Iterator<Item = String>,

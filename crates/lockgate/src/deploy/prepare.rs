@@ -46,19 +46,24 @@ impl Prepared {
 
 /// Says that a source is newer than the bundle, if one is.
 pub(crate) fn stale(job: &Job) -> Option<String> {
+    let newer = newer(job.workspace.root(), &job.resolved)?;
+    let command = job.resolved.build_command.as_ref();
+    let advice = command.map_or(String::new(), |command| {
+        format!("; `--build` runs `{command}` first")
+    });
+    Some(newer + &advice)
+}
+
+/// That a source is newer than the bundle, if one is.
+pub(crate) fn newer(root: &Path, resolved: &Resolved) -> Option<String> {
     let Resolved {
         bundle,
         sources: folders,
-        build_command,
         ..
-    } = &job.resolved;
+    } = resolved;
     let newer = sources::newer_than(bundle, folders)?;
-    let root = job.workspace.root();
-    let advice = build_command.as_ref().map_or(String::new(), |command| {
-        format!("; `--build` runs `{command}` first")
-    });
     Some(format!(
-        "`{}` is newer than `{}`{advice}",
+        "`{}` is newer than `{}`",
         bundles::relative(root, &newer).display(),
         bundles::relative(root, bundle).display()
     ))
@@ -238,11 +243,14 @@ fn pack_failed(error: &PackError, job: &Job) -> CommandError {
 }
 
 fn with_build_hint(error: CommandError, resolved: &Resolved) -> CommandError {
+    error.hint(build_hint(resolved))
+}
+
+/// What makes a bundle that is not there.
+pub(crate) fn build_hint(resolved: &Resolved) -> String {
     match &resolved.build_command {
-        Some(command) => error.hint(format!("`{command}` makes the bundle; `lockgate deploy --build` runs it first")),
-        None => error.hint(
-            "build first; `[build] bundle` and `[pack] parts` in lockgate.toml say where it is (`lockgate init` writes one)",
-        ),
+        Some(command) => format!("`{command}` makes the bundle; `lockgate deploy --build` runs it first"),
+        None => "build first; `[build] bundle` and `[pack] parts` in lockgate.toml say where it is (`lockgate init` writes one)".to_owned(),
     }
 }
 

@@ -57,11 +57,18 @@ impl From<lockgate_builds::store::StoreError> for CommandError {
 
 impl From<ControlError> for CommandError {
     fn from(error: ControlError) -> Self {
-        if error.is_unreachable() {
-            let socket = error.socket.display();
-            return Self::failed(format!("no server answers at `{socket}`")).hint(SERVE);
+        error.told()
+    }
+}
+
+impl ControlError {
+    /// The error with what to do about it.
+    pub(crate) fn told(&self) -> CommandError {
+        if self.is_unreachable() {
+            let socket = self.socket.display();
+            return CommandError::failed(format!("no server answers at `{socket}`")).hint(SERVE);
         }
-        Self::from_error(Kind::Failed, &error)
+        CommandError::from_error(Kind::Failed, self)
     }
 }
 
@@ -91,17 +98,28 @@ impl From<WorkspaceError> for CommandError {
 
 impl From<EnvironmentError> for CommandError {
     fn from(error: EnvironmentError) -> Self {
-        let told = Self::from_error(Kind::Failed, &error);
-        match &error {
-            EnvironmentError::Unknown { env, known } if known.is_empty() => told.hint(format!(
+        error.told()
+    }
+}
+
+impl EnvironmentError {
+    /// The error with what to do about it.
+    pub(crate) fn told(&self) -> CommandError {
+        let told = CommandError::from_error(Kind::Failed, self);
+        match self {
+            Self::Unknown { env, known } if known.is_empty() => told.hint(format!(
                 "`lockgate create {env}` makes it, `lockgate up` does it all"
             )),
-            EnvironmentError::Unknown { env, known } => told.hint(format!(
+            Self::Unknown { env, known } => told.hint(format!(
                 "there are {}; `lockgate create {env}` makes another",
                 names(known.iter())
             )),
-            EnvironmentError::File { .. } => told.hint(WHERE),
-            _ => told,
+            Self::File { .. } => told.hint(WHERE),
+            Self::Malformed { path, .. } | Self::Misplaced { path, .. } => told.hint(format!(
+                "correct `{}`, or put back a copy of it",
+                path.display()
+            )),
+            Self::UnknownGateway { .. } => told,
         }
     }
 }

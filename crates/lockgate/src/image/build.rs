@@ -11,7 +11,7 @@ use bollard::query_parameters::{
 use futures_util::StreamExt as _;
 
 use super::failure::{Heard, check_version, not_pulled};
-use super::failure::{is_missing, said};
+use super::failure::{is_missing, no_agent, said};
 use super::output::Lines;
 use super::recipe::{self, Recipe};
 use super::reference::Reference;
@@ -49,11 +49,7 @@ pub(crate) async fn build(
     let (repository, tag) = order.tag.repository_and_tag().ok_or_else(|| {
         CommandError::usage(format!("`{}` is a digest, not a name to give", order.tag))
     })?;
-    let agent = std::fs::read(order.agent).map_err(|error| {
-        CommandError::failed(format!("cannot read the agent `{}`", order.agent.display()))
-            .because(&error)
-            .hint("it comes out of the same build as `lockgate` and lies beside it; LOCKGATE_AGENT names another")
-    })?;
+    let agent = std::fs::read(order.agent).map_err(|error| no_agent(order.agent, &error))?;
     let base = base(docker, order.base, tell).await?;
     let dockerfile = recipe::dockerfile(&Recipe {
         base: order.base.as_str(),

@@ -87,6 +87,13 @@ pub(crate) fn agent_failed(base: &Reference, output: &[String], message: &str) -
     )
 }
 
+/// The error for an agent that cannot be read.
+pub(crate) fn no_agent(agent: &Path, error: &std::io::Error) -> CommandError {
+    CommandError::failed(format!("cannot read the agent `{}`", agent.display()))
+        .because(error)
+        .hint("it comes out of the same build as `lockgate` and lies beside it; LOCKGATE_AGENT names another")
+}
+
 /// Refuses an agent that says it is of another version than this program.
 pub(crate) fn check_version(agent: &Path, said: &[String], ours: &str) -> Result<(), CommandError> {
     let version = said

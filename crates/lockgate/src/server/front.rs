@@ -37,9 +37,9 @@ pub(crate) use self::driver::FrontDriver;
 use self::driver::Served;
 pub(super) use self::near::Near;
 pub(super) use self::nginx::Found;
-pub(crate) use self::nginx::NginxError;
-use self::ports::{Bound, HTTP, HTTPS, bind};
-pub(crate) use self::ports::{FrontPort, FrontPorts};
+pub(crate) use self::nginx::{NginxError, program as nginx_program};
+use self::ports::{Bound, bind};
+pub(crate) use self::ports::{FrontPort, FrontPorts, HTTP, HTTPS};
 use super::bridge::Bridges;
 use super::gateways::Gateways;
 use super::listen::ListenError;
@@ -69,6 +69,12 @@ pub(crate) struct FrontDescription {
 }
 
 impl FrontDescription {
+    /// What is wrong with it, where something is.
+    pub(crate) fn complaint(&self) -> Option<String> {
+        let problem = self.problem.as_ref()?;
+        Some(format!("the front door is not whole: {problem}"))
+    }
+
     /// The URL of an organization of this domain, where the door is open.
     pub(crate) fn url(&self, organization: &OrganizationId, domain: &str) -> Option<String> {
         self.url_of(&format!("{ORGANIZATION_PREFIX}{organization}.{domain}"))

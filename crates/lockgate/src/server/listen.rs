@@ -99,8 +99,22 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
+/// Why an address is not to be had, without a try: somebody listens there.
+pub(crate) fn taken(address: SocketAddr) -> Option<ListenError> {
+    let inodes = listening_at(address, By::Tcp);
+    (!inodes.is_empty()).then(|| ListenError::Taken {
+        address,
+        holder: process_with(&inodes),
+    })
+}
+
 /// The process that listens where `address` cannot, as far as procfs shows it.
 fn holder_of(address: SocketAddr, by: By) -> Option<String> {
+    process_with(&listening_at(address, by))
+}
+
+/// The sockets that keep an address from being bound.
+fn listening_at(address: SocketAddr, by: By) -> Vec<u64> {
     let listening: Vec<(SocketAddr, u64)> = match by {
         By::Tcp => {
             let v4 = procfs::net::tcp().unwrap_or_default().into_iter();
@@ -114,11 +128,14 @@ fn holder_of(address: SocketAddr, by: By) -> Option<String> {
             all.map(|it| (it.local_address, it.inode)).collect()
         }
     };
-    let inodes: Vec<u64> = listening
+    let colliding = listening
         .into_iter()
-        .filter(|(listens, _)| collides(*listens, address))
-        .map(|(_, inode)| inode)
-        .collect();
+        .filter(|(listens, _)| collides(*listens, address));
+    colliding.map(|(_, inode)| inode).collect()
+}
+
+/// The first process that has one of these sockets.
+fn process_with(inodes: &[u64]) -> Option<String> {
     let mut processes = procfs::process::all_processes().ok()?.flatten();
     let holder = processes.find(|process| {
         let mut files = process.fd().into_iter().flatten().flatten();
@@ -154,12 +171,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_taken_port_is_named_with_its_holder() {
-        let (_held, address) = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let (held, address) = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         for wanted in [address, SocketAddr::from(([0, 0, 0, 0], address.port()))] {
             let error = bind(wanted).unwrap_err().to_string();
             let me = format!("`{wanted}` is taken by process {} (", std::process::id());
             assert!(error.starts_with(&me), "{error}");
+            assert_eq!(taken(wanted).unwrap().to_string(), error);
         }
+        drop(held);
+        assert!(taken(address).is_none());
     }
 
     #[tokio::test]

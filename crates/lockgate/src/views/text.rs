@@ -55,6 +55,26 @@ pub(crate) fn count(number: usize, word: &str) -> String {
     }
 }
 
+/// The text in lines of at most so many letters, broken between words. A text that has lines of its
+/// own keeps them; a word that is longer stays whole.
+pub(crate) fn wrapped(text: &str, width: Option<usize>) -> Vec<String> {
+    let text = text.trim_end();
+    let Some(width) = width.filter(|_| !text.contains('\n')) else {
+        return text.lines().map(str::to_owned).collect();
+    };
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,5 +110,16 @@ mod tests {
         assert_eq!(ago(10_000, 22_500), "12 s ago");
         assert_eq!(ago(0, 120_000), "2 min ago");
         assert_eq!(ago(20_000, 10_000), "now");
+    }
+
+    #[test]
+    fn lines_break_between_words_and_own_lines_stay() {
+        let check = |text: &str, width, expected: &[&str]| {
+            assert_eq!(wrapped(text, width), expected, "{text}");
+        };
+        check("one two three", None, &["one two three"]);
+        check("one two three", Some(7), &["one two", "three"]);
+        check("one twothree", Some(5), &["one", "twothree"]);
+        check("a long line\n  | ^^\n", Some(4), &["a long line", "  | ^^"]);
     }
 }

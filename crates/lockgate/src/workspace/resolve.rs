@@ -107,6 +107,23 @@ pub(crate) fn resolve(
     })
 }
 
+/// Everything that is wrong for an environment, table by table; nothing where `resolve` resolves.
+pub(super) fn problems(root: &Path, file: &File, env: &EnvName) -> Vec<WorkspaceError> {
+    let own = file.env.get(env).cloned().unwrap_or_default();
+    let packed = own.pack.parts.or_else(|| file.pack.parts.clone());
+    let each = [
+        rules(root, &file.validate).err(),
+        allowed(root, &file.secrets).err(),
+        parts(root, packed).err(),
+        app(root, &file.app, &own.app).err(),
+        registration(root, &file.registration, &own.registration).err(),
+        docker(root, &file.docker).err(),
+        front(root, &file.front, &own.front).err(),
+        services(root, file, &own.services).err(),
+    ];
+    each.into_iter().flatten().collect()
+}
+
 /// How long a platform may take to register one gateway: an answer of a slow API, and no more.
 const REGISTRATION_TIMEOUT: Duration = Duration::from_mins(1);
 
@@ -414,6 +431,30 @@ mod tests {
         assert_eq!(strategy(node), Strategy::Gated);
         let npm = "[app]\ncommand = ['npm', 'start']";
         assert_eq!(strategy(npm), Strategy::Auto);
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_at_once() {
+        let problems = |text: &str| {
+            let file = File::parse(Path::new("/w/lockgate.toml"), text).unwrap();
+            let env = EnvName::parse("dev-001").unwrap();
+            let all = problems(Path::new("/w"), &file, &env);
+            all.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let told = problems(
+            "[app]\ncommand = []\n[docker]\nimage = ''\n[pack]\nparts = []\n\
+             [env.dev-001.registration]\ntimeout = '0s'",
+        );
+        assert_eq!(told.len(), 4, "{told:?}");
+        for part in [
+            "`[pack] parts`",
+            "`[app] command`",
+            "`[registration] timeout`",
+            "`[docker] image`",
+        ] {
+            assert!(told.iter().any(|one| one.contains(part)), "{told:?}");
+        }
+        assert_eq!(problems(""), Vec::<String>::new());
     }
 
     #[test]

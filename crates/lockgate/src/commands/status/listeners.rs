@@ -26,7 +26,7 @@ use crate::views::paint::{Paint, Tone};
 use crate::views::table::{self, Cell, Column};
 
 /// What an agent told, or why it did not.
-pub(super) type Told = Result<Vec<Listener>, String>;
+pub(crate) type Told = Result<Vec<Listener>, String>;
 
 /// How long an agent may take: it reads `/proc`.
 const WITHIN: Duration = Duration::from_secs(5);
@@ -40,7 +40,7 @@ const COLUMNS: [Column; 5] = [
 ];
 
 /// Asks each agent that runs, all at once.
-pub(super) async fn ask(
+pub(crate) async fn ask(
     ctx: &Context,
     engine: Option<&Engine>,
     views: &[GatewayView],

@@ -26,8 +26,23 @@ pub(super) fn pinned(view: &GatewayView, pin: &Pin, now: u64) -> String {
     )
 }
 
+/// What a note is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum About {
+    /// A build that the agent gave up on.
+    Refused,
+    /// What keeps it from running, or what went wrong last.
+    Problem,
+    /// An agent of an earlier release.
+    Older,
+    /// A door that the server does not find.
+    Unreached,
+    /// Nothing was heard of it for long.
+    Silent,
+}
+
 /// What a reader must know beyond the row.
-pub(super) fn notes(view: &GatewayView, now: u64) -> Vec<String> {
+pub(crate) fn notes(view: &GatewayView, now: u64) -> Vec<(About, String)> {
     let mut notes = Vec::new();
     let report = view.report.as_ref();
     let runs = report.and_then(|report| report.running.as_ref());
@@ -40,18 +55,22 @@ pub(super) fn notes(view: &GatewayView, now: u64) -> Vec<String> {
             Some(runs) => format!("refused {build} because it {reason}, runs {runs}"),
             None => format!("refused {build} because it {reason}, runs nothing"),
         };
-        notes.push(told + &unavailable(refused.unavailable_ms));
+        notes.push((About::Refused, told + &unavailable(refused.unavailable_ms)));
     }
-    notes.extend(problem(view).cloned());
-    notes.extend(older::note(view));
+    notes.extend(problem(view).map(|problem| (About::Problem, problem.clone())));
+    notes.extend(older::note(view).map(|note| (About::Older, note)));
     // While it boots nobody answers, and nobody has to.
     let ready = report.is_some_and(|report| report.phase == Phase::Ready);
-    notes.extend(view.reach.problem.clone().filter(|_| ready));
+    let unreached = view.reach.problem.clone().filter(|_| ready);
+    notes.extend(unreached.map(|problem| (About::Unreached, problem)));
     // An agent asks at least once a minute; twice that without a word is worth saying.
     let silent = view
         .last_contact
         .filter(|last| view.enabled && now.saturating_sub(*last) > 120_000);
-    notes.extend(silent.map(|last| format!("last heard of {}", text::ago(last, now))));
+    notes.extend(silent.map(|last| {
+        let note = format!("last heard of {}", text::ago(last, now));
+        (About::Silent, note)
+    }));
     notes
 }
 
@@ -61,10 +80,14 @@ mod tests {
     use crate::commands::status::tests::view;
     use lockgate_model::BuildId;
 
+    fn texts(view: &GatewayView, now: u64) -> Vec<String> {
+        notes(view, now).into_iter().map(|(_, text)| text).collect()
+    }
+
     #[test]
     fn a_refused_build_is_explained() {
         assert_eq!(
-            notes(&view(), 60_000),
+            texts(&view(), 60_000),
             [
                 "refused bbbbbbbbbbbb because it exited with code 1, runs aaaaaaaaaaaa; nothing answered for 640 ms"
             ]
@@ -75,15 +98,15 @@ mod tests {
     fn a_ready_gateway_that_is_not_reached_is_told_and_one_that_boots_is_not() {
         let mut view = view();
         view.reach.problem = Some("not reached".to_owned());
-        assert!(notes(&view, 0).contains(&"not reached".to_owned()));
+        assert!(texts(&view, 0).contains(&"not reached".to_owned()));
         view.report.as_mut().unwrap().phase = Phase::Booting;
-        assert!(!notes(&view, 0).contains(&"not reached".to_owned()));
+        assert!(!texts(&view, 0).contains(&"not reached".to_owned()));
     }
 
     #[test]
     fn a_silent_agent_and_one_that_does_not_run_are_told() {
         assert_eq!(
-            notes(&view(), 300_000).last().unwrap(),
+            texts(&view(), 300_000).last().unwrap(),
             "last heard of 5 min ago"
         );
         let dead = GatewayView {
@@ -91,7 +114,7 @@ mod tests {
             agent_problem: Some("exited with code 78".to_owned()),
             ..view()
         };
-        assert_eq!(notes(&dead, 0), ["exited with code 78"]);
+        assert_eq!(texts(&dead, 0), ["exited with code 78"]);
     }
 
     #[test]

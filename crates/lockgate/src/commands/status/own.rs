@@ -16,7 +16,7 @@ const SOON_MS: u64 = 30 * DAY_MS;
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// Variables by name and digest, and when tokens end.
-pub(super) struct Own {
+pub(crate) struct Own {
     variables: Vec<Shown>,
     /// UNIX milliseconds; tokens that do not say so are left out.
     expires: BTreeMap<GatewayName, u64>,
@@ -24,7 +24,7 @@ pub(super) struct Own {
 
 impl Own {
     /// Reads what is written down of it.
-    pub(super) fn read(ctx: &Context, environment: &Environment) -> Result<Self, CommandError> {
+    pub(crate) fn read(ctx: &Context, environment: &Environment) -> Result<Self, CommandError> {
         let (home, env) = (&ctx.config.home, &environment.name);
         let mut ends = BTreeMap::new();
         for gateway in &environment.gateways {
@@ -42,17 +42,17 @@ impl Own {
     }
 
     /// The variables, for programs.
-    pub(super) fn variables(&self) -> &[Shown] {
+    pub(crate) fn variables(&self) -> &[Shown] {
         &self.variables
     }
 
     /// When a gateway's token ends, UNIX milliseconds.
-    pub(super) fn expires(&self, gateway: &GatewayName) -> Option<u64> {
+    pub(crate) fn expires(&self, gateway: &GatewayName) -> Option<u64> {
         self.expires.get(gateway).copied()
     }
 
     /// That a gateway's token ends soon, or has.
-    pub(super) fn note(&self, gateway: &GatewayName, now: u64) -> Option<String> {
+    pub(crate) fn note(&self, gateway: &GatewayName, now: u64) -> Option<String> {
         let left = self.expires(gateway)?.saturating_sub(now);
         if left > SOON_MS {
             return None;

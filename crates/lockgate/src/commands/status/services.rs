@@ -103,7 +103,7 @@ pub(super) fn rendered(env: &EnvName, views: &[ServiceView], ctx: &Context) -> S
 }
 
 /// What a reader must know beyond the row.
-fn notes(env: &EnvName, view: &ServiceView, now: u64) -> Vec<String> {
+pub(crate) fn notes(env: &EnvName, view: &ServiceView, now: u64) -> Vec<String> {
     let silent = view.not_answering().map(|silence| {
         let (when, why) = (text::ago(silence.since, now), &silence.why);
         format!(

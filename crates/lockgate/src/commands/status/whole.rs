@@ -12,7 +12,7 @@ use crate::error::CommandError;
 use crate::views::text;
 
 /// An environment's build, and a publication that has not reached every gateway.
-pub(super) struct Whole {
+pub(crate) struct Whole {
     desired: Desired,
     /// The gateways that have that publication's statement.
     reached: Vec<GatewayName>,
@@ -24,7 +24,7 @@ pub(super) struct Whole {
 
 impl Whole {
     /// Reads what is written down of it.
-    pub(super) fn read(ctx: &Context, environment: &Environment) -> Result<Self, CommandError> {
+    pub(crate) fn read(ctx: &Context, environment: &Environment) -> Result<Self, CommandError> {
         let (home, env) = (&ctx.config.home, &environment.name);
         let desired = Desired::load(home, env)?;
         let store = ctx.store()?;
@@ -48,12 +48,12 @@ impl Whole {
     }
 
     /// The build that was published to every gateway last.
-    pub(super) fn build(&self) -> Option<&BuildId> {
+    pub(crate) fn build(&self) -> Option<&BuildId> {
         self.desired.whole.as_ref().map(|whole| &whole.build)
     }
 
     /// A publication that has not reached every gateway, for programs.
-    pub(super) fn document(&self) -> Option<Value> {
+    pub(crate) fn document(&self) -> Option<Value> {
         let begun = self.desired.begun.as_ref()?;
         Some(json!({
             "build": begun.build,
@@ -68,7 +68,7 @@ impl Whole {
     }
 
     /// The same for people.
-    pub(super) fn note(&self, now: u64) -> Option<String> {
+    pub(crate) fn note(&self, now: u64) -> Option<String> {
         let begun = self.desired.begun.as_ref()?;
         let (build, strategy) = (&begun.build, begun.strategy.as_str());
         let (at, by) = (text::ago(begun.at, now), &begun.by);

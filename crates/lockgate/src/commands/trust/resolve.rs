@@ -16,7 +16,7 @@ const NOBODY: &str = "00000000-0000-4000-8000-000000000000";
 
 /// Names of one environment, one of each level, and what became of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Names {
+pub(crate) struct Names {
     env: EnvName,
     domain: String,
     all: Vec<(String, Resolved)>,
@@ -29,7 +29,8 @@ pub(super) async fn environments(home: &Home) -> Result<Vec<Names>, CommandError
     Ok(join_all(environments.map(names)).await)
 }
 
-async fn names(environment: Environment) -> Names {
+/// Looks up names of one environment.
+pub(crate) async fn names(environment: Environment) -> Names {
     let domain = environment.domain;
     let mut gateways = environment.gateways.iter();
     let served = gateways.find_map(|gateway| gateway.organization.as_ref());
@@ -52,6 +53,21 @@ impl Names {
 
     /// What is wrong, and what helps.
     pub(super) fn said(&self) -> Option<String> {
+        let what = self.trouble()?;
+        Some(format!("{what}: `{HELP}`{}", self.but()))
+    }
+
+    /// Who resolves them all the same.
+    pub(crate) fn but(&self) -> &'static str {
+        if is_below_localhost(&self.domain) {
+            "; browsers and curl know names below `localhost` by themselves"
+        } else {
+            ""
+        }
+    }
+
+    /// What is wrong.
+    pub(crate) fn trouble(&self) -> Option<String> {
         let (name, told) = self.wrong().next()?;
         let why = match told {
             Err(why) => why.clone(),
@@ -62,12 +78,7 @@ impl Names {
         } else {
             format!("`{name}` does not resolve")
         };
-        let browsers = if is_below_localhost(&self.domain) {
-            "; browsers and curl know names below `localhost` by themselves"
-        } else {
-            ""
-        };
-        Some(format!("{which} ({why}): `{HELP}`{browsers}"))
+        Some(format!("{which} ({why})"))
     }
 }
 

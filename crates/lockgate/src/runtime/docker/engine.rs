@@ -63,6 +63,8 @@ pub(crate) struct Engine {
     address: EngineAddress,
     /// Podman's log drivers are others.
     rotates_logs: bool,
+    /// What it is, and its version: `Docker 20.10.24`.
+    name: String,
 }
 
 /// A container in the engine's list.
@@ -151,11 +153,26 @@ impl Engine {
             });
         }
         let components = version.components.unwrap_or_default();
+        let is_podman = components.iter().any(|one| one.name.contains("Podman"));
+        let kind = if is_podman { "Podman" } else { "Docker" };
+        let version = version.version.unwrap_or_default();
         Ok(Self {
             docker,
             address: address.clone(),
-            rotates_logs: !components.iter().any(|one| one.name.contains("Podman")),
+            rotates_logs: !is_podman,
+            name: format!("{kind} {version}").trim_end().to_owned(),
         })
+    }
+
+    /// Where it is, what it is, and which API is spoken.
+    pub(crate) fn described(&self) -> String {
+        let (address, name, api) = (&self.address, &self.name, self.docker.client_version());
+        format!("{address}: {name}, API {api}")
+    }
+
+    /// Where it was asked.
+    pub(crate) fn address(&self) -> &EngineAddress {
+        &self.address
     }
 
     /// The API itself, for what is not about gateways: images.

@@ -74,15 +74,7 @@ pub(crate) struct Found {
 impl Found {
     /// Looks for nginx along this `PATH` and prepares its folder.
     pub(crate) fn look(home: &Home, path: &str) -> Result<Self, NginxError> {
-        let folders = format!("{path}:{SYSTEM_FOLDERS}");
-        let mut all = folders.split(':').filter(|folder| folder.starts_with('/'));
-        let program = all.find_map(|folder| {
-            let program = Path::new(folder).join("nginx");
-            program.is_file().then_some(program)
-        });
-        let Some(program) = program else {
-            return Err(NginxError::Missing { folders });
-        };
+        let program = program(path)?;
         let folder = home.nginx_dir();
         make_private(&folder)?;
         let place = FrontPlace::new(&folder.join("front"))?;
@@ -119,6 +111,17 @@ impl Found {
             told: None,
         })
     }
+}
+
+/// Looks for nginx along this `PATH` and where the system has it.
+pub(crate) fn program(path: &str) -> Result<PathBuf, NginxError> {
+    let folders = format!("{path}:{SYSTEM_FOLDERS}");
+    let mut all = folders.split(':').filter(|folder| folder.starts_with('/'));
+    let program = all.find_map(|folder| {
+        let program = Path::new(folder).join("nginx");
+        program.is_file().then_some(program)
+    });
+    program.ok_or(NginxError::Missing { folders })
 }
 
 impl NginxFront {

@@ -9,9 +9,9 @@ use tokio::net::TcpListener;
 use crate::server::listen::{self, ListenError};
 
 /// Ports for HTTPS, best first: where the URL needs none, and where everybody may listen.
-pub(super) const HTTPS: [u16; 2] = [443, 8443];
+pub(crate) const HTTPS: [u16; 2] = [443, 8443];
 /// Ports for HTTP.
-pub(super) const HTTP: [u16; 2] = [80, 8080];
+pub(crate) const HTTP: [u16; 2] = [80, 8080];
 
 /// Both ports as they are asked for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
