@@ -1,6 +1,7 @@
 //! What there is of the home.
 
 use std::fs::{self, Metadata};
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -87,7 +88,7 @@ pub(super) async fn look(facts: &Facts<'_>) -> Vec<Check> {
         .collect();
     let mut all = of_files(GROUP, "folder", move || {
         let folder = home::folder(home.dir(), seen(home.dir()).as_ref(), user);
-        let secrets = home::secrets(&secrets(&home), user);
+        let secrets = home::secrets(secrets(&home).as_deref(), user);
         let left = marked.into_iter().chain(left(&home));
         let mut checks = vec![
             Check::new(GROUP, "folder", folder),
@@ -140,9 +141,16 @@ fn of(path: &Path, found: &Metadata) -> Seen {
     }
 }
 
-/// Every file that is to be read by its owner alone, as far as it is there.
-fn secrets(home: &Home) -> Vec<Seen> {
-    let mut files = vec![home.ca_dir().join(KEY)];
+/// Every file that is to be read by its owner alone, as far as it is there; `None` where that cannot
+/// be seen.
+fn secrets(home: &Home) -> Option<Vec<Seen>> {
+    if let Err(error) = fs::read_dir(home.envs_dir())
+        && error.kind() != ErrorKind::NotFound
+    {
+        return None;
+    }
+    let mut files = entries(&home.nginx_dir().join("certificates"));
+    files.push(home.ca_dir().join(KEY));
     for env in entries(&home.envs_dir()) {
         files.extend(OF_ENVIRONMENT.map(|name| env.join(name)));
         files.extend(entries(&env.join("tls")));
@@ -152,7 +160,7 @@ fn secrets(home: &Home) -> Vec<Seen> {
         let services = entries(&env.join("services")).into_iter();
         files.extend(services.map(|service| service.join("service.json")));
     }
-    files.iter().filter_map(|path| seen(path)).collect()
+    Some(files.iter().filter_map(|path| seen(path)).collect())
 }
 
 fn entries(folder: &Path) -> Vec<PathBuf> {
