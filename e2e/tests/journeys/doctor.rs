@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::time::Duration;
 
 use lockgate_e2e::{Ran, Workspace, World, get};
 use serde_json::Value;
@@ -303,4 +304,41 @@ fn what_hangs_is_told_and_keeps_nobody_waiting() {
     );
     drop(silent);
     world.expect_empty();
+}
+
+#[test]
+fn a_workspace_is_looked_at_from_inside() {
+    let world = World::new();
+    let workspace = world.workspace("monorepo");
+    let doctor = || {
+        let mut command = world.program("lockgate");
+        command.args(["doctor", "--format", "json"]);
+        let ran = lockgate_e2e::ran(&command.current_dir(&workspace.path).output().unwrap());
+        ran.expect(0);
+        checks(&ran)
+    };
+    let state = |all: &[Value], name: &str| named(all, "workspace", name)["state"].clone();
+    let all = doctor();
+    for name in ["lockgate.toml", "bundle", "source map", "sources"] {
+        assert_eq!(state(&all, name), "ok", "{name}: {all:?}");
+    }
+    let sources = workspace.path.join("packages/app");
+    fs::create_dir_all(&sources).unwrap();
+    let source = fs::File::create(sources.join("new.ts")).unwrap();
+    let built = fs::metadata(workspace.bundle()).unwrap();
+    let later = built.modified().unwrap() + Duration::from_mins(1);
+    source.set_modified(later).unwrap();
+    fs::remove_file(workspace.bundle().with_extension("js.map")).unwrap();
+    let all = doctor();
+    assert_eq!(state(&all, "source map"), "warning");
+    let newer = named(&all, "workspace", "sources");
+    assert_eq!(newer["state"], "warning", "{newer}");
+    assert!(
+        newer["found"]
+            .as_str()
+            .unwrap()
+            .starts_with("`packages/app/new.ts` is newer")
+    );
+    fs::remove_file(workspace.bundle()).unwrap();
+    assert_eq!(state(&doctor(), "bundle"), "warning");
 }
