@@ -31,8 +31,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lockgate_model::{GatewayName, Statement, VpnAllowance};
 use lockgate_model::vpn::{DOES_NOT_RUN, NOT_KEPT_APART};
+use lockgate_model::{GatewayName, Statement, VpnAllowance};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lockgate_model::VpnAllowance;
+use lockgate_model::vpn::NOT_KEPT_APART;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -331,7 +332,7 @@ impl Keeper {
         let allowed = Allowed(&self.allow);
         match &prepared.unisolated {
             None => info!(%allowed, "clients of the VPN may reach something else"),
-            Some(why) => error!(%why, %allowed, "THE VPN'S CLIENTS ARE NOT KEPT APART"),
+            Some(why) => error!(%why, %allowed, "{NOT_KEPT_APART}"),
         }
         self.shared.shown.send_modify(|shown| {
             // Before it is up, nobody looks for its rules.
