@@ -19,6 +19,7 @@ pub(crate) mod services;
 pub(crate) mod sources;
 pub(crate) mod template;
 mod validate;
+mod vpn;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lockgate_model::{AppSocket, EnvName, Readiness, ServiceName, Strategy, VpnAllowance};
+use lockgate_model::{AppSocket, EnvName, Readiness, ServiceName, Strategy};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::WorkspaceError;
@@ -116,7 +116,7 @@ pub(crate) struct FrontTable {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct VpnTable {
     /// What clients may reach beside the gateway's door.
-    pub(crate) allow: Option<Vec<VpnAllowance>>,
+    pub(crate) allow: Option<Vec<String>>,
 }
 
 /// `[app]`

@@ -14,6 +14,7 @@ use super::front::front;
 use super::secrets::allowed;
 use super::services::{Service, services};
 use super::validate::rules;
+use super::vpn::vpn;
 use super::{FILE_NAME, WorkspaceError, env_file};
 use crate::deploy::strategy::DeployStrategy;
 use crate::environment::docker::DockerSettings;
@@ -96,13 +97,7 @@ pub(crate) fn resolve(
         bundle: root.join(bundle),
         docker: docker(root, &file.docker)?,
         front: front(root, &file.front, &own.front)?,
-        vpn: VpnSettings {
-            allow: own
-                .vpn
-                .allow
-                .or_else(|| file.vpn.allow.clone())
-                .unwrap_or_default(),
-        },
+        vpn: vpn(root, &file.vpn, &own.vpn)?,
         services: services(root, file, &own.services)?,
     })
 }
@@ -119,6 +114,7 @@ pub(super) fn problems(root: &Path, file: &File, env: &EnvName) -> Vec<Workspace
         registration(root, &file.registration, &own.registration).err(),
         docker(root, &file.docker).err(),
         front(root, &file.front, &own.front).err(),
+        vpn(root, &file.vpn, &own.vpn).err(),
         services(root, file, &own.services).err(),
     ];
     each.into_iter().flatten().collect()
