@@ -28,7 +28,7 @@ pub struct SecretHit {
     pub file: String,
     /// Its line, from 1.
     pub line: usize,
-    /// The column, from 1, in bytes.
+    /// The column, from 1, in characters.
     pub column: usize,
     /// The source file that the place came from, where a map tells.
     pub source: Option<String>,

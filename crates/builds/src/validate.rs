@@ -85,7 +85,7 @@ pub struct Finding {
     pub kind: ImportKind,
     /// The line of the specifier, or of the first code of it, from 1; 0 where that is not known.
     pub line: usize,
-    /// The column, from 1, in bytes; 0 where the line is not known.
+    /// The column, from 1, in characters; 0 where the line is not known.
     pub column: usize,
     /// The line, trimmed; of a longer one than 160 characters the part around the place.
     pub code: String,
@@ -157,6 +157,8 @@ pub enum FixKind {
 /// What the rules forbid and lockgate.toml allows.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct AllowedFinding {
+    /// The label of the rule that forbids it.
+    pub label: String,
     /// Package, file or specifier.
     pub what: String,
     /// Why it is allowed.

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use super::SecretHit;
 use super::rules::PRIVATE_KEY;
 use super::scan::{Found, scan};
-use crate::validate::bundled::{Bundled, sources_of_map};
+use crate::validate::bundled::{Bundled, characters, sources_of_map};
 
 /// How many hex digits tell secrets apart.
 const FINGERPRINT_DIGITS: usize = 12;
@@ -102,10 +102,10 @@ fn is_map(file: &str) -> bool {
 /// Counts lines once, however many places there are.
 struct Reader<'t> {
     bytes: &'t [u8],
-    /// How far it has read, on which line, and where that begins.
+    /// How far it has read, and where that is.
     at: usize,
     line: usize,
-    start: usize,
+    column: usize,
 }
 
 impl<'t> Reader<'t> {
@@ -114,20 +114,19 @@ impl<'t> Reader<'t> {
             bytes,
             at: 0,
             line: 1,
-            start: 0,
+            column: 1,
         }
     }
 
-    /// Line and column of a byte, both from 1. Bytes are asked for in ascending order.
+    /// Line and column of a byte, both from 1; the column in characters. Bytes are asked for in ascending order.
     fn place(&mut self, offset: usize) -> (usize, usize) {
         let passed = self.bytes.get(self.at..offset).unwrap_or_default();
-        for (index, byte) in passed.iter().enumerate() {
-            if *byte == b'\n' {
-                self.line += 1;
-                self.start = self.at + index + 1;
-            }
-        }
+        let lines = passed.split(|byte| *byte == b'\n').enumerate();
+        let (newlines, of_line) = lines.last().unwrap_or_default();
+        let of_line = characters(of_line);
+        self.line += newlines;
+        self.column = of_line + if newlines == 0 { self.column } else { 1 };
         self.at = offset;
-        (self.line, offset - self.start + 1)
+        (self.line, self.column)
     }
 }

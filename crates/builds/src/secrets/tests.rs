@@ -237,7 +237,7 @@ fn what_only_looks_like_a_secret_is_none() {
 fn many_hits_have_each_its_own_place() {
     let one = token();
     let width = one.len() + 1;
-    let text = format!("\n{one} {one}\n\n{one}\n");
+    let text = format!("\n{one}é{one}\n\n{one}\n");
     let hits = scan_text("main.js", text.as_bytes());
     let places: Vec<_> = hits.iter().map(|hit| (hit.line, hit.column)).collect();
     assert_eq!(places, [(2, 1), (2, 1 + width), (4, 1)]);

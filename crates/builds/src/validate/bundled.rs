@@ -1,5 +1,7 @@
 //! For others who found something in a bundle: which source it came from.
 
+pub(crate) use super::lines::characters;
+
 use super::lines::Lines;
 use super::{map, modules};
 

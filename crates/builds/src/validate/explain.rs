@@ -9,7 +9,7 @@ use super::find::{Found, Hit};
 use super::fix::fix;
 use super::frame::frame;
 use super::inside::{marked, modules_of, place, weigh};
-use super::lines::{Lines, excerpt};
+use super::lines::Lines;
 use super::map::{self, Map, Survey};
 use super::modules::{Module, folder, joined, package};
 use super::rules::{Matcher, Severity};
@@ -146,7 +146,7 @@ fn inlined(
             .reason(&module.path)
             .or_else(|| matcher.reason(&name))
         {
-            allow(allowed, &name, reason);
+            allow(allowed, &label(matcher, rule), &name, reason);
             continue;
         }
         groups.entry((rule, name)).or_default().push(number);
@@ -163,16 +163,20 @@ fn refused(matcher: &Matcher, hits: Vec<Hit>, allowed: &mut Vec<AllowedFinding>)
     let mut left = Vec::new();
     for hit in hits {
         match matcher.reason(&hit.specifier) {
-            Some(reason) => allow(allowed, &hit.specifier, reason),
+            Some(reason) => {
+                let label = label(matcher, hit.rule);
+                allow(allowed, &label, &hit.specifier, reason);
+            }
             None => left.push(hit),
         }
     }
     left
 }
 
-fn allow(allowed: &mut Vec<AllowedFinding>, what: &str, reason: &str) {
+fn allow(allowed: &mut Vec<AllowedFinding>, label: &str, what: &str, reason: &str) {
     if !allowed.iter().any(|known| known.what == what) {
         allowed.push(AllowedFinding {
+            label: label.to_owned(),
             what: what.to_owned(),
             reason: reason.to_owned(),
         });
@@ -201,7 +205,7 @@ fn imported(
         label,
         severity: if hit.guarded { case.guarded } else { severity },
         guarded: hit.guarded,
-        code: excerpt(lines.text(line), column - 1),
+        code: lines.excerpt(hit.offset),
         frame: frame(&chain, fix.as_ref(), &read),
         fix,
         specifier: hit.specifier.clone(),
@@ -250,7 +254,7 @@ fn held(
         kind: ImportKind::Inlined,
         line,
         column,
-        code: first.map_or_else(String::new, |_| excerpt(lines.text(line), column - 1)),
+        code: first.map_or_else(String::new, |offset| lines.excerpt(offset)),
         bytes: Some(there.iter().map(|module| module.bytes).sum()),
         modules: Some(there.len()),
         original: None,
@@ -263,6 +267,10 @@ fn rule(matcher: &Matcher, number: usize) -> (String, Severity) {
         || (String::new(), Severity::Error),
         |rule| (rule.label.clone(), rule.severity),
     )
+}
+
+fn label(matcher: &Matcher, number: usize) -> String {
+    rule(matcher, number).0
 }
 
 /// Whether the workspace is one of Nx, whose cache may hide a change.

@@ -11,6 +11,9 @@ pub use sarif::sarif;
 
 use super::{BundleReport, Finding, Frame, ImportKind, Link, Severity, ToldBy};
 
+/// What is said where nobody knows what lies in a bundle.
+const NOBODY: &str = "no source map or metafile tells what lies in it; only imports were looked at";
+
 /// What a megabyte is in the reports: 2^20 bytes, as ever.
 const MEGABYTE: u64 = 1 << 20;
 
@@ -75,10 +78,7 @@ fn bundle(text: &mut String, report: &BundleReport) {
         let _ = writeln!(text, "   note: {note}");
     }
     if report.told_by == ToldBy::Nobody {
-        let _ = writeln!(
-            text,
-            "   note: no source map or metafile tells what lies in it; only imports were looked at"
-        );
+        let _ = writeln!(text, "   note: {NOBODY}");
     }
     if report.nx && !errors.is_empty() {
         let _ = writeln!(

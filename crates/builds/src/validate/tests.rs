@@ -167,7 +167,7 @@ fn line_column_and_code_lead_to_the_specifier() {
         places,
         [
             (3, 20, "var e4 = require(\"react\");"),
-            (5, 17, "`é`, require('react-dom')); // done"),
+            (5, 16, "`é`, require('react-dom')); // done"),
         ]
     );
     assert!(found.iter().all(|one| one.label == "React"));

@@ -17,10 +17,10 @@ pub fn github(reports: &[BundleReport], secrets: &[SecretHit]) -> String {
         };
         // Writing to a String cannot fail.
         let _ = write!(text, "::{command} file={}", property(&place.file));
-        if let Some(line) = place.line {
+        if let Some(line) = place.spot.line {
             let _ = write!(text, ",line={line}");
         }
-        if let Some(column) = place.column {
+        if let Some(column) = place.spot.column {
             let _ = write!(text, ",col={column}");
         }
         let _ = writeln!(

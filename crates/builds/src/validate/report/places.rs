@@ -1,24 +1,47 @@
 //! Findings and secrets as what other programs show: a level, a place, a sentence.
 
 use crate::secrets::SecretHit;
-use crate::validate::{BundleReport, Finding, ImportKind, Severity};
+use crate::validate::{BundleReport, Finding, ImportKind, Link, Severity};
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
     /// `imports/react`, `secrets/github-token`.
     pub(super) rule: String,
+    pub(super) about: About,
+    /// What was found, for people: `React`, `GitHub token`.
+    pub(super) title: String,
     pub(super) severity: Severity,
     /// The file to look at: the source where that is known, else the bundle.
     pub(super) file: String,
-    /// From 1, where it is known.
-    pub(super) line: Option<usize>,
-    pub(super) column: Option<usize>,
+    pub(super) spot: Spot,
+    /// A sentence without its full stop.
     pub(super) message: String,
     /// Tells it from others over several runs, where that is needed.
     pub(super) fingerprint: Option<String>,
+    /// The imports that brought it.
+    pub(super) way: Vec<Link>,
+    /// Why it is allowed, where it is.
+    pub(super) allowed: Option<String>,
 }
 
+/// Which of the two answers it belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum About {
+    FrontEnd,
+    Secret,
+}
+
+/// Where in the file, each from 1 and only where it is known; columns in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Spot {
+    pub(super) line: Option<usize>,
+    pub(super) column: Option<usize>,
+    /// The first column behind it.
+    pub(super) end_column: Option<usize>,
+}
+
+/// What was found.
 pub(super) fn places(reports: &[BundleReport], secrets: &[SecretHit]) -> Vec<Place> {
     let findings = reports.iter().flat_map(|report| {
         report
@@ -27,6 +50,33 @@ pub(super) fn places(reports: &[BundleReport], secrets: &[SecretHit]) -> Vec<Pla
             .map(|finding| of_finding(report, finding))
     });
     findings.chain(secrets.iter().map(of_secret)).collect()
+}
+
+/// What is forbidden and allowed all the same, with the reason.
+pub(super) fn allowed(reports: &[BundleReport]) -> Vec<Place> {
+    let mut places = Vec::new();
+    for report in reports {
+        let bundle = report.path.display().to_string();
+        for allowed in &report.allowed {
+            places.push(Place {
+                rule: rule(&allowed.label),
+                about: About::FrontEnd,
+                title: allowed.label.clone(),
+                severity: Severity::Note,
+                spot: Spot::default(),
+                message: format!("`{}` is allowed in the bundle `{bundle}`", allowed.what),
+                file: bundle.clone(),
+                fingerprint: None,
+                way: Vec::new(),
+                allowed: Some(allowed.reason.clone()),
+            });
+        }
+    }
+    places
+}
+
+fn rule(label: &str) -> String {
+    format!("imports/{}", label.to_lowercase())
 }
 
 fn of_finding(report: &BundleReport, finding: &Finding) -> Place {
@@ -54,14 +104,23 @@ fn of_finding(report: &BundleReport, finding: &Finding) -> Place {
         (None, None, Some(link)) => (link.file.clone(), link.line, None),
         (None, None, None) => (bundle, known(finding.line), known(finding.column)),
     };
+    let frame = finding.frame.as_ref();
+    let frame = frame.filter(|frame| frame.file == file && Some(frame.line) == line);
     Place {
-        rule: format!("imports/{}", finding.label.to_lowercase()),
+        rule: rule(&finding.label),
+        about: About::FrontEnd,
+        title: finding.label.clone(),
         severity: finding.severity,
         file,
-        line,
-        column,
+        spot: Spot {
+            line,
+            column: column.or(frame.map(|frame| frame.column)),
+            end_column: frame.map(|frame| frame.column + frame.width),
+        },
         message,
         fingerprint: None,
+        way: finding.chain.clone(),
+        allowed: None,
     }
 }
 
@@ -72,15 +131,22 @@ fn of_secret(hit: &SecretHit) -> Place {
     };
     Place {
         rule: format!("secrets/{}", hit.rule),
+        about: About::Secret,
+        title: hit.title.to_owned(),
         severity: if hit.refused {
             Severity::Error
         } else {
             Severity::Warning
         },
         file,
-        line,
-        column,
+        spot: Spot {
+            line,
+            column,
+            end_column: None,
+        },
         message: format!("{} in `{}`, which would be packed", hit.title, hit.file),
         fingerprint: Some(hit.fingerprint.clone()),
+        way: Vec::new(),
+        allowed: None,
     }
 }

@@ -197,6 +197,7 @@ fn the_way_into_a_bundle_is_told_once_with_its_fix() {
     };
     let dirty = BundleReport {
         allowed: vec![AllowedFinding {
+            label: "React".to_owned(),
             what: "react-is".to_owned(),
             reason: "no front end".to_owned(),
         }],
