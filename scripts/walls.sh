@@ -21,7 +21,7 @@ forbid() {
 forbid lockgate-model lockgate-builds lockgate-route lockgate-agent lockgate tokio hyper axum
 forbid lockgate-builds lockgate-route lockgate-agent lockgate
 forbid lockgate-route lockgate-builds lockgate-agent lockgate
-forbid lockgate-agent lockgate bollard
+forbid lockgate-agent lockgate bollard schemars
 forbid lockgate lockgate-agent
 
 [ "$failed" = 0 ] && echo "walls: all stand"

@@ -15,6 +15,7 @@ pub mod load;
 mod mounts;
 mod network;
 mod relay;
+mod schemas;
 mod seed;
 mod terminal;
 mod workspace;

@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Engine, Relay, Terminal, Workspace, get, leftovers, until};
+use crate::{Engine, Relay, Terminal, Workspace, get, leftovers, schemas, until};
 
 /// One journey's world. Dropping it stops its server and fails the journey if a
 /// process is left.
@@ -229,13 +229,15 @@ impl World {
         command
     }
 
-    /// Runs `lockgate` to its end.
+    /// Runs `lockgate` to its end. What it prints for programs must keep to its schemas.
     pub fn lockgate(&self, args: &[&str]) -> Ran {
-        ran(&self
+        let ran = ran(&self
             .program("lockgate")
             .args(args)
             .output()
-            .expect("`lockgate` starts"))
+            .expect("`lockgate` starts"));
+        schemas::check(args, &ran, &|| self.program("lockgate"));
+        ran
     }
 
     /// Starts `lockgate` and leaves it running, its output in `{name}.out` and `{name}.err`.

@@ -3,9 +3,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends by panic")]
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
 use lockgate_e2e::World;
 use serde_json::{Value, json};
-use snapbox::{assert_data_eq, file};
+use snapbox::data::DataFormat;
+use snapbox::{Data, assert_data_eq, file};
 
 const INTRODUCTION: &str = "\
 # JSON
@@ -28,7 +32,35 @@ somebody does something about its `problem`. `urls --no-check` has null for what
 errors to standard error, as JSON too. Values stand here as the words of their types; only
 what names a kind or a state is shown as it is. Times are UNIX milliseconds unless their
 name says otherwise. Fields may be added; readers ignore what they do not know.
+
+`lockgate schema COMMAND` prints the JSON Schema (2020-12) of what a command prints, of one line where
+it prints events; `lockgate schema error` that of what stands on standard error. The same lie in
+[schemas](schemas). A test holds what commands print to them, with no field more. `lockgate schema`
+lists the commands that have one.
 ";
+
+#[test]
+fn every_schema_stands_in_the_documents() {
+    let world = World::new();
+    let listed = world.lockgate(&["schema", "--format", "json"]).json();
+    let listed = listed["commands"].as_array().unwrap().iter();
+    let commands: Vec<&str> = listed.map(|one| one.as_str().unwrap()).collect();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/schemas");
+    let mut names = Vec::new();
+    for command in commands {
+        let words = ["schema"].into_iter().chain(command.split(' '));
+        let ran = world.lockgate(&words.collect::<Vec<_>>());
+        let name = format!("{}.json", command.replace(' ', "-"));
+        let path = folder.join(&name);
+        let written = Data::read_from(&path, Some(DataFormat::Text)).raw();
+        assert_data_eq!(ran.expect(0).stdout.clone(), written);
+        names.push(name);
+    }
+    let there = std::fs::read_dir(folder).unwrap();
+    let there = there.map(|one| one.unwrap().file_name().into_string().unwrap());
+    let there: BTreeSet<String> = there.collect();
+    assert_eq!(there, names.into_iter().collect());
+}
 
 /// Fields whose values name a kind or a state.
 const SHOWN: [&str; 4] = ["event", "state", "phase", "kind"];

@@ -23,6 +23,7 @@ pub use rules::{RULES, RuleName};
 
 /// A secret in a file of a build.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SecretHit {
     /// The file in the build: `app-gateway/main.js`.
     pub file: String,

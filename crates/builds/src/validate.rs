@@ -52,6 +52,7 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// How a module is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ImportKind {
     /// `require("x")`, also as `module.require` or through `createRequire`.
@@ -72,6 +73,7 @@ pub enum ImportKind {
 
 /// Something forbidden in a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Finding {
     /// The rule's label: `React`.
     pub label: String,
@@ -105,6 +107,7 @@ pub struct Finding {
 
 /// A line of a source file.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Original {
     /// The file, from the workspace.
     pub file: String,
@@ -114,6 +117,7 @@ pub struct Original {
 
 /// One import on the way to a finding.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Link {
     /// The file that imports, from the workspace.
     pub file: String,
@@ -127,6 +131,7 @@ pub struct Link {
 
 /// A change that gets front-end code out of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Fix {
     /// Which one.
     pub kind: FixKind,
@@ -140,6 +145,7 @@ pub struct Fix {
 
 /// The changes that help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum FixKind {
     /// `import type` where only types are used.
@@ -156,6 +162,7 @@ pub enum FixKind {
 
 /// What the rules forbid and lockgate.toml allows.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AllowedFinding {
     /// The label of the rule that forbids it.
     pub label: String,
@@ -167,6 +174,7 @@ pub struct AllowedFinding {
 
 /// What was found in one bundle.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BundleReport {
     /// The bundle, as it was named.
     pub path: PathBuf,

@@ -10,7 +10,8 @@ use lockgate_model::EnvName;
 
 use crate::commands::{
     adopt, builds, create, delete, deploy, dns, doctor, image, init, keys, list, logs, org, pack,
-    restart, rollback, scale, serve, set, start, status, trust, up, urls, validate, vpn, wait,
+    restart, rollback, scale, schema, serve, set, start, status, trust, up, urls, validate, vpn,
+    wait,
 };
 
 /// Moves new builds of a service into a pool of running gateways.
@@ -101,6 +102,7 @@ pub(crate) enum Command {
     Serve(serve::ServeArgs),
     Vpn(vpn::VpnArgs),
     Wait(wait::WaitArgs),
+    Schema(schema::SchemaArgs),
 }
 
 impl Command {
@@ -141,7 +143,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
     ("Setting up", &["init", "doctor", "trust", "dns", "image"]),
     (
         "Parts, for scripts",
-        &["validate", "pack", "serve", "vpn", "wait"],
+        &["validate", "pack", "serve", "vpn", "wait", "schema"],
     ),
 ];
 

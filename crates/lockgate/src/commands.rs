@@ -26,6 +26,7 @@ pub(crate) mod image;
 pub(crate) mod init;
 
 pub(crate) mod pack;
+pub(crate) mod schema;
 pub(crate) mod serve;
 pub(crate) mod validate;
 pub(crate) mod vpn;
@@ -129,6 +130,7 @@ async fn dispatch(command: Command, ctx: &Context) -> Result<(), CommandError> {
         Command::Serve(args) => serve::serve(args, ctx).await,
         Command::Vpn(args) => vpn::vpn(args, ctx).await,
         Command::Wait(args) => wait::wait(args, ctx).await,
+        Command::Schema(args) => schema::schema(&args, ctx),
     }
 }
 

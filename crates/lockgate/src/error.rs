@@ -2,19 +2,23 @@
 //!
 //! Modules know what failed; only this folder and the commands know hints.
 
+mod for_programs;
 mod of_modules;
 mod one_line;
 
 use std::error::Error;
 use std::fmt::Write as _;
 
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
+pub(crate) use self::for_programs::{Described, Ended, Told};
 pub(crate) use self::one_line::in_one_line;
 use crate::views::paint::Paint;
 
 /// What sort of failure it is; decides the exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Kind {
     /// It was tried and failed, or found something.
     Failed,
@@ -34,15 +38,6 @@ impl Kind {
             Self::Usage => 2,
             Self::Configuration => 78,
             Self::Interrupted => 130,
-        }
-    }
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Failed => "failed",
-            Self::Usage => "usage",
-            Self::Configuration => "configuration",
-            Self::Interrupted => "interrupted",
         }
     }
 }
@@ -189,28 +184,33 @@ impl CommandError {
     }
 
     /// The same for programs.
-    pub(crate) fn to_json(&self) -> serde_json::Value {
-        json!({"error": self.described()})
+    pub(crate) fn told(&self) -> Told<'_> {
+        Told {
+            error: self.described(),
+        }
     }
 
     /// The last event of a command that failed before there was a result; nothing where there was.
-    pub(crate) fn to_result(&self) -> Option<serde_json::Value> {
-        let result = || json!({"event": "result", "ok": false, "error": self.described()});
+    pub(crate) fn to_result(&self) -> Option<Ended<'_>> {
+        let result = || Ended::Result {
+            ok: false,
+            error: self.described(),
+        };
         (!self.in_result && !self.is_said()).then(result)
     }
 
-    fn described(&self) -> serde_json::Value {
-        let (message, causes) = match self.chain.split_first() {
-            Some((first, causes)) => (Some(first), causes),
-            None => (None, [].as_slice()),
+    fn described(&self) -> Described<'_> {
+        let (message, caused_by) = match self.chain.split_first() {
+            Some((first, causes)) => (first.as_str(), causes),
+            None => ("", [].as_slice()),
         };
-        json!({
-            "kind": self.kind.as_str(),
-            "exit_code": self.exit_code(),
-            "message": message,
-            "caused_by": causes,
-            "hints": self.hints,
-        })
+        Described {
+            kind: self.kind,
+            exit_code: self.exit_code(),
+            message,
+            caused_by,
+            hints: &self.hints,
+        }
     }
 
     /// What failed with its causes, and what to do next.
@@ -286,7 +286,9 @@ mod tests {
         assert_eq!(CommandError::usage("x").exit_code(), 2);
         assert_eq!(CommandError::configuration("x").exit_code(), 78);
         assert_eq!(CommandError::interrupted("x").exit_code(), 130);
-        let json = CommandError::usage("x").hint("y").to_json();
+        let error = CommandError::usage("x").hint("y");
+        let json = serde_json::to_value(error.told()).unwrap();
+        assert_eq!(json["error"]["kind"], "usage");
         assert_eq!(json["error"]["exit_code"], 2);
         assert_eq!(json["error"]["hints"][0], "y");
     }
@@ -305,11 +307,12 @@ mod tests {
 
     #[test]
     fn programs_get_one_result() {
-        let result = CommandError::failed("x").to_result().unwrap();
+        let error = CommandError::failed("x");
+        let result = serde_json::to_value(error.to_result().unwrap()).unwrap();
         assert_eq!(result["event"], "result");
         assert_eq!(result["ok"], false);
         assert_eq!(result["error"]["message"], "x");
-        assert_eq!(CommandError::failed("x").in_result().to_result(), None);
-        assert_eq!(CommandError::said().to_result(), None);
+        assert!(CommandError::failed("x").in_result().to_result().is_none());
+        assert!(CommandError::said().to_result().is_none());
     }
 }

@@ -12,7 +12,7 @@ mod detect;
 mod env_file;
 mod file;
 mod front;
-mod nearest;
+pub(crate) mod nearest;
 mod resolve;
 pub(crate) mod secrets;
 pub(crate) mod services;

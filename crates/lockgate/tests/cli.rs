@@ -119,6 +119,7 @@ Parts, for scripts:
   serve      Serve builds and run the gateways of this host
   vpn        Who is in a gateway's VPN, and how a user container gets in
   wait       Wait until every gateway is ready, has passed its trial, or runs a build; services are ready
+  schema     Show the JSON Schema of what a command prints with `--format json`
 
 Global options:
   -e, --env <ENV>                  The environment, where a command names none [env: LOCKGATE_ENV]

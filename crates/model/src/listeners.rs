@@ -14,6 +14,7 @@ pub struct Listeners {
 
 /// An address at which something listens, or should.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Listener {
     /// What it is for: `application`, `door (nginx)`; `None` where nothing was expected.
     pub what: Option<String>,
@@ -30,6 +31,7 @@ pub struct Listener {
 
 /// A transport protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Transport {
     /// Connections.
@@ -40,6 +42,7 @@ pub enum Transport {
 
 /// What was expected of an address, and what is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ListenerState {
     /// The agent, or what it started, holds it.
@@ -54,6 +57,7 @@ pub enum ListenerState {
 
 /// A process that holds a socket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Holder {
     /// Its number, where the gateway's processes are counted.
     pub pid: u32,

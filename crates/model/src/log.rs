@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Where a line comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum LogStream {
     /// The application's stdout.
@@ -16,6 +17,7 @@ pub enum LogStream {
 
 /// One line.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LogLine {
     /// The crash that it belongs to, where a crash is shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]

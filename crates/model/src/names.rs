@@ -71,6 +71,7 @@ macro_rules! name_type {
 
 /// The name of an environment: `dev-001`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct EnvName(String);
 
@@ -91,6 +92,7 @@ name_type!(
 
 /// The name of a gateway: `gw-pool-dev-001-0`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct GatewayName(String);
 
@@ -135,6 +137,7 @@ impl GatewayName {
 /// The name of a service of the host: `ganymede`. It stands beside gateways on the command line, so
 /// it is nothing that could mean one of those.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct ServiceName(String);
 
@@ -159,6 +162,7 @@ name_type!(
 
 /// The name of a build: the first 12 hex digits of a SHA-256 over its files.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct BuildId(String);
 

@@ -72,6 +72,7 @@ impl Report {
 
 /// What the agent is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// No statement yet, or none that could be fetched.
@@ -116,6 +117,7 @@ impl Phase {
 
 /// The application's process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Running {
     /// The build it was started from.
     pub build: BuildId,
@@ -127,6 +129,7 @@ pub struct Running {
 
 /// A build the agent gave up on. It is not tried again until a higher number comes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Refusal {
     /// The build.
     pub build: BuildId,
@@ -144,6 +147,7 @@ pub struct Refusal {
 
 /// How a process was replaced by the next one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Change {
     /// Whether the new process booted beside the old one.
@@ -164,6 +168,7 @@ pub struct Change {
 
 /// How long the steps of the newest change took, in milliseconds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Timings {
     /// Manifest and archive, from the request to the last byte.

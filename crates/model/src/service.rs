@@ -74,6 +74,7 @@ pub struct ServiceReport {
 
 /// A service that runs and does not answer. It is not started again for that.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NotAnswering {
     /// Since when, UNIX milliseconds.
     pub since: u64,

@@ -10,6 +10,7 @@ const KEPT: usize = 1000;
 
 /// One line of an environment's history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Publication {
     /// The build.
     pub build: BuildId,

@@ -28,6 +28,7 @@ const MAP_URL_WITHIN: usize = 4096;
 
 /// Who says what a bundle was made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ToldBy {
     /// esbuild's metafile or webpack's statistics.

@@ -9,6 +9,7 @@ const LONGEST: usize = 160;
 
 /// Lines of a source file, one of which is meant.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Frame {
     /// The file, from the workspace.
     pub file: String,

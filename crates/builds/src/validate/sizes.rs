@@ -12,6 +12,7 @@ use super::{ValidateError, inside, map};
 
 /// What a bundle is made of.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Sizes {
     /// Its size.
     pub size_bytes: u64,
@@ -27,6 +28,7 @@ pub struct Sizes {
 
 /// A package at one place, or the files of a folder of one's own.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Part {
     /// The package, or the folder.
     pub name: String,
@@ -149,6 +151,7 @@ fn version(root: &Path, folder: &str) -> Option<String> {
 
 /// A part that has another size than before.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Difference {
     /// The package, or the folder.
     pub name: String,

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use lockgate_model::{EnvName, Manifest};
-use serde_json::json;
+use lockgate_model::{BuildId, EnvName, Manifest};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::context::Context;
 use crate::deploy::build;
@@ -67,17 +68,16 @@ pub(crate) async fn pack(args: PackArgs, ctx: &Context) -> Result<(), CommandErr
         .map(|(_, server)| server);
     let url = super::urls::archive_url(ctx, server.as_ref(), &job.env);
     if ctx.screen.is_json() {
-        return ctx.screen.json(&json!({
-            "event": "result",
-            "ok": true,
-            "env": job.env,
-            "build": manifest.build,
-            "new": prepared.packed.new,
-            "path": path,
-            "size_bytes": size_bytes,
-            "files": manifest.files.len(),
-            "url": url,
-        }));
+        return ctx.screen.document(&Packed::Result {
+            ok: true,
+            env: &job.env,
+            build: &manifest.build,
+            new: prepared.packed.new,
+            path: &path,
+            size_bytes,
+            files: manifest.files.len(),
+            url: &url,
+        });
     }
     let name = path
         .file_name()
@@ -102,6 +102,31 @@ pub(crate) async fn pack(args: PackArgs, ctx: &Context) -> Result<(), CommandErr
             .warn("no server runs yet; `lockgate serve --detach` starts it");
     }
     Ok(())
+}
+
+/// The last line of a pack.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub(crate) enum Packed<'p> {
+    /// The build is the environment's current archive.
+    Result {
+        /// Always true.
+        ok: bool,
+        /// The environment.
+        env: &'p EnvName,
+        /// The build.
+        build: &'p BuildId,
+        /// False when the store already held it.
+        new: bool,
+        /// The archive.
+        path: &'p Path,
+        /// Its size.
+        size_bytes: u64,
+        /// How many files are in it.
+        files: usize,
+        /// Where the build server serves it.
+        url: &'p str,
+    },
 }
 
 /// Files of the first two levels; what lies deeper is counted with its folder.

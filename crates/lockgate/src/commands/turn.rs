@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 use lockgate_model::EnvName;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::duration;
@@ -107,12 +108,23 @@ impl LockArgs {
     }
 }
 
+/// What is said before a command has its turn.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub(crate) enum Turn {
+    /// Another command is at the same environment, and is waited for.
+    Waiting {
+        /// For whom.
+        message: String,
+    },
+}
+
 /// Says for whom it is waited.
 fn tell(ctx: &Context, error: &LockError, streams: bool) -> Result<(), CommandError> {
     if ctx.screen.is_json() {
-        let event = json!({"event": "waiting", "message": error.to_string()});
+        let message = error.to_string();
         return if streams {
-            ctx.screen.json(&event)
+            ctx.screen.document(&Turn::Waiting { message })
         } else {
             Ok(())
         };

@@ -1,6 +1,6 @@
 //! `lockgate validate`: are the bundles free of what no back end may hold?
 
-mod sizes;
+pub(crate) mod sizes;
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,8 @@ use lockgate_builds::pack;
 use lockgate_builds::secrets::{self, SecretHit};
 use lockgate_builds::validate::{BundleReport, github, render, sarif};
 use lockgate_model::EnvName;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::context::Context;
 use crate::deploy::prepare;
@@ -54,6 +55,26 @@ enum ReportForm {
     Github,
 }
 
+/// What was found.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Findings<'f> {
+    /// Whether nothing keeps the build from being packed.
+    clean: bool,
+    /// What was found in each bundle.
+    bundles: &'f [BundleReport],
+    /// The secrets in what would be packed that are not allowed; none where bundles were named.
+    secrets: &'f [SecretHit],
+}
+
+/// What `--accept` wrote.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Accepted<'a> {
+    /// How many secrets were written down as allowed.
+    accepted: usize,
+    /// Where.
+    path: &'a Path,
+}
+
 /// Validates and prints the report; findings make the exit code 1.
 pub(crate) fn validate(args: &ValidateArgs, ctx: &Context) -> Result<(), CommandError> {
     let workspace = ctx.workspace(args.workspace.as_deref())?;
@@ -91,8 +112,11 @@ pub(crate) fn validate(args: &ValidateArgs, ctx: &Context) -> Result<(), Command
     let refused = secrets.iter().any(|hit| hit.refused);
     let clean = reports.iter().all(BundleReport::is_clean) && !refused;
     if ctx.screen.is_json() {
-        ctx.screen
-            .json(&json!({"clean": clean, "bundles": reports, "secrets": secrets}))?;
+        ctx.screen.document(&Findings {
+            clean,
+            bundles: &reports,
+            secrets: &secrets,
+        })?;
     } else {
         ctx.screen
             .data(&shown(args.report, ctx.screen.out, &reports, &secrets))?;
@@ -150,7 +174,10 @@ fn accept(workspace: &Workspace, secrets: &[SecretHit], ctx: &Context) -> Result
         CommandError::failed(format!("cannot write `{}`", path.display())).because(&source)
     })?;
     if ctx.screen.is_json() {
-        return ctx.screen.json(&json!({"accepted": written, "path": path}));
+        return ctx.screen.document(&Accepted {
+            accepted: written,
+            path: &path,
+        });
     }
     if written == 0 {
         ctx.screen.say("no secret is left to accept");

@@ -7,13 +7,14 @@ use lockgate_builds::pack::LeftOut;
 use lockgate_builds::secrets::SecretHit;
 use lockgate_builds::validate::BundleReport;
 use lockgate_model::{BuildId, Change, EnvName, GatewayName, Phase, ServiceName, Timings};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::strategy::DeployStrategy;
 use crate::server::control::GatewaysView;
 
 /// Something happened.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub(crate) enum Event {
     /// The build command starts.
@@ -130,7 +131,7 @@ impl Event {
 }
 
 /// A service that is not as it was.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct ServiceChanged {
     /// The service.
     pub(crate) service: ServiceName,
@@ -139,7 +140,7 @@ pub(crate) struct ServiceChanged {
 }
 
 /// What became of a service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum ServiceChange {
     /// It is new.
@@ -161,7 +162,7 @@ impl fmt::Display for ServiceChange {
 }
 
 /// A file that was not packed.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub(crate) struct LeftOutFile {
     path: PathBuf,
     why: &'static str,
@@ -177,7 +178,7 @@ impl From<&LeftOut> for LeftOutFile {
 }
 
 /// A gateway that stays at its own build.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct LeftPinned {
     /// The gateway.
     pub(crate) gateway: GatewayName,
@@ -188,7 +189,7 @@ pub(crate) struct LeftPinned {
 }
 
 /// Gateways that came or went.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Scaled {
     /// The environment.
     pub(crate) env: EnvName,
@@ -203,7 +204,7 @@ pub(crate) struct Scaled {
 }
 
 /// Where a gateway is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct GatewayProgress {
     /// The gateway.
     pub(crate) gateway: GatewayName,
@@ -220,7 +221,7 @@ pub(crate) struct GatewayProgress {
 }
 
 /// What became of a gateway meanwhile.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct News {
     /// The gateway.
     pub(crate) gateway: GatewayName,
@@ -233,7 +234,7 @@ pub(crate) struct News {
 }
 
 /// What became of a service, whoever did it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct ServiceNews {
     /// The service.
     pub(crate) service: ServiceName,
@@ -244,7 +245,7 @@ pub(crate) struct ServiceNews {
 }
 
 /// What became of the deploy in one gateway.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub(crate) enum Verdict {
     /// It runs the build, started for this.
@@ -303,7 +304,7 @@ impl Verdict {
 }
 
 /// What became of the whole deploy.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub(crate) struct Outcome {
     /// Whether every gateway did what was wanted.
     pub(crate) ok: bool,
@@ -329,7 +330,7 @@ pub(crate) struct Outcome {
 }
 
 /// What became of one gateway.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub(crate) struct GatewayOutcome {
     /// The gateway.
     pub(crate) gateway: GatewayName,

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::cli::{ColorWhen, Format};
@@ -65,6 +66,13 @@ impl Screen {
         written(io::stdout().lock().write_all(text.as_bytes()))
     }
 
+    /// Prints a document for programs, on one line, its fields by their names.
+    pub(crate) fn document(&self, value: &impl Serialize) -> Result<(), CommandError> {
+        let value = serde_json::to_value(value)
+            .map_err(|error| CommandError::failed("cannot write JSON").because(&error))?;
+        self.json(&value)
+    }
+
     /// Prints a result for programs, on one line.
     pub(crate) fn json(&self, value: &impl Serialize) -> Result<(), CommandError> {
         let mut line = serde_json::to_string(value)
@@ -84,11 +92,7 @@ impl Screen {
     /// Says that something went on but is worth a look.
     pub(crate) fn warn(&self, text: &str) {
         let _ = if self.is_json() {
-            writeln!(
-                io::stderr().lock(),
-                "{}",
-                serde_json::json!({"warning": text})
-            )
+            to_stderr(&Warning { warning: text })
         } else {
             writeln!(
                 io::stderr().lock(),
@@ -111,7 +115,7 @@ impl Screen {
             && let Some(result) = error.to_result()
         {
             // A reader that went away has its answer in the exit code.
-            let _ = self.json(&result);
+            let _ = self.document(&result);
         }
     }
 
@@ -121,11 +125,23 @@ impl Screen {
             return;
         }
         let _ = if self.is_json() {
-            writeln!(io::stderr().lock(), "{}", error.to_json())
+            to_stderr(&error.told())
         } else {
             write!(io::stderr().lock(), "{}", error.render(self.err))
         };
     }
+}
+
+/// Something that went on but is worth a look, on standard error.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Warning<'t> {
+    /// What about.
+    warning: &'t str,
+}
+
+fn to_stderr(value: &impl Serialize) -> io::Result<()> {
+    let value = serde_json::to_value(value)?;
+    writeln!(io::stderr().lock(), "{value}")
 }
 
 fn written(result: io::Result<()>) -> Result<(), CommandError> {

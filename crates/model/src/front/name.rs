@@ -30,6 +30,7 @@ const UUID_GROUPS: [usize; 5] = [8, 4, 4, 4, 12];
 
 /// An organization of the platform: a UUID, in lower case.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct OrganizationId(String);
 

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use lockgate_builds::validate::{Difference, Rules, Sizes, ToldBy, difference, sizes};
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::context::Context;
 use crate::error::{CommandError, Kind};
@@ -14,6 +15,37 @@ use crate::views::text;
 
 /// Parts that a person reads; JSON has all of them.
 const MOST_SHOWN: usize = 30;
+
+/// What bundles are made of.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Made<'m> {
+    /// Each of them.
+    bundles: Vec<Measured<'m>>,
+}
+
+/// A bundle and what it is made of.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Measured<'m> {
+    /// The bundle, as it was named.
+    path: &'m Path,
+    /// What it is made of.
+    sizes: &'m Sizes,
+}
+
+/// What came and went from an older bundle to this one.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Changed<'c> {
+    /// The older bundle.
+    old: &'c Path,
+    /// This one.
+    path: &'c Path,
+    /// The older one's size.
+    bytes_before: u64,
+    /// This one's size.
+    bytes: u64,
+    /// What came, went, grew and shrank.
+    changes: &'c [Difference],
+}
 
 /// Prints what each bundle is made of.
 pub(super) fn show(
@@ -27,9 +59,9 @@ pub(super) fn show(
     let named = bundles.iter().zip(&all);
     if ctx.screen.is_json() {
         let bundles: Vec<_> = named
-            .map(|(path, sizes)| json!({"path": path, "sizes": sizes}))
+            .map(|(path, sizes)| Measured { path, sizes })
             .collect();
-        return ctx.screen.json(&json!({ "bundles": bundles }));
+        return ctx.screen.document(&Made { bundles });
     }
     for (path, sizes) in named {
         ctx.screen.data(&said(path, sizes, ctx))?;
@@ -54,13 +86,13 @@ pub(super) fn diff(
     let now = measured(root, bundle, rules)?;
     let changes = difference(&before, &now);
     if ctx.screen.is_json() {
-        return ctx.screen.json(&json!({
-            "old": old,
-            "path": bundle,
-            "bytes_before": before.size_bytes,
-            "bytes": now.size_bytes,
-            "changes": changes,
-        }));
+        return ctx.screen.document(&Changed {
+            old,
+            path: bundle,
+            bytes_before: before.size_bytes,
+            bytes: now.size_bytes,
+            changes: &changes,
+        });
     }
     for (path, sizes) in [(old, &before), (bundle, &now)] {
         if sizes.told_by == ToldBy::Nobody {

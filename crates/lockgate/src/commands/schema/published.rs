@@ -1,0 +1,188 @@
+//! Which command prints what.
+
+use serde_json::Value;
+
+use super::forms::Forms;
+use crate::commands::{pack, validate};
+use crate::deploy::events::Event;
+use crate::error::{Ended, Told};
+use crate::views::screen::Warning;
+
+/// The schema of one command.
+pub(super) struct Published {
+    /// Its words, as in `org list`.
+    pub(super) command: &'static str,
+    prints: Prints,
+    forms: fn(&mut Forms) -> &mut Forms,
+}
+
+/// In what units a command prints.
+enum Prints {
+    /// One document.
+    Document,
+    /// One object a line.
+    Lines,
+}
+
+impl Published {
+    const fn document(command: &'static str, forms: fn(&mut Forms) -> &mut Forms) -> Self {
+        Self {
+            command,
+            prints: Prints::Document,
+            forms,
+        }
+    }
+
+    const fn lines(command: &'static str, forms: fn(&mut Forms) -> &mut Forms) -> Self {
+        Self {
+            command,
+            prints: Prints::Lines,
+            forms,
+        }
+    }
+
+    /// The schema.
+    pub(super) fn schema(&self) -> Value {
+        let mut forms = Forms::new();
+        (self.forms)(&mut forms);
+        let command = self.command;
+        let printed = format!("`lockgate {command} --format json` prints");
+        let (title, description) = match (command, &self.prints) {
+            ("error", _) => (
+                "lockgate, standard error".to_owned(),
+                "One line of what any command writes to standard error with `--format json`."
+                    .to_owned(),
+            ),
+            (_, Prints::Document) => (format!("lockgate {command}"), format!("What {printed}.")),
+            (_, Prints::Lines) => (
+                format!("lockgate {command}"),
+                format!("One line of what {printed}."),
+            ),
+        };
+        forms.into_schema(&title, &format!("{description} {LATER}"))
+    }
+}
+
+/// What holds for all of them.
+const LATER: &str = "Fields may be added.";
+
+/// What a build's preparation tells.
+const PREPARED: &[&str] = &[
+    "building",
+    "built",
+    "warning",
+    "validated",
+    "secrets",
+    "packed",
+];
+
+/// All that have one.
+pub(super) const PUBLISHED: &[Published] = &[
+    Published::document("validate", |it| {
+        it.document::<validate::Findings>()
+            .document::<validate::Accepted>()
+            .document::<validate::sizes::Made>()
+            .document::<validate::sizes::Changed>()
+    }),
+    Published::lines("pack", |it| {
+        it.events_of::<Event>(PREPARED)
+            .events::<pack::Packed>()
+            .events::<Ended>()
+    }),
+    Published::lines("error", |it| it.document::<Told>().document::<Warning>()),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::cli::tree;
+
+    /// Commands that print JSON and have no schema yet.
+    const WITHOUT: &[&str] = &[
+        "up",
+        "deploy",
+        "rollback",
+        "restart",
+        "status",
+        "logs",
+        "urls",
+        "builds",
+        "create",
+        "adopt",
+        "delete",
+        "list",
+        "scale",
+        "set",
+        "keys",
+        "org assign",
+        "org release",
+        "org list",
+        "start",
+        "stop",
+        "init",
+        "trust",
+        "dns lines",
+        "dns serve",
+        "image build",
+        "serve",
+        "serve stop",
+        "serve status",
+        "vpn status",
+        "vpn client",
+        "wait",
+    ];
+    /// What it prints is a schema.
+    const SCHEMA: &str = "schema";
+
+    /// The words of each command that does something.
+    fn commands(of: &clap::Command, words: &str, found: &mut BTreeSet<String>) {
+        for below in of.get_subcommands().filter(|it| it.get_name() != "help") {
+            let words = format!("{words} {}", below.get_name());
+            let words = words.trim();
+            if !below.is_subcommand_required_set() {
+                found.insert(words.to_owned());
+            }
+            commands(below, words, found);
+        }
+    }
+
+    #[test]
+    fn every_command_has_a_schema_or_is_named_here() {
+        let mut all = BTreeSet::new();
+        commands(&tree(), "", &mut all);
+        let published = PUBLISHED.iter().map(|one| one.command);
+        let published = published.filter(|command| *command != "error");
+        let known = published.chain(WITHOUT.iter().copied()).chain([SCHEMA]);
+        let known: Vec<String> = known.map(str::to_owned).collect();
+        let distinct: BTreeSet<String> = known.iter().cloned().collect();
+        assert_eq!(known.len(), distinct.len(), "{known:?}");
+        assert_eq!(all, distinct);
+    }
+
+    #[test]
+    fn every_event_is_told_apart_by_its_kind() {
+        for one in PUBLISHED {
+            let schema = one.schema();
+            let Some(lines) = schema["oneOf"].as_array() else {
+                continue;
+            };
+            for line in lines {
+                assert!(super::super::forms::kind(line).is_some(), "{line:#}");
+            }
+        }
+    }
+
+    #[test]
+    fn kinds_that_are_named_are_kinds_of_events() {
+        let mut forms = Forms::new();
+        forms.events::<Event>();
+        let all = forms.into_schema("", "");
+        let all = all["oneOf"].as_array().unwrap().iter();
+        let all: BTreeSet<&str> = all.filter_map(super::super::forms::kind).collect();
+        for kind in PREPARED {
+            assert!(all.contains(kind), "{kind}");
+        }
+    }
+}
