@@ -38,6 +38,7 @@ mod gateways;
 mod logging;
 pub(crate) mod org;
 mod outcome;
+mod quiet;
 mod services;
 pub(crate) mod trust;
 mod turn;

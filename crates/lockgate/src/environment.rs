@@ -36,6 +36,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use lockgate_model::{EnvName, GatewayName, OrganizationId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::docker::DockerSettings;
@@ -108,7 +109,7 @@ pub(crate) struct Gateway {
 }
 
 /// Where an environment's gateways run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum RuntimeKind {
     /// As child processes of the server.

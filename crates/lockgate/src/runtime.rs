@@ -19,6 +19,7 @@ use std::path::PathBuf;
 
 use lockgate_model::environment as variable;
 use lockgate_model::{EnvName, GatewayName};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -121,7 +122,7 @@ impl Reach {
 }
 
 /// A gateway's container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Container {
     /// The beginning of its id.
     pub(crate) id: String,

@@ -30,6 +30,7 @@ use std::sync::Arc;
 use lockgate_builds::serve::{BuildServer, Notice, Reach, Reports};
 use lockgate_builds::store::{Store, StoreError};
 use lockgate_model::EnvName;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinSet;
@@ -81,7 +82,7 @@ pub(crate) struct ServeOptions {
 }
 
 /// A server as it describes itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ServerDescription {
     /// Its process.
     pub(crate) pid: u32,

@@ -1,6 +1,6 @@
 //! `lockgate deploy`: validate, pack, publish, wait until every gateway runs it.
 
-mod unpin;
+pub(crate) mod unpin;
 pub(crate) mod watch;
 
 use std::path::PathBuf;

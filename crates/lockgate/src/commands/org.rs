@@ -2,10 +2,12 @@
 
 use clap::{Args, Subcommand};
 use lockgate_model::{EnvName, GatewayName, OrganizationId};
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::deploy::{WaitArgs, stop_on_signals, teller};
 use super::outcome::show;
+use super::quiet::done;
 use super::turn::LockArgs;
 use super::urls::organization_url;
 use crate::context::Context;
@@ -135,7 +137,7 @@ async fn changed(
     let knows = told.first().is_none_or(|last| last.organization == serves);
     if !is_new && knows {
         ctx.screen.say(&format!("{name} serves it already"));
-        return nothing_to_follow(ctx, &environment, &[]);
+        return done(ctx, env, &[]);
     }
     environment.save(&ctx.config.home)?;
     let server = ControlClient::connect(&ctx.config.home).await;
@@ -144,13 +146,13 @@ async fn changed(
         ctx.tell_server(env).await?;
         ctx.screen
             .say(&format!("{name} is told with the first deploy"));
-        return nothing_to_follow(ctx, &environment, &[]);
+        return done(ctx, env, &[]);
     };
     let Some((control, _)) = server else {
         deploy::quietly(ctx, &store, &environment, &What::Variables, &[number])?;
         ctx.screen
             .warn("no server runs; it takes effect with `lockgate serve --detach`");
-        return nothing_to_follow(ctx, &environment, &[name]);
+        return done(ctx, env, &[name]);
     };
     let rollout = Rollout {
         ctx,
@@ -170,26 +172,29 @@ async fn changed(
     show(progress, &outcome)
 }
 
-/// The result where nothing was followed.
-fn nothing_to_follow(
-    ctx: &Context,
-    environment: &Environment,
-    published: &[GatewayName],
-) -> Result<(), CommandError> {
-    if !ctx.screen.is_json() {
-        return Ok(());
-    }
-    ctx.screen.json(&json!({
-        "event": "result", "ok": true, "env": environment.name,
-        "published": published, "gateways": [],
-    }))
-}
-
 const COLUMNS: [Column; 3] = [
     Column::kept("ORGANIZATION"),
     Column::name("GATEWAY"),
     Column::kept("ENV"),
 ];
+
+/// The organizations that are served.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Listed {
+    /// Each with its gateway.
+    organizations: Vec<Served>,
+}
+
+/// An organization and its gateway.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Served {
+    /// The organization.
+    organization: OrganizationId,
+    /// The gateway that serves it.
+    gateway: GatewayName,
+    /// The environment of that.
+    env: EnvName,
+}
 
 fn list(ctx: &Context, env: Option<&EnvName>) -> Result<(), CommandError> {
     let environments = match env {
@@ -206,9 +211,16 @@ fn list(ctx: &Context, env: Option<&EnvName>) -> Result<(), CommandError> {
         }
     }
     if ctx.screen.is_json() {
-        let one = |(organization, gateway, env): &(&OrganizationId, GatewayName, &EnvName)| json!({"organization": organization, "gateway": gateway, "env": env});
-        let all: Vec<_> = served.iter().map(one).collect();
-        return ctx.screen.json(&json!({"organizations": all}));
+        let one =
+            |(organization, gateway, env): &(&'_ OrganizationId, GatewayName, &'_ EnvName)| {
+                Served {
+                    organization: (*organization).clone(),
+                    gateway: gateway.clone(),
+                    env: (*env).clone(),
+                }
+            };
+        let organizations = served.iter().map(one).collect();
+        return ctx.screen.document(&Listed { organizations });
     }
     if served.is_empty() {
         ctx.screen.say("no organization is served yet");

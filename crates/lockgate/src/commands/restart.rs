@@ -4,13 +4,14 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use clap::Args;
 use lockgate_model::{EnvName, ServiceName};
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::deploy::{WaitArgs, once, stop_on_signals, teller};
 use super::outcome::show;
 use super::services;
-use super::status::service_document;
+use super::status::{ServiceDocument, service_document};
 use super::turn::LockArgs;
 use super::what::{What, what_now};
 use crate::context::{Context, now_ms};
@@ -82,6 +83,23 @@ pub(crate) async fn restart(args: RestartArgs, ctx: &Context) -> Result<(), Comm
     once(ctx, &control, &request, args.lock).await.result
 }
 
+/// The last line where a service was restarted.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub(crate) enum Restarted<'r> {
+    /// The service is ready.
+    Result {
+        /// Always true.
+        ok: bool,
+        /// The environment.
+        env: &'r EnvName,
+        /// The service.
+        service: ServiceDocument<'r>,
+        /// From the command's start.
+        took_ms: u64,
+    },
+}
+
 /// A service, as lockgate.toml has it now; waits until it is ready.
 async fn service(
     args: &RestartArgs,
@@ -112,13 +130,12 @@ async fn service(
     };
     let took = started.elapsed();
     if ctx.screen.is_json() {
-        return ctx.screen.json(&json!({
-            "event": "result",
-            "ok": true,
-            "env": env,
-            "service": service_document(view),
-            "took_ms": millis(took),
-        }));
+        return ctx.screen.document(&Restarted::Result {
+            ok: true,
+            env,
+            service: service_document(view),
+            took_ms: millis(took),
+        });
     }
     let pid = view.report.as_ref().and_then(|report| report.pid);
     let pid = pid.map_or(String::new(), |pid| format!(" as process {pid}"));

@@ -3,11 +3,11 @@
 use clap::Args;
 use lockgate_builds::store::Store;
 use lockgate_model::{EnvName, GatewayName};
-use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::deploy::{WaitArgs, stop_on_signals, teller};
 use super::outcome::show;
+use super::quiet::done;
 use super::turn::LockArgs;
 use crate::context::{Context, now_ms};
 use crate::deploy::events::{Event, Scaled};
@@ -150,7 +150,7 @@ impl Work<'_> {
         let whole = said::desired(home, &self.environment, &self.store)?.whole;
         let Some(whole) = whole.filter(|_| !numbers.is_empty()) else {
             ctx.tell_server(&env).await?;
-            return self.done(&[]);
+            return done(self.ctx, &self.environment.name, &[]);
         };
         let what = run(&whole);
         let Some(control) = &self.control else {
@@ -162,7 +162,7 @@ impl Work<'_> {
                 .into_iter()
                 .map(|it| it.gateway)
                 .collect();
-            return self.done(&names);
+            return done(self.ctx, &self.environment.name, &names);
         };
         let rollout = Rollout {
             ctx,
@@ -194,7 +194,7 @@ impl Work<'_> {
         self.tell_scaled(Vec::new(), shrunk.removed, shrunk.left.clone());
         let env = self.environment.name.clone();
         if shrunk.left.is_empty() {
-            return self.done(&[]);
+            return done(self.ctx, &self.environment.name, &[]);
         }
         Err(CommandError::failed(format!(
             "not all of the gateways of `{env}` could be taken away\n{}",
@@ -250,18 +250,6 @@ impl Work<'_> {
             removed,
             left_behind,
         }));
-    }
-
-    /// The result where nothing was followed.
-    fn done(&self, published: &[GatewayName]) -> Result<(), CommandError> {
-        let screen = self.ctx.screen;
-        if !screen.is_json() {
-            return Ok(());
-        }
-        screen.json(&json!({
-            "event": "result", "ok": true, "env": self.environment.name,
-            "published": published, "gateways": [],
-        }))
     }
 }
 

@@ -5,13 +5,15 @@ mod words;
 use std::path::PathBuf;
 
 use clap::Args;
-use lockgate_model::GatewayName;
-use serde_json::json;
+use lockgate_model::EnvName;
+use schemars::JsonSchema;
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use self::words::{Words, input};
 use super::deploy::{WaitArgs, stop_on_signals, teller};
 use super::outcome::show;
+use super::quiet::done;
 use super::turn::LockArgs;
 use crate::context::Context;
 use crate::deploy::rollout::{Rollout, Scope};
@@ -20,7 +22,7 @@ use crate::deploy::{self, said};
 use crate::environment::Environment;
 use crate::environment::lock::DeployLock;
 use crate::environment::publish::What;
-use crate::environment::variables::{Change, Variables, remark};
+use crate::environment::variables::{Change, Shown, Variables, remark};
 use crate::error::CommandError;
 use crate::server::control::ControlClient;
 use crate::views::paint::Tone;
@@ -119,7 +121,7 @@ async fn publish(
         ctx.screen.say(&format!(
             "kept; nothing was deployed yet, so they take effect with `lockgate deploy {env}`"
         ));
-        return done(ctx, &environment, &[]);
+        return done(ctx, &env, &[]);
     };
     let Some((control, _)) = ControlClient::connect(&ctx.config.home).await else {
         let published = deploy::quietly(ctx, &store, &environment, &What::Variables, &numbers)?;
@@ -130,7 +132,7 @@ async fn publish(
             .into_iter()
             .map(|it| it.gateway)
             .collect();
-        return done(ctx, &environment, &names);
+        return done(ctx, &env, &names);
     };
     let rollout = Rollout {
         ctx,
@@ -154,19 +156,13 @@ async fn publish(
     })
 }
 
-/// The result where nothing was followed.
-fn done(
-    ctx: &Context,
-    environment: &Environment,
-    published: &[GatewayName],
-) -> Result<(), CommandError> {
-    if !ctx.screen.is_json() {
-        return Ok(());
-    }
-    ctx.screen.json(&json!({
-        "event": "result", "ok": true, "env": environment.name,
-        "published": published, "gateways": [],
-    }))
+/// The variables that are set.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Listed<'l> {
+    /// The environment.
+    env: &'l EnvName,
+    /// Its variables, their values as digests.
+    variables: &'l [Shown],
 }
 
 fn list(ctx: &Context, environment: &Environment, words: &Words) -> Result<(), CommandError> {
@@ -178,7 +174,10 @@ fn list(ctx: &Context, environment: &Environment, words: &Words) -> Result<(), C
     let env = &environment.name;
     let shown = Variables::load(&ctx.config.home, env)?.shown(env);
     if ctx.screen.is_json() {
-        return ctx.screen.json(&json!({"env": env, "variables": shown}));
+        return ctx.screen.document(&Listed {
+            env,
+            variables: &shown,
+        });
     }
     if shown.is_empty() {
         ctx.screen.say(&format!("no variables are set for {env}"));

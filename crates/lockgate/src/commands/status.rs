@@ -10,22 +10,27 @@ pub(crate) mod services;
 pub(crate) mod whole;
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use clap::Args;
-use lockgate_model::EnvName;
-use serde_json::{Value, json};
+use lockgate_model::{BuildId, EnvName};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
 
-use self::document::{Asked, gateway_document};
+use self::document::{Asked, GatewayDocument, gateway_document};
 use self::notes::{notes, pinned};
 use self::own::Own;
 pub(crate) use self::row::state;
 use self::row::{COLUMNS, MORE, beside, more, row};
-pub(crate) use self::services::{service_document, state as service_state};
-use self::whole::Whole;
+pub(crate) use self::services::{ServiceDocument, service_document, state as service_state};
+use self::whole::{RolloutDocument, Whole};
 use crate::context::{Context, now_ms};
+use crate::environment::variables::Shown;
 use crate::environment::{Environment, Pin};
 use crate::error::CommandError;
-use crate::server::control::{ControlClient, GatewayView};
+use crate::server::ServerDescription;
+use crate::server::control::{ControlClient, GatewayView, ServiceView};
 use crate::views::paint::Tone;
 use crate::views::table;
 
@@ -60,11 +65,11 @@ pub(crate) async fn status(args: StatusArgs, ctx: &Context) -> Result<(), Comman
         let own = Own::read(ctx, environment)?;
         let asked = Asked::of(ctx, &views, args.wide).await;
         if ctx.screen.is_json() {
-            let mut document = document(environment, &whole, &own, &views, &asked);
-            if let Some(fields) = document.as_object_mut() {
-                let services = services.iter().map(service_document).collect();
-                fields.insert("services".to_owned(), Value::Array(services));
-            }
+            let known = (&whole, &own, &asked);
+            let document = document(environment, known, &views, &services);
+            // Written now: what it was made from is gone with this environment's turn.
+            let document = serde_json::to_value(document)
+                .map_err(|error| CommandError::failed("cannot write JSON").because(&error))?;
             documents.push(document);
             continue;
         }
@@ -78,9 +83,10 @@ pub(crate) async fn status(args: StatusArgs, ctx: &Context) -> Result<(), Comman
     }
     if ctx.screen.is_json() {
         let server = server.as_ref().map(|(_, server)| server);
-        return ctx
-            .screen
-            .json(&json!({"environments": documents, "server": server}));
+        return ctx.screen.document(&Statuses {
+            environments: documents,
+            server,
+        });
     }
     if environments.is_empty() {
         ctx.screen.say("no environments yet");
@@ -117,29 +123,57 @@ fn unknown(environment: &Environment, gateway: &crate::environment::Gateway) -> 
     }
 }
 
-fn document(
-    environment: &Environment,
-    whole: &Whole,
-    own: &Own,
-    views: &[GatewayView],
-    asked: &Asked,
-) -> Value {
-    let gateway = |view: &GatewayView| {
-        let mut document = gateway_document(view, pin(environment, view), asked);
-        if let Some(fields) = document.as_object_mut() {
-            fields.insert("token_expires".to_owned(), json!(own.expires(&view.name)));
-        }
-        document
+/// All that was asked for, for programs.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Statuses<'s> {
+    /// The environments.
+    #[schemars(with = "Vec<Status<'static>>")]
+    environments: Vec<Value>,
+    /// The server; null where none runs, and then little is known of gateways.
+    server: Option<&'s ServerDescription>,
+}
+
+/// An environment for programs.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Status<'s> {
+    /// Its name.
+    env: &'s EnvName,
+    /// Its domain.
+    domain: &'s str,
+    /// The checkout it is deployed from.
+    workspace: &'s Path,
+    /// The build that was published to every gateway last.
+    build: Option<&'s BuildId>,
+    /// A publication that has not reached every gateway.
+    rollout: Option<RolloutDocument<'s>>,
+    /// The variables that are set for it, their values as digests.
+    variables: &'s [Shown],
+    /// Its gateways.
+    gateways: Vec<GatewayDocument<'s>>,
+    /// Its services.
+    services: Vec<ServiceDocument<'s>>,
+}
+
+fn document<'s>(
+    environment: &'s Environment,
+    (whole, own, asked): (&'s Whole, &'s Own, &'s Asked),
+    views: &'s [GatewayView],
+    services: &'s [ServiceView],
+) -> Status<'s> {
+    let gateway = |view: &'s GatewayView| {
+        let token_expires = own.expires(&view.name);
+        gateway_document(view, pin(environment, view), asked, token_expires)
     };
-    json!({
-        "env": environment.name,
-        "domain": environment.domain,
-        "workspace": environment.workspace,
-        "build": whole.build(),
-        "rollout": whole.document(),
-        "variables": own.variables(),
-        "gateways": views.iter().map(gateway).collect::<Vec<_>>(),
-    })
+    Status {
+        env: &environment.name,
+        domain: &environment.domain,
+        workspace: &environment.workspace,
+        build: whole.build(),
+        rollout: whole.document(),
+        variables: own.variables(),
+        gateways: views.iter().map(gateway).collect(),
+        services: services.iter().map(service_document).collect(),
+    }
 }
 
 fn pin<'e>(environment: &'e Environment, view: &GatewayView) -> Option<&'e Pin> {

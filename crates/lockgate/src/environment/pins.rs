@@ -4,13 +4,14 @@
 //! the two leaves a gateway that the next deploy takes along, never one that is forgotten.
 
 use lockgate_model::{BuildId, GatewayName};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Environment, EnvironmentError, Gateway};
 use crate::home::Home;
 
 /// A gateway's own build.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Pin {
     /// The build.
     pub(crate) build: BuildId,

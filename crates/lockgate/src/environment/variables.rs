@@ -13,6 +13,7 @@ use std::io;
 use std::path::PathBuf;
 
 use lockgate_model::{Digest, EnvName, GatewayName};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -70,7 +71,7 @@ pub(crate) enum VariablesError {
 }
 
 /// A variable as it is shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Shown {
     /// Its name.
     pub(crate) name: String,

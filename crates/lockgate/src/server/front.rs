@@ -26,6 +26,7 @@ use std::time::Duration;
 use lockgate_builds::store::Store;
 use lockgate_model::{FrontTable, GatewayName, ORGANIZATION_PREFIX, OrganizationId};
 use lockgate_route::{Certificates, FrontDoor, Patience};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -52,7 +53,7 @@ const LOOK: Duration = Duration::from_hours(1);
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 /// A front door as the server describes it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct FrontDescription {
     /// Who serves it.
     #[serde(default)]

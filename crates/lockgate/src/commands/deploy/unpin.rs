@@ -1,10 +1,14 @@
 //! `lockgate deploy --unpin`: gateways go back to the environment's build.
 
+use lockgate_model::{EnvName, GatewayName};
+use schemars::JsonSchema;
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::{DeployArgs, teller};
 use crate::commands::outcome::show;
 use crate::context::Context;
+use crate::deploy::events::GatewayOutcome;
 use crate::deploy::rollout::{Rollout, Scope};
 use crate::deploy::said;
 use crate::deploy::strategy::DeployStrategy;
@@ -74,17 +78,37 @@ fn pinned(
     Ok(meant)
 }
 
+/// The last line where pins ended and nothing was published.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub(crate) enum Unpinned<'u> {
+    /// The pins are gone.
+    Result {
+        /// Always true.
+        ok: bool,
+        /// The environment.
+        env: &'u EnvName,
+        /// The gateways that were pinned.
+        unpinned: &'u [GatewayName],
+        /// Always empty: no gateway was followed.
+        gateways: &'u [GatewayOutcome],
+    },
+}
+
 /// Without a build of the environment a gateway keeps what it has until the next deploy.
 fn nothing_to_publish(
     ctx: &Context,
     environment: &Environment,
-    ended: &[lockgate_model::GatewayName],
+    ended: &[GatewayName],
 ) -> Result<(), CommandError> {
     let env = &environment.name;
     if ctx.screen.is_json() {
-        return ctx.screen.json(&serde_json::json!({
-            "event": "result", "ok": true, "env": env, "unpinned": ended, "gateways": [],
-        }));
+        return ctx.screen.document(&Unpinned::Result {
+            ok: true,
+            env,
+            unpinned: ended,
+            gateways: &[],
+        });
     }
     if ended.is_empty() {
         ctx.screen.say(&format!("no pin of {env} is left to end"));

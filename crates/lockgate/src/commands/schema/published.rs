@@ -3,7 +3,10 @@
 use serde_json::Value;
 
 use super::forms::Forms;
-use crate::commands::{pack, validate};
+use crate::commands::deploy::unpin;
+use crate::commands::quiet::Quiet;
+use crate::commands::turn::Turn;
+use crate::commands::{org, pack, restart, set, status, validate};
 use crate::deploy::events::Event;
 use crate::error::{Ended, Told};
 use crate::views::screen::Warning;
@@ -76,8 +79,66 @@ const PREPARED: &[&str] = &[
     "packed",
 ];
 
+/// What a publication tells until the gateways run it.
+const ROLLED_OUT: &[&str] = &[
+    "pinned",
+    "published",
+    "renewed",
+    "service",
+    "gateway",
+    "trial",
+    "archive",
+    "result",
+];
+
+/// What is told between deploys.
+const WATCHED: &[&str] = &["news", "service-news"];
+
+const WARNING: &[&str] = &["warning"];
+const SCALED: &[&str] = &["scaled"];
+
+/// A command that publishes something: it may wait for its turn, and fail.
+fn publishing(forms: &mut Forms) -> &mut Forms {
+    forms
+        .events::<Turn>()
+        .events_of::<Event>(ROLLED_OUT)
+        .events::<Ended>()
+}
+
+/// A command that prepares a build and publishes it.
+fn deploying(forms: &mut Forms) -> &mut Forms {
+    publishing(forms.events_of::<Event>(PREPARED))
+}
+
 /// All that have one.
 pub(super) const PUBLISHED: &[Published] = &[
+    Published::lines("up", |it| deploying(it).events_of::<Event>(WATCHED)),
+    Published::lines("deploy", |it| {
+        deploying(it)
+            .events_of::<Event>(WATCHED)
+            .events::<unpin::Unpinned>()
+    }),
+    Published::lines("rollback", |it| publishing(it).events_of::<Event>(WARNING)),
+    Published::lines("restart", |it| deploying(it).events::<restart::Restarted>()),
+    Published::document("status", |it| it.document::<status::Statuses>()),
+    Published::lines("scale", |it| {
+        publishing(it.events_of::<Event>(SCALED))
+            .events_of::<Event>(WARNING)
+            .events::<Quiet>()
+    }),
+    Published::lines("set", |it| {
+        publishing(it)
+            .events_of::<Event>(WARNING)
+            .events::<Quiet>()
+            .document::<set::Listed>()
+    }),
+    Published::lines("org assign", |it| {
+        publishing(it).events_of::<Event>(WARNING).events::<Quiet>()
+    }),
+    Published::lines("org release", |it| {
+        publishing(it).events_of::<Event>(WARNING).events::<Quiet>()
+    }),
+    Published::document("org list", |it| it.document::<org::Listed>()),
     Published::document("validate", |it| {
         it.document::<validate::Findings>()
             .document::<validate::Accepted>()
@@ -101,11 +162,6 @@ mod tests {
 
     /// Commands that print JSON and have no schema yet.
     const WITHOUT: &[&str] = &[
-        "up",
-        "deploy",
-        "rollback",
-        "restart",
-        "status",
         "logs",
         "urls",
         "builds",
@@ -113,12 +169,7 @@ mod tests {
         "adopt",
         "delete",
         "list",
-        "scale",
-        "set",
         "keys",
-        "org assign",
-        "org release",
-        "org list",
         "start",
         "stop",
         "init",
@@ -181,8 +232,7 @@ mod tests {
         let all = forms.into_schema("", "");
         let all = all["oneOf"].as_array().unwrap().iter();
         let all: BTreeSet<&str> = all.filter_map(super::super::forms::kind).collect();
-        for kind in PREPARED {
-            assert!(all.contains(kind), "{kind}");
-        }
+        let named = [PREPARED, ROLLED_OUT, WATCHED, SCALED].concat();
+        assert_eq!(all, named.into_iter().collect());
     }
 }

@@ -1,9 +1,11 @@
 //! The services of an environment, below its gateways.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
-use lockgate_model::{EnvName, Phase};
-use serde_json::{Value, json};
+use lockgate_model::{EnvName, NotAnswering, Phase, ServiceName};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::context::{Context, now_ms};
 use crate::environment::{Environment, Service, services};
@@ -68,20 +70,47 @@ pub(crate) fn state(view: &ServiceView) -> (&'static str, Tone) {
 }
 
 /// A service for programs.
-pub(crate) fn service_document(view: &ServiceView) -> Value {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ServiceStatus")]
+pub(crate) struct ServiceDocument<'s> {
+    /// Its name.
+    name: &'s ServiceName,
+    /// Whether it shall run.
+    enabled: bool,
+    /// One word: its phase, as in `ready`; `not answering`; `stopped`; `no keeper` or `unknown` where
+    /// nobody says.
+    state: &'static str,
+    /// Its process.
+    pid: Option<u32>,
+    /// When that was started, UNIX milliseconds.
+    since: Option<u64>,
+    /// Starts after a crash, since its keeper started.
+    restarts: Option<u64>,
+    /// What went wrong last and is being tried again, or why its keeper does not run.
+    problem: Option<&'s String>,
+    /// That it runs and has stopped answering.
+    not_answering: Option<&'s NotAnswering>,
+    /// Its log.
+    log: &'s Path,
+    /// Its keeper's process.
+    agent_pid: Option<u32>,
+}
+
+/// The service as it is now.
+pub(crate) fn service_document(view: &ServiceView) -> ServiceDocument<'_> {
     let report = view.report.as_ref();
-    json!({
-        "name": view.name,
-        "enabled": view.enabled,
-        "state": state(view).0,
-        "pid": report.and_then(|report| report.pid),
-        "since": report.and_then(|report| report.since),
-        "restarts": report.map(|report| report.restarts),
-        "problem": view.problem(),
-        "not_answering": view.not_answering(),
-        "log": view.log,
-        "agent_pid": view.agent_pid,
-    })
+    ServiceDocument {
+        name: &view.name,
+        enabled: view.enabled,
+        state: state(view).0,
+        pid: report.and_then(|report| report.pid),
+        since: report.and_then(|report| report.since),
+        restarts: report.map(|report| report.restarts),
+        problem: view.problem(),
+        not_answering: view.not_answering(),
+        log: &view.log,
+        agent_pid: view.agent_pid,
+    }
 }
 
 /// The table with what is wrong below it; nothing where there is no service.
@@ -129,7 +158,7 @@ fn row(view: &ServiceView, now: u64) -> [Cell; 5] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lockgate_model::{ServiceName, ServiceReport};
+    use lockgate_model::ServiceReport;
 
     fn view(phase: Option<Phase>) -> ServiceView {
         let report = phase.map(|phase| ServiceReport {
@@ -180,7 +209,7 @@ mod tests {
         let mut silent = view(Some(Phase::Ready));
         let report = silent.report.as_mut().unwrap();
         report.problem = None;
-        report.not_answering = Some(lockgate_model::NotAnswering {
+        report.not_answering = Some(NotAnswering {
             since: 0,
             why: "`tcp://127.0.0.1:1` was not answered within 2s".to_owned(),
         });
@@ -197,7 +226,7 @@ mod tests {
 
     #[test]
     fn programs_get_all_that_is_known() {
-        let expected = json!({
+        let expected = serde_json::json!({
             "name": "ganymede",
             "enabled": true,
             "state": "backoff",
@@ -209,6 +238,8 @@ mod tests {
             "log": "/l",
             "agent_pid": 6,
         });
-        assert_eq!(service_document(&view(Some(Phase::Backoff))), expected);
+        let view = view(Some(Phase::Backoff));
+        let document = serde_json::to_value(service_document(&view)).unwrap();
+        assert_eq!(document, expected);
     }
 }

@@ -2,14 +2,38 @@
 
 use lockgate_builds::store::Store;
 use lockgate_model::{BuildId, GatewayName};
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::context::Context;
+use crate::deploy::strategy::DeployStrategy;
 use crate::environment::Environment;
 use crate::environment::desired::{Begun, Desired};
 use crate::environment::lock::{self, Holder};
 use crate::error::CommandError;
 use crate::views::text;
+
+/// A publication that has not reached every gateway, for programs.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Rollout")]
+pub(crate) struct RolloutDocument<'w> {
+    /// The build.
+    build: &'w BuildId,
+    /// The number of its statements.
+    seq: u64,
+    /// In which order gateways get it.
+    strategy: DeployStrategy,
+    /// When it began, UNIX milliseconds.
+    at: u64,
+    /// Who began it: `user@host`.
+    by: &'w str,
+    /// Whether somebody is at it.
+    under_way: bool,
+    /// The gateways that have its statement.
+    reached: &'w [GatewayName],
+    /// Those that shall get it and do not have it.
+    left: &'w [GatewayName],
+}
 
 /// An environment's build, and a publication that has not reached every gateway.
 pub(crate) struct Whole {
@@ -53,18 +77,18 @@ impl Whole {
     }
 
     /// A publication that has not reached every gateway, for programs.
-    pub(crate) fn document(&self) -> Option<Value> {
+    pub(crate) fn document(&self) -> Option<RolloutDocument<'_>> {
         let begun = self.desired.begun.as_ref()?;
-        Some(json!({
-            "build": begun.build,
-            "seq": begun.seq,
-            "strategy": begun.strategy,
-            "at": begun.at,
-            "by": begun.by,
-            "under_way": self.holder.is_some(),
-            "reached": self.reached,
-            "left": self.left,
-        }))
+        Some(RolloutDocument {
+            build: &begun.build,
+            seq: begun.seq,
+            strategy: begun.strategy,
+            at: begun.at,
+            by: &begun.by,
+            under_way: self.holder.is_some(),
+            reached: &self.reached,
+            left: &self.left,
+        })
     }
 
     /// The same for people.
@@ -112,7 +136,6 @@ fn names(gateways: &[GatewayName]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::deploy::strategy::DeployStrategy;
 
     fn whole(reached: &[u32], left: &[u32], pid: Option<u32>) -> Whole {
         let name = |number: &u32| GatewayName::parse(&format!("gw-pool-dev-{number}")).unwrap();

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use lockgate_model::FrontTable;
 use lockgate_route::{Certificates, EmbeddedProxy, FrontDoor};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -14,7 +15,9 @@ use super::nginx::NginxFront;
 use super::ports::Bound;
 
 /// What serves the front door.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum FrontDriver {
     /// The server itself.
