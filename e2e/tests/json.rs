@@ -35,8 +35,8 @@ name says otherwise. Fields may be added; readers ignore what they do not know.
 
 `lockgate schema COMMAND` prints the JSON Schema (2020-12) of what a command prints, of one line where
 it prints events; `lockgate schema error` that of what stands on standard error. The same lie in
-[schemas](schemas). A test holds what commands print to them, with no field more. `lockgate schema`
-lists the commands that have one.
+[schemas](schemas), by the command's name. Every command has one but `schema` itself. Tests hold what
+commands print to them, with no field more.
 ";
 
 #[test]

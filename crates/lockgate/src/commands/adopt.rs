@@ -2,10 +2,10 @@
 //! other, and their way back.
 
 mod look;
-mod one;
+pub(crate) mod one;
 mod run;
-mod show;
-mod undo;
+pub(crate) mod show;
+pub(crate) mod undo;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -5,9 +5,11 @@ use std::fmt::Write as _;
 use clap::Args;
 use lockgate_builds::store::Publication;
 use lockgate_model::{BuildId, EnvName};
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::context::{Context, now_ms};
+use crate::deploy::events::LeftPinned;
 use crate::deploy::is_for_all;
 use crate::deploy::refusals::Refusals;
 use crate::environment::desired::Desired;
@@ -34,6 +36,36 @@ const COLUMNS: [Column; 7] = [
     Column::expendable("BRANCH", 4),
     Column::expendable("BY", 5),
 ];
+
+/// An environment's builds.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Builds<'b> {
+    /// The environment.
+    env: &'b EnvName,
+    /// The build that was published to every gateway last.
+    current: Option<&'b BuildId>,
+    /// What was published, newest first.
+    publications: Vec<&'b Publication>,
+    /// The builds that are in the store.
+    stored: &'b [BuildId],
+    /// Those of them that were never published.
+    only_packed: &'b [BuildId],
+    /// The builds that gateways run; null where no server runs that knows.
+    running: Option<Vec<&'b BuildId>>,
+    /// Gateways that have a build of their own.
+    pinned: Vec<LeftPinned>,
+    /// The builds that gateways gave up on.
+    refused: Vec<Refused<'b>>,
+}
+
+/// A build that a gateway gave up on.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Refused<'b> {
+    /// The build.
+    build: &'b BuildId,
+    /// Why.
+    reason: &'b str,
+}
 
 /// Prints publications, newest first, then builds that were only packed.
 pub(crate) async fn builds(args: BuildsArgs, ctx: &Context) -> Result<(), CommandError> {
@@ -67,21 +99,23 @@ pub(crate) async fn builds(args: BuildsArgs, ctx: &Context) -> Result<(), Comman
     let current = current.or_else(|| last.map(|line| line.build.clone()));
     if ctx.screen.is_json() {
         let refused = states.refusals.iter();
-        return ctx.screen.json(&json!({
-            "env": environment.name,
-            "current": current,
-            "publications": history.iter().rev().collect::<Vec<_>>(),
-            "stored": stored,
-            "only_packed": packed,
-            "running": view.is_some().then_some(&states.running),
-            "pinned": pinned
-                .iter()
-                .map(|(gateway, pin)| json!({"gateway": gateway, "build": pin.build, "since": pin.since}))
-                .collect::<Vec<_>>(),
-            "refused": refused
-                .map(|(build, reason)| json!({"build": build, "reason": reason}))
-                .collect::<Vec<_>>(),
-        }));
+        let pinned = pinned.into_iter().map(|(gateway, pin)| LeftPinned {
+            gateway,
+            build: pin.build,
+            since: pin.since,
+        });
+        return ctx.screen.document(&Builds {
+            env: &environment.name,
+            current: current.as_ref(),
+            publications: history.iter().rev().collect(),
+            stored: &stored,
+            only_packed: &packed,
+            running: view.is_some().then(|| states.running.iter().collect()),
+            pinned: pinned.collect(),
+            refused: refused
+                .map(|(build, reason)| Refused { build, reason })
+                .collect(),
+        });
     }
     if history.is_empty() && packed.is_empty() {
         ctx.screen

@@ -1,11 +1,12 @@
 //! `lockgate create`: a new environment with its gateways.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use lockgate_builds::validate::{BundleReport, render};
-use lockgate_model::EnvName;
-use serde_json::json;
+use lockgate_model::{EnvName, GatewayName, ServiceName};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::deploy::stop_on_signals;
 use crate::context::{Context, now_ms};
@@ -102,13 +103,14 @@ pub(crate) async fn create(args: CreateArgs, ctx: &Context) -> Result<(), Comman
     let told = ctx.tell_server(&environment.name).await?;
     let found = found(ctx, &workspace, &environment).await?;
     if ctx.screen.is_json() {
-        return ctx
-            .screen
-            .json(&json!({
-                "environment": described(&environment),
-                "server_runs": told,
-                "validation": found.map(|bundles| json!({"clean": is_clean(&bundles), "bundles": bundles})),
-            }));
+        return ctx.screen.document(&Created {
+            environment: described(&environment),
+            server_runs: told,
+            validation: found.map(|bundles| Validation {
+                clean: is_clean(&bundles),
+                bundles,
+            }),
+        });
     }
     let name = &environment.name;
     ctx.screen.data(&format!(
@@ -236,32 +238,97 @@ fn show_found(ctx: &Context, bundles: Option<&[BundleReport]>) {
     }
 }
 
+/// What was made.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Created<'c> {
+    /// The environment.
+    environment: Described<'c>,
+    /// Whether a server runs, which starts what shall run.
+    server_runs: bool,
+    /// What was found in the bundles; null where there is none yet.
+    validation: Option<Validation>,
+}
+
+/// What was found in bundles.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Validation {
+    /// Whether nothing keeps them from being packed.
+    clean: bool,
+    /// What was found in each.
+    bundles: Vec<BundleReport>,
+}
+
 /// An environment for programs.
-pub(crate) fn described(environment: &Environment) -> serde_json::Value {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Environment")]
+pub(crate) struct Described<'d> {
+    /// Its name.
+    name: &'d EnvName,
+    /// Its domain.
+    domain: &'d str,
+    /// The checkout it is deployed from.
+    workspace: &'d Path,
+    /// Where its gateways run.
+    runtime: RuntimeKind,
+    /// When it was made, UNIX milliseconds.
+    created_at: u64,
+    /// Its gateways.
+    gateways: Vec<DescribedGateway>,
+    /// Its services.
+    services: Vec<DescribedService<'d>>,
+}
+
+/// A gateway of it.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Gateway")]
+struct DescribedGateway {
+    /// Its name.
+    name: GatewayName,
+    /// The HTTP port on the host.
+    http_port: u16,
+    /// The OpenVPN port on the host, UDP.
+    vpn_port: u16,
+    /// Whether it shall run.
+    enabled: bool,
+}
+
+/// A service of it.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Service")]
+struct DescribedService<'d> {
+    /// Its name.
+    name: &'d ServiceName,
+    /// Whether it shall run.
+    enabled: bool,
+}
+
+/// The environment as it is now.
+pub(crate) fn described(environment: &Environment) -> Described<'_> {
     let gateways: Vec<_> = environment
         .gateways
         .iter()
-        .map(|gateway| {
-            json!({
-                "name": environment.gateway_name(gateway),
-                "http_port": gateway.http_port,
-                "vpn_port": gateway.vpn_port,
-                "enabled": gateway.enabled,
-            })
+        .map(|gateway| DescribedGateway {
+            name: environment.gateway_name(gateway),
+            http_port: gateway.http_port,
+            vpn_port: gateway.vpn_port,
+            enabled: gateway.enabled,
         })
         .collect();
     let services: Vec<_> = environment
         .services
         .iter()
-        .map(|service| json!({"name": service.name, "enabled": service.enabled}))
+        .map(|service| DescribedService {
+            name: &service.name,
+            enabled: service.enabled,
+        })
         .collect();
-    json!({
-        "name": environment.name,
-        "domain": environment.domain,
-        "workspace": environment.workspace,
-        "runtime": environment.runtime,
-        "created_at": environment.created_at,
-        "gateways": gateways,
-        "services": services,
-    })
+    Described {
+        name: &environment.name,
+        domain: &environment.domain,
+        workspace: &environment.workspace,
+        runtime: environment.runtime,
+        created_at: environment.created_at,
+        gateways,
+        services,
+    }
 }

@@ -2,7 +2,8 @@
 
 use clap::Args;
 use lockgate_model::{EnvName, GatewayName};
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::turn::LockArgs;
 use crate::adoption::kept::AllKept;
@@ -24,6 +25,15 @@ pub(crate) struct DeleteArgs {
     yes: bool,
     #[command(flatten)]
     lock: LockArgs,
+}
+
+/// What was deleted.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Deleted<'d> {
+    /// The environment.
+    deleted: &'d EnvName,
+    /// What could not be removed, a sentence each.
+    left_behind: &'d [String],
 }
 
 /// Asks (on a terminal), then deletes, and says what it could not.
@@ -57,8 +67,10 @@ pub(crate) async fn delete(args: DeleteArgs, ctx: &Context) -> Result<(), Comman
     )
     .await?;
     if ctx.screen.is_json() {
-        ctx.screen
-            .json(&json!({"deleted": name, "left_behind": left}))?;
+        ctx.screen.document(&Deleted {
+            deleted: name,
+            left_behind: &left,
+        })?;
     } else if left.is_empty() {
         ctx.screen.data(&format!("deleted {name}\n"))?;
     }

@@ -1,7 +1,7 @@
 //! `lockgate dns`: names of environments resolve on this machine.
 
-mod lines;
-mod serve;
+pub(crate) mod lines;
+pub(crate) mod serve;
 
 use clap::{Args, Subcommand};
 

@@ -1,7 +1,8 @@
 //! `lockgate image`: what gateways in containers are made from.
 
 use clap::{Args, Subcommand};
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::context::Context;
 use crate::deploy::{clock, millis};
@@ -35,6 +36,34 @@ struct BuildArgs {
     tag: Reference,
 }
 
+/// What is told while an image is built.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub(crate) enum Building<'b> {
+    /// The engine said something.
+    Output {
+        /// What.
+        line: &'b str,
+    },
+    /// The image is built.
+    Result {
+        /// Always true.
+        ok: bool,
+        /// Its name.
+        image: &'b str,
+        /// Its id.
+        id: &'b str,
+        /// What it was made from.
+        base: &'b str,
+        /// The version of the agent in it.
+        agent_version: &'b str,
+        /// Its size.
+        size_bytes: u64,
+        /// Milliseconds.
+        took_ms: u64,
+    },
+}
+
 /// Does what is asked about images.
 pub(crate) async fn image(args: ImageArgs, ctx: &Context) -> Result<(), CommandError> {
     match args.action {
@@ -55,7 +84,7 @@ async fn build(args: &BuildArgs, ctx: &Context) -> Result<(), CommandError> {
     let mut tell = |line: &str| {
         if screen.is_json() {
             // A reader that went away ends the command when the result is printed.
-            let _ = screen.json(&json!({"event": "output", "line": line}));
+            let _ = screen.document(&Building::Output { line });
         } else {
             screen.say(&screen.err.dim(line));
         }
@@ -63,16 +92,15 @@ async fn build(args: &BuildArgs, ctx: &Context) -> Result<(), CommandError> {
     let built = build::build(engine.api(), &order, &mut tell).await?;
     let took = started.elapsed();
     if screen.is_json() {
-        return screen.json(&json!({
-            "event": "result",
-            "ok": true,
-            "image": args.tag.with_tag(),
-            "id": built.id,
-            "base": args.base.as_str(),
-            "agent_version": order.version,
-            "size_bytes": built.size_bytes,
-            "took_ms": millis(took),
-        }));
+        return screen.document(&Building::Result {
+            ok: true,
+            image: &args.tag.with_tag(),
+            id: &built.id,
+            base: args.base.as_str(),
+            agent_version: order.version,
+            size_bytes: built.size_bytes,
+            took_ms: millis(took),
+        });
     }
     screen.data(&format!(
         "✅ Image built: {} ({}) in {}\n",

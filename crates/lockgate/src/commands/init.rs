@@ -2,11 +2,12 @@
 
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use lockgate_model::EnvName;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::context::Context;
 use crate::error::CommandError;
@@ -21,6 +22,19 @@ pub(crate) struct InitArgs {
 
 /// The environment that a workspace starts with.
 pub(crate) const FIRST_ENV: &str = "dev-001";
+
+/// What was written.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Written<'w> {
+    /// The file.
+    path: &'w Path,
+    /// The environment that is meant where none is named.
+    default_env: &'w EnvName,
+    /// The build command that was found.
+    build_command: Option<&'w str>,
+    /// Whether the bundle was.
+    bundle_found: bool,
+}
 
 /// Writes the file, never over one that is there.
 pub(crate) fn init(args: &InitArgs, ctx: &Context) -> Result<(), CommandError> {
@@ -55,12 +69,12 @@ pub(crate) fn init(args: &InitArgs, ctx: &Context) -> Result<(), CommandError> {
 
     let workspace = Workspace::open(&root)?;
     if ctx.screen.is_json() {
-        return ctx.screen.json(&json!({
-            "path": path,
-            "default_env": env,
-            "build_command": found.build_command,
-            "bundle_found": found.bundle,
-        }));
+        return ctx.screen.document(&Written {
+            path: &path,
+            default_env: &env,
+            build_command: found.build_command.as_deref(),
+            bundle_found: found.bundle,
+        });
     }
     let screen = &ctx.screen;
     screen.data(&format!(

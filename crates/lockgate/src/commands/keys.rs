@@ -2,10 +2,12 @@
 
 use clap::Args;
 use lockgate_model::EnvName;
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::json;
 
 use crate::context::Context;
-use crate::environment::tokens::{self, TokenKey};
+use crate::environment::tokens::{self, Jwk, TokenKey};
 use crate::error::CommandError;
 
 /// Print the keys that verify an environment's gateway tokens, as a JWKS
@@ -14,6 +16,17 @@ pub(crate) struct KeysArgs {
     /// The environment
     #[arg(value_name = "ENV")]
     named: Option<EnvName>,
+}
+
+/// An environment's public keys.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct KeySet<'k> {
+    /// The environment.
+    env: &'k EnvName,
+    /// Who tokens say they are from.
+    issuer: &'k str,
+    /// The keys, as in a JWK set.
+    keys: &'k [&'k Jwk],
 }
 
 /// Prints the JWKS alone, so that it can be written to a file that the platform serves or reads;
@@ -25,11 +38,13 @@ pub(crate) fn keys(args: &KeysArgs, ctx: &Context) -> Result<(), CommandError> {
     let keys = [key.public()];
     if ctx.screen.is_json() {
         let issuer = tokens::issuer(env);
-        return ctx
-            .screen
-            .json(&json!({"env": env, "issuer": issuer, "keys": keys}));
+        return ctx.screen.document(&KeySet {
+            env,
+            issuer: &issuer,
+            keys: &keys,
+        });
     }
-    let text = serde_json::to_string_pretty(&json!({"keys": keys}))
+    let text = serde_json::to_string_pretty(&json!({ "keys": keys }))
         .map_err(|error| CommandError::failed("cannot write JSON").because(&error))?;
     ctx.screen.data(&format!("{text}\n"))
 }

@@ -1,13 +1,17 @@
 //! `lockgate list`: the environments of this host.
 
 use clap::Args;
-use serde_json::json;
+use lockgate_model::BuildId;
+use schemars::JsonSchema;
+use serde::Serialize;
 
+use super::create::Described;
 use crate::context::Context;
 use crate::deploy::is_for_all;
 use crate::environment::Environment;
 use crate::environment::desired::Desired;
 use crate::error::CommandError;
+use crate::server::ServerDescription;
 use crate::server::control::ControlClient;
 use crate::views::paint::Tone;
 use crate::views::table::{self, Cell, Column};
@@ -24,6 +28,24 @@ const COLUMNS: [Column; 5] = [
     Column::expendable("WORKSPACE", 3),
 ];
 
+/// The environments of this host.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Environments<'e> {
+    /// Each of them.
+    environments: Vec<Listed<'e>>,
+    /// The server; null where none runs.
+    server: Option<ServerDescription>,
+}
+
+/// An environment, and what was published to it.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Listed<'e> {
+    #[serde(flatten)]
+    environment: Described<'e>,
+    /// The build that was published to every gateway last.
+    published_build: Option<BuildId>,
+}
+
 /// Prints a line for each environment.
 pub(crate) async fn list(_args: &ListArgs, ctx: &Context) -> Result<(), CommandError> {
     let environments = Environment::list(&ctx.config.home)?;
@@ -38,11 +60,10 @@ pub(crate) async fn list(_args: &ListArgs, ctx: &Context) -> Result<(), CommandE
         let published = whole
             .map(|whole| whole.build)
             .or(published.map(|publication| publication.build));
-        let mut document = super::create::described(environment);
-        if let Some(fields) = document.as_object_mut() {
-            fields.insert("published_build".to_owned(), json!(published));
-        }
-        documents.push(document);
+        documents.push(Listed {
+            environment: super::create::described(environment),
+            published_build: published.clone(),
+        });
         let ports = match (environment.gateways.first(), environment.gateways.last()) {
             (Some(first), Some(last)) if first.http_port != last.http_port => {
                 format!(
@@ -67,9 +88,10 @@ pub(crate) async fn list(_args: &ListArgs, ctx: &Context) -> Result<(), CommandE
         .await
         .map(|(_, server)| server);
     if ctx.screen.is_json() {
-        return ctx
-            .screen
-            .json(&json!({"environments": documents, "server": server}));
+        return ctx.screen.document(&Environments {
+            environments: documents,
+            server,
+        });
     }
     if rows.is_empty() {
         ctx.screen.say("no environments yet");

@@ -10,7 +10,7 @@
 mod container;
 mod follow;
 mod order;
-mod show;
+pub(crate) mod show;
 mod source;
 mod whose;
 

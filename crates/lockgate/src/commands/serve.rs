@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use lockgate_model::EnvName;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::context::{Context, now_ms};
@@ -149,10 +150,24 @@ impl Interrupted {
     }
 }
 
+/// The server of this home.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Served<'s> {
+    /// The server; null where none runs.
+    server: Option<&'s ServerDescription>,
+}
+
+/// Whether the server was ended.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Stopped {
+    /// False where none ran.
+    stopped: bool,
+}
+
 async fn stop(ctx: &Context, within: Duration) -> Result<(), CommandError> {
     let stopped = detach::stop(&ctx.config.home, within).await?;
     if ctx.screen.is_json() {
-        return ctx.screen.json(&json!({"stopped": stopped}));
+        return ctx.screen.document(&Stopped { stopped });
     }
     ctx.screen.data(if stopped {
         "server stopped\n"
@@ -165,7 +180,7 @@ async fn status(ctx: &Context) -> Result<(), CommandError> {
     match ControlClient::connect(&ctx.config.home).await {
         Some((_, description)) => describe(ctx, &description),
         None if ctx.screen.is_json() => {
-            ctx.screen.json(&json!({"server": null}))?;
+            ctx.screen.document(&Served { server: None })?;
             Err(CommandError::said())
         }
         None => {
@@ -178,7 +193,9 @@ async fn status(ctx: &Context) -> Result<(), CommandError> {
 
 fn describe(ctx: &Context, server: &ServerDescription) -> Result<(), CommandError> {
     if ctx.screen.is_json() {
-        return ctx.screen.json(&json!({"server": server}));
+        return ctx.screen.document(&Served {
+            server: Some(server),
+        });
     }
     let addresses: Vec<String> = server
         .listeners

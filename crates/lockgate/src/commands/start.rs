@@ -3,7 +3,8 @@
 
 use clap::Args;
 use lockgate_model::{EnvName, GatewayName, ServiceName};
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::services;
 use super::turn::LockArgs;
@@ -40,6 +41,28 @@ struct Which {
     lock: LockArgs,
 }
 
+/// What was started.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Enabled<'s> {
+    /// The gateways that were stopped before.
+    started: &'s [GatewayName],
+    /// The services that were.
+    services: &'s [ServiceName],
+    /// Whether a server runs, which starts them.
+    server_runs: bool,
+}
+
+/// What was stopped.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Disabled<'s> {
+    /// The gateways that were to run before.
+    stopped: &'s [GatewayName],
+    /// The services that were.
+    services: &'s [ServiceName],
+    /// Whether a server runs.
+    server_runs: bool,
+}
+
 /// Lets gateways and services run again.
 pub(crate) async fn start(args: &StartArgs, ctx: &Context) -> Result<(), CommandError> {
     set(&args.which, ctx, true).await
@@ -69,11 +92,20 @@ async fn set(which: &Which, ctx: &Context, enabled: bool) -> Result<(), CommandE
         _ => ctx.tell_server(&environment.name).await?,
     };
     if ctx.screen.is_json() {
-        return ctx.screen.json(&json!({
-            done: changed.gateways,
-            "services": changed.services,
-            "server_runs": told,
-        }));
+        let (gateways, services) = (&changed.gateways, &changed.services);
+        return if enabled {
+            ctx.screen.document(&Enabled {
+                started: gateways,
+                services,
+                server_runs: told,
+            })
+        } else {
+            ctx.screen.document(&Disabled {
+                stopped: gateways,
+                services,
+                server_runs: told,
+            })
+        };
     }
     let gateways = changed.gateways.iter().map(ToString::to_string);
     let services = changed.services.iter().map(ToString::to_string);

@@ -4,10 +4,11 @@ pub(crate) mod resolve;
 
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use self::resolve::Names;
 use crate::certificates::{Authority, CertificateError, Source};
@@ -144,11 +145,9 @@ fn show(
 ) -> Result<(), CommandError> {
     let lines = advice(&authority.file);
     if ctx.screen.is_json() {
-        let mut document = document(authority, rows, &lines);
-        if let (Some(fields), Some(names)) = (document.as_object_mut(), names) {
-            fields.insert("names".to_owned(), resolve::document(names));
-        }
-        return ctx.screen.json(&document);
+        return ctx
+            .screen
+            .document(&document(authority, rows, &lines, names));
     }
     let paint = ctx.screen.out;
     let mut text = format!(
@@ -217,28 +216,76 @@ fn said(row: &Row) -> Option<String> {
     }
 }
 
-fn document(authority: &Authority, rows: &[Row], lines: &[Advice]) -> Value {
-    let store = |row: &Row| {
-        json!({
-            "store": row.store.name(),
-            "place": row.store.place(),
-            "trusted": match row.trusted {
-                Trusted::Yes => Some(true),
-                Trusted::No => Some(false),
-                Trusted::Unknown(_) => None,
-            },
-            "problem": said(row),
-        })
-    };
-    json!({
-        "authority": {
-            "file": authority.file,
-            "subject": authority.seen.subject,
-            "sha256": authority.seen.fingerprint,
-            "not_after": authority.seen.not_after.unix_timestamp() * 1000,
-            "mkcert": matches!(authority.source, Source::Mkcert(_)),
+/// Who trusts what this home signs.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Document<'d> {
+    /// The authority.
+    authority: Told<'d>,
+    /// The stores of this machine.
+    stores: Vec<ToldStore<'d>>,
+    /// What is to be done elsewhere.
+    elsewhere: &'d [Advice],
+    /// How names resolve here; only where that was looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    names: Option<Vec<resolve::Told<'d>>>,
+}
+
+/// An authority for programs.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Authority")]
+struct Told<'d> {
+    /// The file of its certificate.
+    file: &'d Path,
+    /// Its name.
+    subject: &'d str,
+    /// The SHA-256 of its certificate, in hex.
+    sha256: &'d str,
+    /// When that ends, UNIX milliseconds.
+    not_after: i64,
+    /// Whether it is mkcert's.
+    mkcert: bool,
+}
+
+/// A store for programs.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Store")]
+struct ToldStore<'d> {
+    /// What it is called.
+    store: &'static str,
+    /// Where it is.
+    place: &'d Path,
+    /// Whether it trusts the authority; null where nobody knows.
+    trusted: Option<bool>,
+    /// What is wrong with it, and what to do.
+    problem: Option<String>,
+}
+
+fn document<'d>(
+    authority: &'d Authority,
+    rows: &'d [Row],
+    elsewhere: &'d [Advice],
+    names: Option<&'d [Names]>,
+) -> Document<'d> {
+    let store = |row: &'d Row| ToldStore {
+        store: row.store.name(),
+        place: row.store.place(),
+        trusted: match row.trusted {
+            Trusted::Yes => Some(true),
+            Trusted::No => Some(false),
+            Trusted::Unknown(_) => None,
         },
-        "stores": rows.iter().map(store).collect::<Vec<_>>(),
-        "elsewhere": lines,
-    })
+        problem: said(row),
+    };
+    Document {
+        authority: Told {
+            file: &authority.file,
+            subject: &authority.seen.subject,
+            sha256: &authority.seen.fingerprint,
+            not_after: authority.seen.not_after.unix_timestamp() * 1000,
+            mkcert: matches!(authority.source, Source::Mkcert(_)),
+        },
+        stores: rows.iter().map(store).collect(),
+        elsewhere,
+        names: names.map(resolve::document),
+    }
 }

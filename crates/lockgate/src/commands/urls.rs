@@ -1,8 +1,9 @@
 //! `lockgate urls`: where an environment is reached, and whether it is.
 
 mod asked;
+pub(crate) mod document;
 mod listed;
-mod open;
+pub(crate) mod open;
 mod shown;
 mod trouble;
 
@@ -12,9 +13,9 @@ use std::time::Duration;
 
 use clap::Args;
 use lockgate_model::{EnvName, GatewayName, OrganizationId, protocol};
-use serde_json::{Value, json};
 
 use self::asked::{Asked, ask_all};
+use self::document::Urls;
 use self::listed::{Listed, listed};
 use self::trouble::Around;
 use super::trust;
@@ -83,7 +84,7 @@ pub(crate) async fn urls(args: &UrlsArgs, ctx: &Context) -> Result<(), CommandEr
         front,
     };
     if ctx.screen.is_json() {
-        return ctx.screen.json(&found.document(&archive));
+        return ctx.screen.document(&found.document(&archive));
     }
     ctx.screen.data(&found.text(ctx))?;
     ctx.screen
@@ -123,20 +124,18 @@ impl Found<'_> {
         blocks.collect()
     }
 
-    fn document(&self, archive: &str) -> Value {
-        let (mut organizations, mut sites, mut gateways) = (Vec::new(), Vec::new(), Vec::new());
+    fn document<'u>(&'u self, archive: &'u str) -> Urls<'u> {
+        let mut urls = Urls {
+            env: &self.environment.name,
+            gateways: Vec::new(),
+            organizations: Vec::new(),
+            sites: Vec::new(),
+            archive,
+        };
         for (one, url, asked) in self.each() {
-            let list = match one {
-                Listed::Organization { .. } => &mut organizations,
-                Listed::Site { .. } => &mut sites,
-                Listed::Gateway { .. } => &mut gateways,
-            };
-            list.push(shown::document(one, url.as_deref(), asked));
+            urls.add(one, url, asked);
         }
-        json!({
-            "env": self.environment.name, "gateways": gateways, "organizations": organizations,
-            "sites": sites, "archive": archive,
-        })
+        urls
     }
 
     /// Each with its URL and what was found.

@@ -1,8 +1,10 @@
 //! `lockgate vpn`: the VPN of a gateway's user containers, as its agent tells of it.
 
 use clap::{Args, Subcommand};
-use lockgate_model::EnvName;
-use serde_json::{Value, json};
+use lockgate_model::{EnvName, GatewayName};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
 
 use super::gateways::number;
 use crate::context::Context;
@@ -38,6 +40,24 @@ enum Action {
     },
 }
 
+/// A client's profile.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Profile<'p> {
+    /// The gateway.
+    gateway: &'p GatewayName,
+    /// The whole `.ovpn`, keys included.
+    profile: &'p str,
+}
+
+/// The VPNs of an environment.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Vpns<'v> {
+    /// The environment.
+    env: &'v EnvName,
+    /// What each gateway's agent says, in the words of its own version: `lockgate-agent vpn status`.
+    gateways: &'v [Value],
+}
+
 /// Asks the agents.
 pub(crate) async fn vpn(args: VpnArgs, ctx: &Context) -> Result<(), CommandError> {
     match args.action {
@@ -61,9 +81,10 @@ pub(crate) async fn vpn(args: VpnArgs, ctx: &Context) -> Result<(), CommandError
             let name = environment.gateway_name(gateway);
             let profile = ask(&connected(ctx).await?, name.as_str(), words).await?;
             if ctx.screen.is_json() {
-                return ctx
-                    .screen
-                    .json(&json!({"gateway": name, "profile": profile}));
+                return ctx.screen.document(&Profile {
+                    gateway: &name,
+                    profile: &profile,
+                });
             }
             ctx.screen.data(&profile)
         }
@@ -156,8 +177,10 @@ fn show_json(ctx: &Context, environment: &Environment, all: &[String]) -> Result
     let gateways: Result<Vec<Value>, _> = all.iter().map(read).collect();
     let gateways = gateways
         .map_err(|error| CommandError::failed("an agent answered no JSON").because(&error))?;
-    ctx.screen
-        .json(&json!({"env": environment.name, "gateways": gateways}))
+    ctx.screen.document(&Vpns {
+        env: &environment.name,
+        gateways: &gateways,
+    })
 }
 
 /// What `lockgate-agent vpn …` says in a gateway's container.

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use clap::Args;
 use lockgate_model::{EnvName, GatewayName, Phase};
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 use tokio::time::{Instant, sleep_until};
 
 use super::status::{service_state, state};
@@ -92,7 +93,7 @@ pub(crate) async fn wait(args: WaitArgs, ctx: &Context) -> Result<(), CommandErr
         let missing = missing(&args.what, &view);
         if missing.is_empty() {
             if ctx.screen.is_json() {
-                ctx.screen.json(&json!({"env": env, "reached": true}))?;
+                ctx.screen.document(&Reached { env, reached: true })?;
             }
             return Ok(());
         }
@@ -113,6 +114,15 @@ pub(crate) async fn wait(args: WaitArgs, ctx: &Context) -> Result<(), CommandErr
             () = sleep_until(wake) => view,
         };
     }
+}
+
+/// That it is as it was waited for.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Reached<'r> {
+    /// The environment.
+    env: &'r EnvName,
+    /// Always true.
+    reached: bool,
 }
 
 /// What is not as it is waited for.

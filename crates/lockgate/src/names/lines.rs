@@ -2,12 +2,13 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Resolver, is_below_localhost};
 
 /// What is to be done for one resolver.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Lines {
     /// Each file with its lines, which are added or are all of it.
     pub(crate) files: Vec<File>,
@@ -20,7 +21,7 @@ pub(crate) struct Lines {
 }
 
 /// Lines of one file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct File {
     /// Where it lies.
     pub(crate) path: String,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// What serves the apex or `ganymede.` of a domain.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub enum Site {
     /// A server that speaks HTTP/1.1 at this address.

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use lockgate_model::GatewayName;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 use tokio::time::{Instant, sleep_until};
 
 use super::run::Work;
@@ -30,6 +31,27 @@ use crate::views::text;
 const HOPELESS: Duration = Duration::from_secs(20);
 /// How often it is looked.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What is told of each gateway.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub(crate) enum Step {
+    /// Its container of before is stopped and put aside.
+    Adopting(Which),
+    /// It is adopted.
+    Adopted(Which),
+    /// The container of before is started again.
+    BroughtBack(Which),
+}
+
+/// A gateway and its container of before.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Which {
+    /// The gateway.
+    gateway: GatewayName,
+    /// The container's id.
+    container_id: String,
+}
 
 /// A gateway that was not adopted.
 pub(super) struct Failed {
@@ -64,9 +86,9 @@ impl Work<'_> {
     /// Adopts one gateway, or brings its container back.
     pub(super) async fn adopt(&mut self, one: &Planned) -> Result<(), Failed> {
         let kept = self.keep(one).map_err(Failed::before)?;
-        self.tell(one, "adopting", "is stopped and put aside");
+        self.tell(one, Step::Adopting, "is stopped and put aside");
         let Err(error) = self.take_over(one, &kept).await else {
-            self.tell(one, "adopted", "is adopted");
+            self.tell(one, Step::Adopted, "is adopted");
             return Ok(());
         };
         let back = Back {
@@ -77,7 +99,7 @@ impl Work<'_> {
         };
         match back.bring(&one.gateway, &kept).await {
             Ok(()) => {
-                self.tell(one, "brought-back", "is the container of before again");
+                self.tell(one, Step::BroughtBack, "is the container of before again");
                 let name = &one.gateway;
                 Err(Failed {
                     error: error.hint(format!(
@@ -177,11 +199,12 @@ impl Work<'_> {
         )))
     }
 
-    fn tell(&self, one: &Planned, event: &str, text: &str) {
+    fn tell(&self, one: &Planned, step: fn(Which) -> Step, text: &str) {
         if self.ctx.screen.is_json() {
             // A reader that went away ends the command when the result is printed.
-            let _ = self.ctx.screen.json(&json!({
-                "event": event, "gateway": one.gateway, "container_id": one.container,
+            let _ = self.ctx.screen.document(&step(Which {
+                gateway: one.gateway.clone(),
+                container_id: one.container.clone(),
             }));
         } else {
             self.ctx.screen.say(&format!("{} {text}", one.gateway));

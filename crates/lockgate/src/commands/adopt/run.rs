@@ -2,12 +2,12 @@
 
 use lockgate_builds::store::Store;
 use lockgate_model::GatewayName;
-use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::AdoptArgs;
 use super::look::Look;
 use super::one::{Failed, Stands};
+use super::show::Adoption;
 use crate::adoption::plan::Planned;
 use crate::context::{Context, now_ms};
 use crate::deploy::said;
@@ -86,10 +86,13 @@ pub(super) async fn run(
         return Err(work.failed(one, failed, &adopted, &untouched)?);
     }
     if ctx.screen.is_json() {
-        return ctx.screen.json(&json!({
-            "event": "result", "ok": true, "env": args.named,
-            "adopted": adopted, "brought_back": [], "untouched": [],
-        }));
+        return ctx.screen.document(&Adoption::Result {
+            ok: true,
+            env: &args.named,
+            adopted: &adopted,
+            brought_back: &[],
+            untouched: &[],
+        });
     }
     let env = &args.named;
     ctx.screen.say(&format!(
@@ -163,10 +166,13 @@ impl Work<'_> {
         let back = failed.stands == Stands::Back;
         let brought_back: Vec<&GatewayName> = back.then_some(&one.gateway).into_iter().collect();
         if self.ctx.screen.is_json() {
-            self.ctx.screen.json(&json!({
-                "event": "result", "ok": false, "env": self.args.named,
-                "adopted": adopted, "brought_back": brought_back, "untouched": untouched,
-            }))?;
+            self.ctx.screen.document(&Adoption::Result {
+                ok: false,
+                env: &self.args.named,
+                adopted,
+                brought_back: &brought_back,
+                untouched,
+            })?;
         }
         let mut error = failed.error.in_result();
         if !untouched.is_empty() {

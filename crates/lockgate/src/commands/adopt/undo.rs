@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use lockgate_model::{EnvName, GatewayName, Phase};
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::AdoptArgs;
@@ -90,9 +91,8 @@ pub(super) async fn undo(
         "removed"
     };
     if ctx.screen.is_json() {
-        let gateways: Vec<_> = kept.iter().map(described).collect();
-        ctx.screen
-            .json(&json!({"event": "plan", "env": env, "gateways": gateways}))?;
+        let gateways = kept.iter().map(described).collect();
+        ctx.screen.document(&Undoing::Plan { env, gateways })?;
     }
     for (gateway, one) in &kept {
         let id: String = one.id.chars().take(12).collect();
@@ -138,14 +138,55 @@ pub(super) async fn undo(
     done(args, ctx, &changed, &left)
 }
 
+/// What is told of `--undo` and `--finish`.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub(crate) enum Undoing<'u> {
+    /// What will be done.
+    Plan {
+        /// The environment.
+        env: &'u EnvName,
+        /// The kept containers that something is done to.
+        gateways: Vec<KeptContainer<'u>>,
+    },
+    /// What was done.
+    Result {
+        /// Whether all of it was.
+        ok: bool,
+        /// The environment.
+        env: &'u EnvName,
+        /// Of `--undo`: the gateways whose container of before was started again.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        brought_back: Option<&'u [GatewayName]>,
+        /// Of `--finish`: those whose container of before was removed.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        removed: Option<&'u [GatewayName]>,
+        /// What was not done, a sentence each.
+        left_behind: &'u [String],
+    },
+}
+
+/// A container that is kept.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct KeptContainer<'k> {
+    /// The gateway in its place.
+    gateway: &'k GatewayName,
+    /// Its name.
+    container: String,
+    /// Its id.
+    container_id: &'k str,
+    /// The image it was made from.
+    image: &'k str,
+}
+
 /// A container that is kept, for programs.
-fn described((gateway, kept): &(GatewayName, Kept)) -> serde_json::Value {
-    json!({
-        "gateway": gateway,
-        "container": aside(gateway),
-        "container_id": kept.id,
-        "image": kept.image,
-    })
+fn described((gateway, kept): &(GatewayName, Kept)) -> KeptContainer<'_> {
+    KeptContainer {
+        gateway,
+        container: aside(gateway),
+        container_id: &kept.id,
+        image: &kept.image,
+    }
 }
 
 /// The containers that are meant.
@@ -214,15 +255,15 @@ fn done(
     changed: &[GatewayName],
     left: &[String],
 ) -> Result<(), CommandError> {
-    let (env, which) = (
-        &args.named,
-        if args.undo { "brought_back" } else { "removed" },
-    );
+    let env = &args.named;
     if ctx.screen.is_json() {
-        ctx.screen.json(&json!({
-            "event": "result", "ok": left.is_empty(), "env": env,
-            which: changed, "left_behind": left,
-        }))?;
+        ctx.screen.document(&Undoing::Result {
+            ok: left.is_empty(),
+            env,
+            brought_back: args.undo.then_some(changed),
+            removed: (!args.undo).then_some(changed),
+            left_behind: left,
+        })?;
     } else if changed.is_empty() && left.is_empty() {
         ctx.screen.say(if args.dry_run {
             "nothing was changed"

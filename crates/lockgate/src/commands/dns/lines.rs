@@ -6,7 +6,8 @@ use std::path::Path;
 
 use clap::Args;
 use lockgate_model::{GANYMEDE, ORGANIZATION_PREFIX};
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::warn;
 use crate::context::Context;
@@ -27,6 +28,29 @@ pub(super) struct LinesArgs {
     /// Where names lead; the front door's own addresses by default (repeatable)
     #[arg(long, value_name = "IP")]
     address: Vec<IpAddr>,
+}
+
+/// What resolvers have to be told.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Printed<'p> {
+    /// The domains of all environments.
+    domains: &'p [String],
+    /// Where `lockgate dns serve` listens.
+    server: SocketAddr,
+    /// Each resolver.
+    resolvers: Vec<Told<'p>>,
+}
+
+/// What one resolver has to be told.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Resolver")]
+struct Told<'t> {
+    /// Its name.
+    resolver: String,
+    /// Why it is this machine's; null where it was asked for.
+    why: Option<&'t str>,
+    #[serde(flatten)]
+    lines: &'t Lines,
 }
 
 /// Prints files, lines and commands for each resolver.
@@ -62,17 +86,16 @@ pub(super) fn print(args: &LinesArgs, ctx: &Context) -> Result<(), CommandError>
         .collect();
     warn(ctx, &domains);
     if ctx.screen.is_json() {
-        let resolvers = all.iter().map(|(resolver, why, lines)| {
-            json!({
-                "resolver": resolver.to_string(), "why": why, "files": lines.files,
-                "commands": lines.commands, "needs_server": lines.needs_server,
-                "notes": lines.notes,
-            })
+        let resolvers = all.iter().map(|(resolver, why, lines)| Told {
+            resolver: resolver.to_string(),
+            why: *why,
+            lines,
         });
-        let resolvers: Vec<_> = resolvers.collect();
-        return ctx
-            .screen
-            .json(&json!({"domains": domains, "server": args.server, "resolvers": resolvers}));
+        return ctx.screen.document(&Printed {
+            domains: &domains,
+            server: args.server,
+            resolvers: resolvers.collect(),
+        });
     }
     let texts: Vec<String> = all
         .iter()

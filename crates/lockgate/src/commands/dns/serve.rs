@@ -8,7 +8,8 @@ use std::time::Duration;
 use clap::Args;
 use lockgate_model::RouteName;
 use lockgate_route::{DnsServer, Zones};
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -120,6 +121,28 @@ async fn follow(
     }
 }
 
+/// What the name server tells.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub(crate) enum Serving<'s> {
+    /// It answers.
+    Serving {
+        /// Where, by UDP and TCP.
+        listen: &'s [SocketAddr],
+        /// The domains that it answers for.
+        domains: &'s [String],
+        /// Where their names lead.
+        addresses: &'s [IpAddr],
+        /// Who is asked for other names.
+        forward: Option<SocketAddr>,
+    },
+    /// The domains are others now.
+    Domains {
+        /// All of them.
+        domains: &'s [String],
+    },
+}
+
 fn started(
     ctx: &Context,
     domains: &[String],
@@ -134,10 +157,12 @@ fn started(
         ));
     }
     if ctx.screen.is_json() {
-        return ctx.screen.json(&json!({
-            "event": "serving", "listen": at, "domains": domains, "addresses": addresses,
-            "forward": forward,
-        }));
+        return ctx.screen.document(&Serving::Serving {
+            listen: at,
+            domains,
+            addresses,
+            forward,
+        });
     }
     let join = |all: Vec<String>| all.join(", ");
     let at = join(at.iter().map(ToString::to_string).collect());
@@ -163,9 +188,7 @@ fn started(
 fn changed(ctx: &Context, before: &[String], now: &[String]) -> Result<(), CommandError> {
     let (old, new) = (BTreeSet::from_iter(before), BTreeSet::from_iter(now));
     if ctx.screen.is_json() {
-        return ctx
-            .screen
-            .json(&json!({"event": "domains", "domains": now}));
+        return ctx.screen.document(&Serving::Domains { domains: now });
     }
     for domain in new.difference(&old) {
         ctx.screen.say(&format!("  *.{domain} is answered for"));

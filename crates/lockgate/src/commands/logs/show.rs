@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
 
 use lockgate_model::{GatewayName, LogLine, LogStream, ServiceName};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::whose::Whose;
@@ -47,10 +48,13 @@ struct Style {
 }
 
 /// A line for programs.
-#[derive(Debug, Serialize)]
-struct Described<'a> {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Line")]
+pub(crate) struct Described<'a> {
+    /// The gateway whose line it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     gateway: Option<&'a GatewayName>,
+    /// The service whose line it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     service: Option<&'a ServiceName>,
     #[serde(flatten)]

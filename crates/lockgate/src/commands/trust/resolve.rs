@@ -1,8 +1,11 @@
 //! Whether names of each environment resolve, as `trust --check` tells.
 
+use std::net::IpAddr;
+
 use futures_util::future::join_all;
 use lockgate_model::{EnvName, ORGANIZATION_PREFIX};
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::environment::Environment;
 use crate::error::CommandError;
@@ -103,16 +106,38 @@ pub(super) fn table(names: &[Names], width: Option<usize>, paint: Paint) -> Stri
     table::render(COLUMNS, &rows, width, paint)
 }
 
+/// A name for programs.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Name")]
+pub(crate) struct Told<'t> {
+    /// Its environment.
+    env: &'t EnvName,
+    /// The name.
+    name: &'t str,
+    /// Where it leads.
+    addresses: &'t [IpAddr],
+    /// Why it does not resolve.
+    problem: Option<&'t String>,
+}
+
 /// The same for programs, name by name.
-pub(super) fn document(names: &[Names]) -> Value {
-    let one = |env: &EnvName, (name, told): &(String, Resolved)| {
-        let addresses = told.as_deref().unwrap_or_default();
-        json!({"env": env, "name": name, "addresses": addresses, "problem": told.as_ref().err()})
+pub(super) fn document(names: &[Names]) -> Vec<Told<'_>> {
+    let one = |(env, (name, told))| -> Told<'_> {
+        let (env, name, told): (_, &String, &Resolved) = (env, name, told);
+        Told {
+            env,
+            name,
+            addresses: told.as_deref().unwrap_or_default(),
+            problem: told.as_ref().err(),
+        }
     };
-    let all = names
-        .iter()
-        .flat_map(|names| names.all.iter().map(|told| one(&names.env, told)));
-    all.collect()
+    let all = names.iter().flat_map(|names| {
+        names
+            .all
+            .iter()
+            .map(|(name, told)| (&names.env, (name, told)))
+    });
+    all.map(one).collect()
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -14,6 +15,15 @@ use crate::names::Machine;
 
 /// How long a program has to say that it cannot: one that shows the page itself stays.
 const REFUSED_WITHIN: Duration = Duration::from_secs(3);
+
+/// What is opened.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Opened<'o> {
+    /// The URL.
+    url: &'o str,
+    /// The program that was asked to; null where there is none.
+    opened_by: Option<&'o str>,
+}
 
 /// Opens a URL, and prints it.
 pub(super) async fn open(ctx: &Context, url: &str) -> Result<(), CommandError> {
@@ -55,7 +65,7 @@ pub(super) async fn open(ctx: &Context, url: &str) -> Result<(), CommandError> {
 
 fn show(ctx: &Context, url: &str, by: Option<&str>) -> Result<(), CommandError> {
     if ctx.screen.is_json() {
-        return ctx.screen.json(&json!({"url": url, "opened_by": by}));
+        return ctx.screen.document(&Opened { url, opened_by: by });
     }
     ctx.screen.data(&format!("{url}\n"))
 }

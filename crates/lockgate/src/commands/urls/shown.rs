@@ -1,10 +1,8 @@
-//! What was found, for people and for programs.
+//! What was found, for people.
 
 use std::fmt::Write as _;
 
-use serde_json::{Value, json};
-
-use super::asked::{Asked, Found};
+use super::asked::Asked;
 use super::listed::Listed;
 use super::trouble::{Around, Trouble, is_of_the_door, join, troubles};
 use crate::server::front::FrontDescription;
@@ -75,72 +73,4 @@ fn target(listed: &Listed<'_>) -> String {
         Listed::Site { site, .. } => format!("to {site}"),
         Listed::Gateway { name, .. } => format!("{name}, its own door"),
     }
-}
-
-/// One thing for programs.
-pub(super) fn document(
-    listed: &Listed<'_>,
-    url: Option<&str>,
-    asked: Option<(&Asked, &Around<'_>)>,
-) -> Value {
-    let mut document = match listed {
-        Listed::Organization { id, gateway, host } => {
-            json!({"organization": id, "gateway": gateway, "host": host, "url": url})
-        }
-        Listed::Site { name, site, host } => {
-            json!({"name": name, "site": site, "host": host, "url": url})
-        }
-        Listed::Gateway { name, .. } => json!({"name": name, "url": url}),
-    };
-    let Some(fields) = document.as_object_mut() else {
-        return document;
-    };
-    let mut put = |name: &str, value: Value| {
-        fields.insert(name.to_owned(), value);
-    };
-    let own = asked.map(|(asked, around)| (&asked.own, around));
-    put("answers", own.map_or(Value::Null, |(it, _)| answer(it)));
-    if listed.host().is_some() {
-        put("resolves", own.map_or(Value::Null, |(it, _)| resolved(it)));
-        put("certificate", own.map_or(Value::Null, signed));
-    }
-    if listed.container_host().is_some() {
-        let containers = asked.and_then(|(asked, around)| {
-            let found = asked.containers.as_ref()?;
-            let certificate = signed((found, around));
-            Some(json!({"resolves": resolved(found), "certificate": certificate}))
-        });
-        put("containers", json!(containers));
-    }
-    let wrong = asked.map(|(asked, around)| {
-        let all = troubles(listed, asked, around).into_iter();
-        let one = |it: Trouble| json!({"problem": it.what, "help": it.help});
-        all.map(one).collect::<Vec<_>>()
-    });
-    put("troubles", json!(wrong));
-    document
-}
-
-fn answer(found: &Found) -> Value {
-    json!({"status": found.answer.as_ref().ok(), "problem": found.answer.as_ref().err()})
-}
-
-fn resolved(found: &Found) -> Value {
-    let Some(resolves) = &found.resolves else {
-        return Value::Null;
-    };
-    let addresses = resolves.as_deref().unwrap_or_default();
-    json!({"addresses": addresses, "problem": resolves.as_ref().err()})
-}
-
-fn signed((found, around): (&Found, &Around<'_>)) -> Value {
-    let certificate = found.certificate.as_ref().map(|seen| {
-        json!({
-            "issuer": seen.issuer,
-            "names": seen.names,
-            "not_after": seen.not_after.unix_timestamp() * 1000,
-            "distrusted_by": around.distrusting(seen),
-        })
-    });
-    json!(certificate)
 }
