@@ -12,7 +12,7 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use boon::{Compiler, SchemaIndex, Schemas};
 use serde_json::{Map, Value};
@@ -21,6 +21,9 @@ use crate::Ran;
 
 /// What stands on standard error.
 const ERROR: &str = "error";
+
+/// The commands that have a schema.
+static LISTED: OnceLock<Vec<String>> = OnceLock::new();
 
 /// The schemas that were asked for so far, by the command's words.
 static KNOWN: Mutex<BTreeMap<String, Strict>> = Mutex::new(BTreeMap::new());
@@ -85,11 +88,15 @@ pub(crate) fn check(args: &[&str], ran: &Ran, program: &dyn Fn() -> Command) {
 
 /// The published command that these words begin with, the longest first.
 fn named(words: &[&str], program: &dyn Fn() -> Command) -> Option<String> {
-    let listed = printed(program, &["schema"]);
-    let listed = listed["commands"].as_array().expect("a list").clone();
+    let listed = LISTED.get_or_init(|| {
+        let listed = printed(program, &["schema"]);
+        let listed = listed["commands"].as_array().expect("a list").iter();
+        let word = |one: &Value| one.as_str().expect("a command").to_owned();
+        listed.map(word).collect()
+    });
     let candidates = [2, 1].map(|count| words.get(..count).unwrap_or_default().join(" "));
     let mut candidates = candidates.into_iter();
-    candidates.find(|one| listed.iter().any(|listed| listed == one.as_str()))
+    candidates.find(|one| listed.contains(one))
 }
 
 /// Judges one value by the schema of a command.

@@ -59,11 +59,15 @@ impl Checker {
         let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
         let results = run["results"].as_array().unwrap();
         for result in results {
-            // 3.27.6: the index is that of the rule with this id.
+            // The index is that of the rule with this id.
             let index = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
             assert_eq!(rules[index]["id"], result["ruleId"]);
             // 3.27.23: either all results say whether they are suppressed, or none does.
             assert!(result["suppressions"].is_array(), "{result:#}");
+            // 3.14.15: the files with results are listed.
+            let file = &result["locations"][0]["physicalLocation"]["artifactLocation"];
+            let mut listed = run["artifacts"].as_array().unwrap().iter();
+            assert!(listed.any(|one| one["location"] == *file), "{file:#}");
             assert!(!result["message"]["text"].as_str().unwrap().is_empty());
         }
         let mut places = Vec::new();
@@ -76,11 +80,11 @@ impl Checker {
             );
             // 3.4.4: what has a base is relative to it and lies below it.
             let below = !uri.starts_with("file:") && !uri.starts_with("../");
-            assert_eq!(
-                place.get("uriBaseId").is_some(),
-                below,
-                "{place:#} in {log:#}"
-            );
+            assert_eq!(place.get("uriBaseId").is_some(), below, "{place:#}");
+            // 3.14.14: each base is described.
+            if let Some(base) = place.get("uriBaseId").and_then(Value::as_str) {
+                assert!(run["originalUriBaseIds"].get(base).is_some(), "{place:#}");
+            }
         }
         results.clone()
     }
@@ -284,6 +288,8 @@ fn secrets_are_told_by_rule_and_fingerprint() {
         place["artifactLocation"]["uri"],
         "app/%C3%B6ffentlich/a%20b.js"
     );
+    // No path of the workspace: nobody said where it came from.
+    assert_eq!(place["artifactLocation"]["uriBaseId"], "BUILD");
     assert_eq!(place["region"]["startColumn"], 9);
     assert!(!log.to_string().contains(&token));
 }

@@ -167,6 +167,33 @@ fn programs_get_usage_errors_as_json() {
 }
 
 #[test]
+fn a_schema_that_is_not_there_is_told_with_those_that_are_meant() {
+    let place = Place::new();
+    let listed = place.run(&["schema"]);
+    assert_eq!(listed.code, Some(0));
+    assert!(listed.stdout.contains("\ndns lines\ndns serve\n"));
+    let check = |word: &str, expected: &str| {
+        let ran = place.run(&["schema", word]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(2), ""));
+        assert_eq!(ran.stderr, expected);
+    };
+    check(
+        "dns",
+        "error: there is no schema of `dns`\n  hint: there are `lockgate schema dns lines` and \
+         `lockgate schema dns serve`\n",
+    );
+    check(
+        "deploi",
+        "error: there is no schema of `deploi`\n  hint: did you mean `lockgate schema deploy`?\n",
+    );
+    check(
+        "frobnicate",
+        "error: there is no schema of `frobnicate`\n  hint: `lockgate schema` lists the commands \
+         that have one\n",
+    );
+}
+
+#[test]
 fn without_a_name_an_environment_is_asked_for() {
     let ran = Place::new().run(&["deploy"]);
     assert_eq!(ran.code, Some(2));

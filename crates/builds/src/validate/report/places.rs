@@ -14,6 +14,8 @@ pub(super) struct Place {
     pub(super) severity: Severity,
     /// The file to look at: the source where that is known, else the bundle.
     pub(super) file: String,
+    /// What its path counts from.
+    pub(super) base: Base,
     pub(super) spot: Spot,
     /// A sentence without its full stop.
     pub(super) message: String,
@@ -30,6 +32,15 @@ pub(super) struct Place {
 pub(super) enum About {
     FrontEnd,
     Secret,
+}
+
+/// What a path counts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Base {
+    /// The workspace, or where bundles were named.
+    Root,
+    /// The build: it is a place in that.
+    Build,
 }
 
 /// Where in the file, each from 1 and only where it is known; columns in characters.
@@ -63,6 +74,7 @@ pub(super) fn allowed(reports: &[BundleReport]) -> Vec<Place> {
                 about: About::FrontEnd,
                 title: allowed.label.clone(),
                 severity: Severity::Note,
+                base: Base::Root,
                 spot: Spot::default(),
                 message: format!("`{}` is allowed in the bundle `{bundle}`", allowed.what),
                 file: bundle.clone(),
@@ -111,6 +123,7 @@ fn of_finding(report: &BundleReport, finding: &Finding) -> Place {
         about: About::FrontEnd,
         title: finding.label.clone(),
         severity: finding.severity,
+        base: Base::Root,
         file,
         spot: Spot {
             line,
@@ -125,9 +138,12 @@ fn of_finding(report: &BundleReport, finding: &Finding) -> Place {
 }
 
 fn of_secret(hit: &SecretHit) -> Place {
-    let (file, line, column) = match (&hit.source, hit.source_line) {
-        (Some(source), line) => (source.trim_start_matches("../").to_owned(), line, None),
-        (None, _) => (hit.file.clone(), Some(hit.line), Some(hit.column)),
+    let (file, base, line, column) = if let Some(source) = &hit.source {
+        let source = source.trim_start_matches("../").to_owned();
+        (source, Base::Root, hit.source_line, None)
+    } else {
+        let (line, column) = (Some(hit.line), Some(hit.column));
+        (hit.file.clone(), Base::Build, line, column)
     };
     Place {
         rule: format!("secrets/{}", hit.rule),
@@ -139,6 +155,7 @@ fn of_secret(hit: &SecretHit) -> Place {
             Severity::Warning
         },
         file,
+        base,
         spot: Spot {
             line,
             column,

@@ -1,16 +1,18 @@
 //! The findings as SARIF 2.1.0, which forges and editors read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 
-use super::places::{About, Place, Spot, allowed, places};
+use super::places::{About, Base, Place, Spot, allowed, places};
 use crate::secrets::SecretHit;
 use crate::validate::{BundleReport, Link, Severity, ToldBy};
 
 /// What relative paths count from, as other programs call it.
 const ROOT: &str = "%SRCROOT%";
+/// What places in the build count from.
+const BUILD: &str = "BUILD";
 
 /// The log of one run, by a program of this version.
 pub fn sarif(reports: &[BundleReport], secrets: &[SecretHit], version: &str) -> Value {
@@ -26,7 +28,16 @@ pub fn sarif(reports: &[BundleReport], secrets: &[SecretHit], version: &str) -> 
         .map(|place| result(place, index(place)))
         .collect();
     let rules: Vec<Value> = rules.values().map(|place| rule(place)).collect();
+    let files: BTreeSet<(&str, Base)> = places
+        .iter()
+        .map(|place| (place.file.as_str(), place.base))
+        .collect();
+    let artifacts: Vec<Value> = files
+        .into_iter()
+        .map(|(file, base)| json!({ "location": artifact(file, base) }))
+        .collect();
     let root = "The folder that paths count from: the workspace, or where bundles were named.";
+    let build = "What is packed, by its place in the archive.";
     json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -36,8 +47,12 @@ pub fn sarif(reports: &[BundleReport], secrets: &[SecretHit], version: &str) -> 
                 "executionSuccessful": true,
                 "toolExecutionNotifications": reports.iter().flat_map(notes).collect::<Vec<_>>(),
             }],
-            "originalUriBaseIds": { ROOT: { "description": { "text": root } } },
+            "originalUriBaseIds": {
+                ROOT: { "description": { "text": root } },
+                BUILD: { "description": { "text": build } },
+            },
             "columnKind": "unicodeCodePoints",
+            "artifacts": artifacts,
             "results": results,
         }],
     })
@@ -91,7 +106,7 @@ fn result(place: &Place, rule: Option<usize>) -> Value {
     );
     add(
         "locations",
-        json!([{ "physicalLocation": physical(&place.file, &place.spot) }]),
+        json!([{ "physicalLocation": physical(&place.file, place.base, &place.spot) }]),
     );
     add("suppressions", suppressions.into());
     if let Some(fingerprint) = &place.fingerprint {
@@ -115,7 +130,7 @@ fn step(link: &Link) -> Value {
         line: link.line,
         ..Spot::default()
     };
-    let physical = physical(&link.file, &spot);
+    let physical = physical(&link.file, Base::Root, &spot);
     json!({ "location": { "physicalLocation": physical, "message": { "text": text } } })
 }
 
@@ -128,18 +143,12 @@ fn notes(report: &BundleReport) -> impl Iterator<Item = Value> {
         json!({
             "level": "note",
             "message": { "text": format!("{}.", message(&note)) },
-            "locations": [{ "physicalLocation": physical(&path, &Spot::default()) }],
+            "locations": [{ "physicalLocation": physical(&path, Base::Root, &Spot::default()) }],
         })
     })
 }
 
-fn physical(file: &str, spot: &Spot) -> Value {
-    let mut artifact = json!({ "uri": uri(file) });
-    // What leads out of the folder is no path below it.
-    let below = !file.starts_with('/') && file.split('/').all(|part| part != "..");
-    if let (true, Some(artifact)) = (below, artifact.as_object_mut()) {
-        artifact.insert("uriBaseId".to_owned(), ROOT.into());
-    }
+fn physical(file: &str, base: Base, spot: &Spot) -> Value {
     let numbers = [
         ("startLine", spot.line),
         ("startColumn", spot.column),
@@ -149,11 +158,25 @@ fn physical(file: &str, spot: &Spot) -> Value {
         .into_iter()
         .filter_map(|(name, number)| Some((name.to_owned(), number?.into())));
     let region: Map<String, Value> = known.collect();
-    let mut physical = json!({ "artifactLocation": artifact });
+    let mut physical = json!({ "artifactLocation": artifact(file, base) });
     if let (false, Some(physical)) = (region.is_empty(), physical.as_object_mut()) {
         physical.insert("region".to_owned(), region.into());
     }
     physical
+}
+
+fn artifact(file: &str, base: Base) -> Value {
+    let mut artifact = json!({ "uri": uri(file) });
+    // What leads out of the folder is no path below it.
+    let below = !file.starts_with('/') && file.split('/').all(|part| part != "..");
+    if let (true, Some(artifact)) = (below, artifact.as_object_mut()) {
+        let base = match base {
+            Base::Root => ROOT,
+            Base::Build => BUILD,
+        };
+        artifact.insert("uriBaseId".to_owned(), base.into());
+    }
+    artifact
 }
 
 /// In a message, braces stand for what is put in: one that is meant is written twice.
