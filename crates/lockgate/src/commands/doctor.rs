@@ -18,7 +18,7 @@ mod look;
 mod machine;
 mod names;
 mod server;
-mod shown;
+pub(crate) mod shown;
 mod vpn;
 mod workspace;
 
@@ -26,6 +26,7 @@ use clap::Args;
 use lockgate_model::EnvName;
 
 use self::check::{Check, State};
+use self::shown::Diagnosis;
 use crate::context::Context;
 use crate::error::CommandError;
 
@@ -42,7 +43,7 @@ pub(crate) async fn doctor(args: &DoctorArgs, ctx: &Context) -> Result<(), Comma
     let named = args.named.as_ref().or(ctx.config.env.as_ref());
     let checks = look::examine(ctx, named).await?;
     if ctx.screen.is_json() {
-        ctx.screen.json(&shown::document(&checks))?;
+        ctx.screen.document(&Diagnosis::of(&checks))?;
     } else {
         let (width, paint) = (ctx.screen.width, ctx.screen.out);
         ctx.screen.data(&shown::text(&checks, width, paint))?;

@@ -2,11 +2,16 @@
 
 use lockgate_model::{EnvName, GatewayName};
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 use crate::error::CommandError;
 
 /// How a check ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(rename = "CheckState")]
+pub(crate) enum State {
     /// As it should be.
     Ok,
     /// It works, or will, and is worth a look.
@@ -17,44 +22,28 @@ pub(super) enum State {
     Skipped,
 }
 
-impl State {
-    /// As it is serialised.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Warning => "warning",
-            Self::Error => "error",
-            Self::Skipped => "skipped",
-        }
-    }
-}
-
 /// What belongs together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Group {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(rename = "CheckGroup")]
+pub(crate) enum Group {
+    /// Programs, disk, limits.
     Machine,
+    /// The Docker engine.
     Engine,
+    /// `LOCKGATE_HOME`.
     Home,
+    /// What `serve` runs.
     Server,
+    /// Names and certificates.
     Names,
+    /// One environment.
     Environment,
+    /// The folder in which it was asked.
     Workspace,
 }
 
 impl Group {
-    /// As it is serialised.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Machine => "machine",
-            Self::Engine => "engine",
-            Self::Home => "home",
-            Self::Server => "server",
-            Self::Names => "names",
-            Self::Environment => "environment",
-            Self::Workspace => "workspace",
-        }
-    }
-
     /// Its heading for people.
     pub(super) fn heading(self) -> &'static str {
         match self {

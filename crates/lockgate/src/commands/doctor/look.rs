@@ -118,7 +118,13 @@ pub(super) async fn examine(
 
 /// A group, or that it took too long.
 async fn within(group: Group, look: impl Future<Output = Vec<Check>>) -> Vec<Check> {
-    let late = |_| vec![Check::new(group, group.as_str(), late(GROUP))];
+    let late = |_| {
+        vec![Check::new(
+            group,
+            group.heading().to_lowercase(),
+            late(GROUP),
+        )]
+    };
     timeout(GROUP, look).await.unwrap_or_else(late)
 }
 

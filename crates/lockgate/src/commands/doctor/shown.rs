@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use serde_json::{Value, json};
+use lockgate_model::{EnvName, GatewayName};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::check::{Check, Finding, Group, State};
 use super::is_well;
@@ -127,26 +129,57 @@ fn summary(checks: &[Check], paint: Paint) -> String {
 }
 
 /// The same for programs.
-pub(super) fn document(checks: &[Check]) -> Value {
-    let one = |check: &Check| {
-        json!({
-            "group": check.group.as_str(),
-            "name": check.name,
-            "env": check.env,
-            "gateway": check.gateway,
-            "state": check.finding.state.as_str(),
-            "found": check.finding.found,
-            "why": check.finding.why,
-            "remedy": check.finding.remedy,
-        })
-    };
-    let all: Vec<Value> = checks.iter().map(one).collect();
-    json!({"ok": is_well(checks), "checks": all})
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Diagnosis<'c> {
+    /// Whether nothing is an error.
+    ok: bool,
+    /// All that was looked at.
+    checks: Vec<Checked<'c>>,
+}
+
+/// One thing that was looked at, for programs.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Checked<'c> {
+    /// What it belongs to.
+    group: Group,
+    /// What it is called.
+    name: &'c str,
+    /// The environment, where it is of one.
+    env: Option<&'c EnvName>,
+    /// The gateway, where it is of one.
+    gateway: Option<&'c GatewayName>,
+    /// How it ended.
+    state: State,
+    /// What was found.
+    found: &'c str,
+    /// Why that matters.
+    why: Option<&'c str>,
+    /// What mends it.
+    remedy: Option<&'c str>,
+}
+
+impl<'c> Diagnosis<'c> {
+    pub(super) fn of(checks: &'c [Check]) -> Self {
+        let one = |check: &'c Check| Checked {
+            group: check.group,
+            name: &check.name,
+            env: check.env.as_ref(),
+            gateway: check.gateway.as_ref(),
+            state: check.finding.state,
+            found: &check.finding.found,
+            why: check.finding.why.as_deref(),
+            remedy: check.finding.remedy.as_deref(),
+        };
+        Self {
+            ok: is_well(checks),
+            checks: checks.iter().map(one).collect(),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use lockgate_model::GatewayName;
+    use serde_json::json;
 
     use super::*;
 
@@ -206,7 +239,7 @@ Environment dev
     #[test]
     fn programs_get_every_check_and_whether_all_is_well() {
         let all = checks();
-        let document = document(&all);
+        let document = serde_json::to_value(Diagnosis::of(&all)).unwrap();
         assert_eq!(document["ok"], false);
         let ports = json!({
             "group": "environment", "name": "ports", "env": "dev", "gateway": "gw-pool-dev-0",
@@ -214,6 +247,6 @@ Environment dev
             "remedy": "`kill 9` makes room",
         });
         assert_eq!(document["checks"][4], ports);
-        assert_eq!(super::document(&all[..4])["ok"], true);
+        assert!(Diagnosis::of(&all[..4]).ok);
     }
 }

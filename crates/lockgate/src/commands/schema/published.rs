@@ -10,8 +10,8 @@ use crate::commands::deploy::unpin;
 use crate::commands::quiet::Quiet;
 use crate::commands::turn::Turn;
 use crate::commands::{
-    builds, create, delete, dns, image, init, keys, list, logs, org, pack, restart, serve, set,
-    start, status, trust, urls, validate, vpn, wait,
+    builds, create, delete, dns, doctor, image, init, keys, list, logs, org, pack, restart, serve,
+    set, start, status, trust, urls, validate, vpn, wait,
 };
 use crate::deploy::events::Event;
 use crate::error::{Ended, Told};
@@ -163,6 +163,7 @@ pub(super) const PUBLISHED: &[Published] = &[
     Published::document("start", |it| it.document::<start::Enabled>()),
     Published::document("stop", |it| it.document::<start::Disabled>()),
     Published::document("init", |it| it.document::<init::Written>()),
+    Published::document("doctor", |it| it.document::<doctor::shown::Diagnosis>()),
     Published::document("trust", |it| it.document::<trust::Document>()),
     Published::document("dns lines", |it| it.document::<dns::lines::Printed>()),
     Published::lines("dns serve", |it| it.events::<dns::serve::Serving>()),
