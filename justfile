@@ -39,9 +39,12 @@ nodes:
 corpus:
     scripts/corpus.sh
 
+# Tests are built for the whole workspace, whichever of them run: other selections would mean other
+# features of the same crates, and build all of them again. The programs that journeys start come along.
+
 # Unit and component tests
 test: nodes corpus
-    cargo nextest run --locked --workspace --exclude lockgate-e2e --no-tests=pass
+    cargo nextest run --locked --workspace -E 'not package(lockgate-e2e)'
 
 # Readers of what others wrote, fed with what nobody would write: 8 seconds each, or `just fuzz SECONDS`
 fuzz *seconds:
@@ -57,13 +60,11 @@ example:
 
 # Journeys with real processes
 e2e: example nodes
-    cargo build --locked -p lockgate -p lockgate-agent
-    cargo nextest run --locked -p lockgate-e2e -E 'not binary(/^(docker|image)$/)'
+    cargo nextest run --locked --workspace -E 'package(lockgate-e2e) & not binary(/^(docker|image)$/)'
 
 # Journeys with gateways in containers, beside a Docker engine of their own; needs root
 docker *filter: example
-    cargo build --locked -p lockgate -p lockgate-agent
-    cargo nextest run --locked -p lockgate-e2e --test docker --test image --no-run
+    cargo nextest run --locked --workspace --no-run
     scripts/docker-journeys.sh {{filter}}
 
 # README's first command, as a new user would run it

@@ -6,7 +6,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 journeys() {
-    scripts/engine.sh cargo nextest run --locked --offline -p lockgate-e2e --test docker --test image "$@"
+    scripts/engine.sh cargo nextest run --locked --offline --workspace \
+        -E 'package(lockgate-e2e) & binary(/^(docker|image)$/)' "$@"
 }
 if [ $# -gt 0 ]; then
     journeys "$@"

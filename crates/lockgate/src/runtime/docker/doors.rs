@@ -7,7 +7,7 @@
 //! ```
 //!
 //! What answers must name itself as the gateway; everybody else is passed by and named. What was
-//! found is remembered while it answers.
+//! found is remembered while it answers and no better place does.
 
 mod ask;
 mod places;
@@ -117,21 +117,28 @@ impl Doors {
     async fn follow(&self, gateway: &GatewayName, target: &Target, token: &CancellationToken) {
         let mut pause = UNTIL_FOUND.0;
         loop {
-            let reach = Reach::from(everywhere(&target.places, gateway).await);
-            let found = reach.address;
-            self.tell(gateway, Some(reach), token);
-            let Some(address) = found else {
+            let asked = everywhere(&target.places, gateway).await;
+            let found = asked.nth();
+            self.tell(gateway, Some(asked.into()), token);
+            let Some(mut nth) = found else {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(UNTIL_FOUND.1);
                 continue;
             };
             pause = UNTIL_FOUND.0;
-            let there = [Place::At(address)];
             loop {
                 tokio::time::sleep(self.again).await;
-                if let Asked::Nowhere(why) = everywhere(&there, gateway).await {
-                    tracing::info!(%gateway, why = why.join("; "), "the door is looked for again");
-                    break;
+                // A better place may answer by now: the door may have opened while it was asked.
+                let places = target.places.get(..=nth).unwrap_or(&target.places);
+                match everywhere(places, gateway).await {
+                    Asked::Nowhere(why) => {
+                        tracing::info!(%gateway, why = why.join("; "), "the door is looked for again");
+                        break;
+                    }
+                    found @ Asked::Found { nth: now, .. } => {
+                        nth = now;
+                        self.tell(gateway, Some(found.into()), token);
+                    }
                 }
             }
         }
@@ -170,7 +177,7 @@ impl Doors {
 impl From<Asked> for Reach {
     fn from(asked: Asked) -> Self {
         match asked {
-            Asked::Found(address) => Self {
+            Asked::Found { address, .. } => Self {
                 address: Some(address),
                 problem: None,
             },
@@ -267,6 +274,12 @@ mod tests {
         doors.find(target("a", &[first, second]));
         until(&doors, Some(first)).await;
 
+        serving.abort();
+        until(&doors, Some(second)).await;
+
+        // It opens again, and was the better one.
+        let (again, serving) = door(&first.to_string()).await;
+        until(&doors, Some(again)).await;
         serving.abort();
         until(&doors, Some(second)).await;
 

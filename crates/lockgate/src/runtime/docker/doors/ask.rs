@@ -18,10 +18,25 @@ const WITHIN: Duration = Duration::from_secs(2);
 /// What asking has shown.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Asked {
-    /// The gateway answers here.
-    Found(SocketAddr),
+    /// The gateway answers.
+    Found {
+        /// Here.
+        address: SocketAddr,
+        /// At which of the places.
+        nth: usize,
+    },
     /// It answers nowhere: what each place was found to be.
     Nowhere(Vec<String>),
+}
+
+impl Asked {
+    /// At which of the places it was found.
+    pub(super) fn nth(&self) -> Option<usize> {
+        match self {
+            Self::Found { nth, .. } => Some(*nth),
+            Self::Nowhere(_) => None,
+        }
+    }
 }
 
 /// Asks all places at the same time; the first in their order at which the gateway answers counts.
@@ -30,8 +45,9 @@ pub(super) async fn everywhere(places: &[Place], gateway: &GatewayName) -> Asked
     let mut answers: FuturesOrdered<_> = asking.collect();
     let mut others = Vec::new();
     while let Some(answer) = answers.next().await {
+        let nth = others.len();
         match answer {
-            Ok(address) => return Asked::Found(address),
+            Ok(address) => return Asked::Found { address, nth },
             Err(other) => others.push(other),
         }
     }
@@ -149,7 +165,8 @@ mod tests {
             .chain([first.clone(), second])
             .collect();
         let found = everywhere(&places, &gateway).await;
-        assert_eq!(found, Asked::Found(address(&first)));
+        let (address, nth) = (address(&first), 5);
+        assert_eq!(found, Asked::Found { address, nth });
     }
 
     #[tokio::test]
