@@ -42,7 +42,7 @@ cert $work/server.crt
 key $work/server.key
 dh none
 tls-groups X25519:prime256v1
-tls-crypt $work/ta.key
+tls-auth $work/ta.key 0
 remote-cert-tls client
 # Clients share one certificate.
 duplicate-cn
@@ -71,20 +71,21 @@ if ! timeout 10 sh -c "until grep -q '$ready' '$work/openvpn.log'; do sleep 0.05
   exit 1
 fi
 
-encoded() { base64 -w0 "$work/$1"; }
+# A file of lines as a text of JSON.
+text() { awk '{ printf "%s%s", end, $0; end = "\\n" }' "$work/$1"; }
 cat >"$work/vpn-config.json" <<JSON
 {
   "organization_id": "$organization",
-  "status": "running",
+  "status": "ok",
   "pid": $(cat "$work/pid"),
   "temp_dir": "$work",
   "port": $port,
   "hostname": "$host",
   "certificates": {
-    "clients.crt": "$(encoded clients.crt)",
-    "clients.key": "$(encoded clients.key)",
-    "ca.crt": "$(encoded ca.crt)",
-    "ta.key": "$(encoded ta.key)"
+    "clients.crt": "$(text clients.crt)",
+    "clients.key": "$(text clients.key)",
+    "ca.crt": "$(text ca.crt)",
+    "ta.key": "$(text ta.key)"
   }
 }
 JSON
