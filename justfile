@@ -60,7 +60,7 @@ example:
 
 # Journeys with real processes
 e2e: example nodes
-    cargo nextest run --locked --workspace --test-threads 3 -E 'package(lockgate-e2e) & not binary(/^(docker|image)$/)'
+    cargo nextest run --locked --workspace -E 'package(lockgate-e2e) & not binary(/^(docker|image)$/)'
 
 # Journeys with gateways in containers, beside a Docker engine of their own; needs root
 docker *filter: example
