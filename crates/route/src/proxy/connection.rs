@@ -3,6 +3,7 @@
 use std::error::Error as _;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -108,6 +109,31 @@ pub(super) fn prepare_client(stream: &TcpStream) {
     }
 }
 
+/// A connection to an upstream that takes requests.
+#[derive(Debug)]
+pub(super) struct Sender {
+    requests: SendRequest<RequestBody>,
+    /// Cancelled once the connection's task has ended.
+    ended: CancellationToken,
+}
+
+impl Sender {
+    /// Whether it takes a request at once.
+    pub(super) fn is_ready(&self) -> bool {
+        self.requests.is_ready() && !self.requests.is_closed()
+    }
+
+    /// Whether it takes none any more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.requests.is_closed()
+    }
+
+    /// Waits until it takes a request; whether it does.
+    pub(super) async fn becomes_ready(&mut self) -> bool {
+        self.requests.ready().await.is_ok()
+    }
+}
+
 /// Opens a connection to an upstream. Its own task belongs to `tasks` and ends by `cut`.
 ///
 /// There is no timeout: a socket that is held while its application restarts takes
@@ -116,17 +142,21 @@ pub(super) async fn open(
     addr: SocketAddr,
     tasks: &TaskTracker,
     cut: &CancellationToken,
-) -> Result<SendRequest<RequestBody>, UpstreamError> {
+) -> Result<Sender, UpstreamError> {
     let connect_error = |source| UpstreamError::Connect { addr, source };
     let stream = TcpStream::connect(addr).await.map_err(connect_error)?;
     stream.set_nodelay(true).map_err(connect_error)?;
-    let (sender, connection) = http1::Builder::new()
+    let (requests, connection) = http1::Builder::new()
         .max_buf_size(MAX_READ_BYTES)
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|source| UpstreamError::Exchange { addr, source })?;
     let cut = cut.clone();
+    let ended = CancellationToken::new();
+    let ends = ended.clone().drop_guard();
     tasks.spawn(async move {
+        // Dropped after the connection and all that waits for it.
+        let _ends = ends;
         tokio::select! {
             ended = connection.with_upgrades() => {
                 if let Err(error) = ended {
@@ -136,22 +166,40 @@ pub(super) async fn open(
             () = cut.cancelled() => {}
         }
     });
-    Ok(sender)
+    Ok(Sender { requests, ended })
 }
 
-/// One request and its answer. Where it failed before anything was sent, the request
-/// comes back with the reason.
+/// One request and its answer, with the connection where that still lives. Where it failed before anything was sent, the
+/// request comes back with the reason.
+///
+/// A request that is handed over in the moment in which the connection ends may stay between the
+/// two: whoever has ended looks no more, and what lies there goes back only when both ends are
+/// gone. So this end goes, too, as soon as the other one is known to be.
 pub(super) async fn exchange(
-    sender: &mut SendRequest<RequestBody>,
+    sender: Sender,
     request: Request<RequestBody>,
-) -> Result<Response<Incoming>, (hyper::Error, Option<Request<RequestBody>>)> {
-    sender
-        .try_send_request(request)
-        .await
-        .map_err(|mut failed| {
+) -> Result<(Response<Incoming>, Option<Sender>), (hyper::Error, Option<Request<RequestBody>>)> {
+    let Sender {
+        mut requests,
+        ended,
+    } = sender;
+    let mut answering = pin!(requests.try_send_request(request));
+    let (answered, requests) = tokio::select! {
+        biased;
+        answered = answering.as_mut() => (answered, Some(requests)),
+        () = ended.cancelled() => {
+            drop(requests);
+            (answering.await, None)
+        }
+    };
+    let sender = requests.map(|requests| Sender { requests, ended });
+    match answered {
+        Ok(response) => Ok((response, sender)),
+        Err(mut failed) => {
             let unsent = failed.take_message();
-            (failed.into_error(), unsent)
-        })
+            Err((failed.into_error(), unsent))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -166,12 +214,19 @@ mod tests {
         request.unwrap()
     }
 
+    fn sender(requests: SendRequest<RequestBody>) -> Sender {
+        Sender {
+            requests,
+            ended: CancellationToken::new(),
+        }
+    }
+
     #[tokio::test]
     async fn a_request_comes_back_whose_connection_ended_before_it() {
         let (ours, theirs) = duplex(1024);
-        let (mut sender, connection) = http1::handshake(TokioIo::new(ours)).await.unwrap();
+        let (requests, connection) = http1::handshake(TokioIo::new(ours)).await.unwrap();
         drop(theirs);
-        let sent = exchange(&mut sender, request());
+        let sent = exchange(sender(requests), request());
         let (sent, _) = tokio::join!(sent, connection);
         let (_, unsent) = sent.unwrap_err();
         assert_eq!(unsent.unwrap().uri(), "/order");
@@ -180,9 +235,9 @@ mod tests {
     #[tokio::test]
     async fn a_request_that_was_read_does_not_come_back() {
         let (ours, mut theirs) = duplex(1024);
-        let (mut sender, connection) = http1::handshake(TokioIo::new(ours)).await.unwrap();
+        let (requests, connection) = http1::handshake(TokioIo::new(ours)).await.unwrap();
         let reading = async move { theirs.read(&mut [0; 1024]).await.unwrap() };
-        let sent = exchange(&mut sender, request());
+        let sent = exchange(sender(requests), request());
         let (sent, _, read) = tokio::join!(sent, connection, reading);
         assert!(read > 0);
         let (error, unsent) = sent.unwrap_err();

@@ -49,7 +49,8 @@ pub(super) struct Forwarder {
 /// An answer's head, and the connection it came on.
 struct Answered {
     response: Response<Incoming>,
-    lease: Lease,
+    /// `None` where it has ended.
+    lease: Option<Lease>,
 }
 
 /// An attempt that brought no answer.
@@ -243,7 +244,7 @@ impl Forwarder {
         let addr = origin.addr;
         let idle = if reuse { self.pool.take(&origin) } else { None };
         let reused = idle.is_some();
-        let mut sender = match idle {
+        let sender = match idle {
             Some(sender) => sender,
             None => match connection::open(addr, &self.tasks, &self.cut).await {
                 Ok(sender) => sender,
@@ -256,10 +257,10 @@ impl Forwarder {
                 }
             },
         };
-        match connection::exchange(&mut sender, request).await {
-            Ok(response) => Ok(Answered {
+        match connection::exchange(sender, request).await {
+            Ok((response, sender)) => Ok(Answered {
                 response,
-                lease: self.pool.lease(origin, sender),
+                lease: sender.map(|sender| self.pool.lease(origin, sender)),
             }),
             Err((source, unsent)) => Err(Failed {
                 error: UpstreamError::Exchange { addr, source },
@@ -323,7 +324,7 @@ impl Forwarder {
             parts.headers.insert(protocol::BUILD_HEADER, value);
         }
         let body = match (upgraded, client) {
-            (None, _) => AnswerBody::streamed(incoming, Some(lease)),
+            (None, _) => AnswerBody::streamed(incoming, lease),
             (Some(upgraded), Some(client)) => {
                 self.tasks.spawn(tunnel(client, upgraded, self.cut.clone()));
                 AnswerBody::empty()

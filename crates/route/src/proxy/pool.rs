@@ -14,11 +14,10 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hyper::client::conn::http1::SendRequest;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use super::body::RequestBody;
+use super::connection::Sender;
 use super::origin::Origin;
 use crate::lookup::Lookup;
 
@@ -46,7 +45,7 @@ struct Idle {
 
 #[derive(Debug)]
 struct Resting {
-    sender: SendRequest<RequestBody>,
+    sender: Sender,
     origin: Origin,
     until: Instant,
 }
@@ -56,7 +55,7 @@ struct Resting {
 pub(super) struct Lease {
     pool: Pool,
     origin: Origin,
-    sender: SendRequest<RequestBody>,
+    sender: Sender,
 }
 
 impl Lease {
@@ -76,7 +75,7 @@ impl Lease {
         }
         let tasks = pool.tasks.clone();
         tasks.spawn(async move {
-            if sender.ready().await.is_ok() {
+            if sender.becomes_ready().await {
                 pool.put(origin, sender);
             }
         });
@@ -93,12 +92,12 @@ impl Pool {
     }
 
     /// The newest idle connection of the same epoch that still lives.
-    pub(super) fn take(&self, origin: &Origin) -> Option<SendRequest<RequestBody>> {
+    pub(super) fn take(&self, origin: &Origin) -> Option<Sender> {
         let now = Instant::now();
         let mut idle = self.lock();
         let resting = idle.by_upstream.get_mut(&origin.addr)?;
         while let Some(one) = resting.pop() {
-            let lives = one.until > now && one.sender.is_ready() && !one.sender.is_closed();
+            let lives = one.until > now && one.sender.is_ready();
             if lives && origin.is_served_by(&one.origin) {
                 return Some(one.sender);
             }
@@ -107,7 +106,7 @@ impl Pool {
     }
 
     /// The handle by which a connection comes back.
-    pub(super) fn lease(&self, origin: Origin, sender: SendRequest<RequestBody>) -> Lease {
+    pub(super) fn lease(&self, origin: Origin, sender: Sender) -> Lease {
         Lease {
             pool: self.clone(),
             origin,
@@ -130,7 +129,7 @@ impl Pool {
         idle.by_upstream.clear();
     }
 
-    fn put(&self, origin: Origin, sender: SendRequest<RequestBody>) {
+    fn put(&self, origin: Origin, sender: Sender) {
         let until = Instant::now() + IDLE_FOR;
         let mut idle = self.lock();
         // Looked at under the lock: else a change could come in between, and pass.
