@@ -1,6 +1,7 @@
 //! Where a server is reached.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use http::Uri;
@@ -71,6 +72,15 @@ impl fmt::Display for Endpoint {
         match self {
             Self::Tcp { .. } => write!(f, "http://{}", self.authority()),
             Self::Unix(path) => write!(f, "unix:{}:", path.display()),
+        }
+    }
+}
+
+impl From<SocketAddr> for Endpoint {
+    fn from(address: SocketAddr) -> Self {
+        Self::Tcp {
+            host: address.ip().to_string(),
+            port: address.port(),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use http::Method;
-use lockgate_builds::client::{Client, Endpoint};
+use lockgate_builds::client::Client;
 use tokio::time::timeout;
 
 use super::super::check::{Check, Group};
@@ -70,10 +70,7 @@ async fn listeners(server: &ServerDescription) -> Vec<Check> {
 /// The status of `/healthz`.
 async fn health(address: SocketAddr) -> Result<u16, String> {
     let client = Client {
-        endpoint: Endpoint::Tcp {
-            host: address.ip().to_string(),
-            port: address.port(),
-        },
+        endpoint: address.into(),
         program: PROGRAM.to_owned(),
         token: None,
     };

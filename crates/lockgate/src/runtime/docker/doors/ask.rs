@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesOrdered;
-use lockgate_builds::client::{Client, ClientError, Endpoint};
+use lockgate_builds::client::{Client, ClientError};
 use lockgate_model::{DoorCard, GatewayName, protocol};
 use tokio::time::timeout;
 
@@ -72,10 +72,7 @@ async fn ask(place: &Place, gateway: &GatewayName) -> Result<SocketAddr, String>
         }
     };
     let client = Client {
-        endpoint: Endpoint::Tcp {
-            host: address.ip().to_string(),
-            port: address.port(),
-        },
+        endpoint: address.into(),
         program: PROGRAM.to_owned(),
         token: None,
     };
